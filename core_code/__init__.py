@@ -1,0 +1,1 @@
+"""Training and judging emotion classifiers on real and GAN-made faces."""

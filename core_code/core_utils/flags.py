@@ -1,0 +1,124 @@
+"""Argument types that mean what they say, and the flags that every script shares."""
+
+import argparse
+from pathlib import Path
+
+DATASETS = ("fer2013", "sample", "folder")
+TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+def boolean(text: str) -> bool:
+    """True/False, true/false, 1/0, yes/no; anything else is an argparse error."""
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise argparse.ArgumentTypeError(f"expected True or False, found {text!r}")
+
+
+def probability(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number, 1 or more."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, found {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def run_name(text: str) -> str:
+    """A name that becomes part of file names: letters, digits, '.', '-' and '_', no path."""
+    if not text or not all(c.isalnum() or c in "._-" for c in text) or text.startswith(".") or len(text) > 100:
+        raise argparse.ArgumentTypeError(f"expected letters, digits, '.', '-' or '_', found {text!r}")
+    return text
+
+
+def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str) -> None:
+    """A flag that takes True/False or stands alone for True."""
+    parser.add_argument(
+        name, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
+        help=f"{help} (default: {default})",
+    )  # fmt: skip
+
+
+def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose --help ends with an example."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_data_flags(parser: argparse.ArgumentParser) -> None:
+    """Which faces: --dataset, --data_root and --max_faces."""
+    parser.add_argument(
+        "--dataset", choices=DATASETS, default="fer2013",
+        help="fer2013 (a CSV), folder (images in train/<emotion>/ ...), or sample (built in) (default: fer2013)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data_root", type=Path, default=Path("data/fer2013"),
+        help="folder of icml_face_data.csv or fer2013.csv, or of the image folders (default: data/fer2013)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max_faces", type=count, default=None,
+        help="use only the first N training faces (default: all)",
+    )  # fmt: skip
+
+
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Where and how exactly: --device, --precision and --seed."""
+    parser.add_argument(
+        "--device", choices=("auto", "cuda", "mps", "cpu"), default="auto",
+        help="auto takes cuda, then mps, then cpu (default: auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto",
+        help="auto takes bf16 where the hardware multiplies it faster (default: auto)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same results (default: 1)")
+
+
+def add_network_flags(parser: argparse.ArgumentParser) -> None:
+    """What the classifier starts from and sees: --weights and --image_size."""
+    parser.add_argument(
+        "--weights", default="imagenet",
+        help="imagenet (torchvision's), none (random), or a file with a state dict (default: imagenet)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image_size", type=count, default=224,
+        help="side of the views in pixels; the evaluation view scales with it (default: 224)",
+    )  # fmt: skip
+
+
+def add_generator_flag(parser: argparse.ArgumentParser) -> None:
+    """Which generator: --generator."""
+    parser.add_argument(
+        "--generator", type=Path, default=None,
+        help="folder of a learned generator, or a published GANmut checkpoint file "
+        "(default: the one shipped in EmotionGAN/learned_generators)",
+    )  # fmt: skip
