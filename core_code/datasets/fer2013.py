@@ -1,0 +1,103 @@
+"""FER2013 as a PyTorch dataset: the CSV, image folders laid out alike, or the sample faces."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from core_code.core_utils.errors import InputError
+from core_code.datasets.cache import load_or_make
+from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
+from core_code.datasets.splits import EMOTIONS, PHASES, Splits
+
+__all__ = ["EMOTIONS", "FER2013", "PHASES"]
+
+
+class FER2013(Dataset):
+    """Labelled 48x48 grayscale faces of one phase, in memory as bytes.
+
+    I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine learning contests",
+    2013, https://arxiv.org/abs/1307.0414. Phases as in the competition: train is Training, val is PublicTest,
+    test is PrivateTest.
+
+    faces: uint8 [N, 48, 48], 0..255, mapped from a cache that the first load writes beside the data;
+    labels: int64 [N], 0..6 in the order of EMOTIONS.
+    """
+
+    def __init__(
+        self,
+        data_root: Path = Path("data/fer2013"),
+        phase: str = "train",
+        dataset: str = "fer2013",
+        max_faces: int | None = None,
+    ) -> None:
+        """Load one phase.
+
+        data_root: folder of icml_face_data.csv or fer2013.csv (`dataset="fer2013"`), or of the image folders
+        (`"folder"`); not looked at for `"sample"`. max_faces keeps the first rows of the phase.
+        Raises InputError for anything missing or damaged in the data, and for a phase without faces.
+        """
+        if phase not in PHASES:
+            raise ValueError(f"phase {phase!r}, expected one of {', '.join(PHASES)}")
+        if max_faces is not None and max_faces < 1:
+            raise ValueError(f"max_faces {max_faces}, expected 1 or more")
+        faces, labels = load_phase(Path(data_root), phase, dataset)
+        self.phase = phase
+        self.dataset = dataset
+        self.faces = torch.from_numpy(faces[:max_faces])
+        self.labels = torch.from_numpy(labels[:max_faces]).to(torch.int64)
+
+    @property
+    def class_counts(self) -> torch.Tensor:
+        """Faces of each emotion, int64 [7]."""
+        return torch.bincount(self.labels, minlength=len(EMOTIONS))
+
+    def fingerprint(self, count: int | None = None) -> str:
+        """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
+        digest = hashlib.sha256(self.labels[:count].numpy())
+        digest.update(self.faces[:count].numpy())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """One face, uint8 [48, 48], and its label."""
+        return self.faces[index], int(self.labels[index])
+
+    def __getitems__(self, indices: list[int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch at once, uint8 [B, 48, 48] and int64 [B]. (A DataLoader wants `collate_fn=lambda batch: batch`.)"""
+        indices = torch.as_tensor(indices)
+        return self.faces[indices], self.labels[indices]
+
+
+def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+    """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]."""
+    if dataset == "sample":
+        from core_code.datasets.sample import draw_phase
+
+        return draw_phase(phase)
+    if dataset == "fer2013":
+        where, splits = load_csv(data_root)
+        wanted = f"rows whose Usage is {USAGES[PHASES.index(phase)]}"
+    elif dataset == "folder":
+        from core_code.datasets.image_folder import load_folder, wanted_files
+
+        where, splits = load_folder(data_root)
+        wanted = wanted_files(phase)
+    else:
+        raise ValueError(f"dataset {dataset!r}, expected fer2013, folder or sample")
+    faces, labels = splits.phase(phase)
+    if len(faces) == 0:
+        raise InputError(f"{where}: no faces for {phase}, expected {wanted}")
+    return faces, labels
+
+
+def load_csv(data_root: Path) -> tuple[Path, Splits]:
+    """The CSV's path and its faces, from the cache where that is up to date."""
+    path = find_csv(data_root)
+    state = path.stat()
+    source = f"{path.name} {state.st_size} {state.st_mtime_ns}"
+    return path, load_or_make(path.with_suffix(".cache"), source, lambda: read_csv(path))
