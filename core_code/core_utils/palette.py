@@ -1,0 +1,5 @@
+"""One colour per emotion, the same in every picture."""
+
+# Angry, Disgust, Fear, Happy, Sad, Surprise, Neutral. Okabe and Ito's colours, told apart with any colour vision:
+# https://jfly.uni-koeln.de/color/
+EMOTION_COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#0072B2", "#56B4E9", "#666666")
