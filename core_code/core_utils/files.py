@@ -62,6 +62,16 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a text file that only grows, such as a log."""
+    make_folder(Path(path).parent)
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises InputError when it is missing, damaged or not an object."""
     try:

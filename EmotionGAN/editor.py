@@ -1,0 +1,125 @@
+"""Faces and codes in, edited faces out, in batches; and loading a generator with what it needs to be used."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core_code.core_utils.devices import autocast
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
+
+DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
+WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"
+
+
+def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
+    """Load a learned generator (a folder with config.json and generator.pth) or a published GANmut checkpoint (a file).
+
+    Returns the generator in float32 on the CPU and its space. Raises InputError when something is missing, damaged,
+    or of another architecture than its config says.
+    """
+    path = Path(path)
+    if path.is_dir():
+        config_path = path / CONFIG_FILE
+        config = GeneratorConfig.from_dict(read_json(config_path), str(config_path))
+        generator = build_generator(config)
+        load_strictly(generator, path / WEIGHTS_FILE)
+        return generator, ConditionalSpace.of(generator)
+    state = load_weights(path, "generator")
+    config = GeneratorConfig(parametrisation="linear" if "axes.weight" in state else "gaussian")
+    generator = build_generator(config)
+    load_strictly(generator, path)
+    gaussian = config.parametrisation == "gaussian"
+    return generator, ConditionalSpace.published() if gaussian else ConditionalSpace.of(generator)
+
+
+def load_strictly(generator: Generator, path: Path) -> None:
+    """Put the weights of a file into the generator: every key, every shape, all values finite."""
+    state = load_weights(path, "generator")
+    expected = generator.state_dict()
+    if wrong := sorted(map(str, expected.keys() ^ state.keys())):
+        raise InputError(f"{path}: not a generator of this architecture: {len(wrong)} keys differ, first {wrong[0]!r}")
+    for name, tensor in expected.items():
+        if not isinstance(state[name], Tensor) or state[name].shape != tensor.shape:
+            found = tuple(getattr(state[name], "shape", ()))
+            raise InputError(f"{path}: {name} has shape {found}, expected {tuple(tensor.shape)}")
+        if not torch.isfinite(state[name].float()).all():
+            raise InputError(f"{path}: {name} holds values that are not finite numbers")
+    generator.load_state_dict(state)
+
+
+def save_generator(folder: Path, generator: Generator, half_precision: bool = True) -> None:
+    """Write a generator's folder: weights (float16 by default: half the size) and config. The card is yours."""
+    dtype = torch.float16 if half_precision else torch.float32
+    state = {
+        name: tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.cpu()
+        for name, tensor in generator.state_dict().items()
+    }
+    save_weights(Path(folder) / WEIGHTS_FILE, state)
+    write_json(Path(folder) / CONFIG_FILE, generator.config.to_dict())
+
+
+@dataclass
+class Editor:
+    """A generator ready for use on a device.
+
+    name and fingerprint identify the weights; image_size is the generator's own, faces of other sizes are resized
+    to it and back.
+    """
+
+    generator: Generator
+    space: ConditionalSpace
+    device: torch.device
+    dtype: torch.dtype
+    name: str
+    fingerprint: str
+
+    @classmethod
+    def load(cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32) -> "Editor":
+        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError."""
+        path = Path(path or DEFAULT_GENERATOR)
+        generator, space = load_generator(path)
+        weights = path / WEIGHTS_FILE if path.is_dir() else path
+        fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
+        generator = generator.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        return cls(generator, space, device, dtype, path.name, fingerprint)
+
+    @property
+    def image_size(self) -> int:
+        return self.generator.config.image_size
+
+    @torch.inference_mode()
+    def edit(self, faces: Tensor, codes: Tensor) -> Tensor:
+        """Edit grey faces: uint8 [B,H,W] to the expressions at codes float [B,2]; returns uint8 [B,H,W] on the device.
+
+        The batch is computed as one; every face by its own statistics, so that neighbours do not matter.
+        """
+        images = to_range(faces.to(self.device), self.image_size, self.generator.config.channels)
+        with autocast(self.device, self.dtype):
+            edited, _, _ = self.generator(images, codes.to(self.device))
+        return from_range(edited, tuple(faces.shape[-2:]))
+
+
+def to_range(faces: Tensor, size: int, channels: int) -> Tensor:
+    """uint8 [B,H,W] -> float [B,channels,size,size] in [-1,1], channels last, grey repeated over the channels."""
+    images = resize(faces[:, None].float(), (size, size)) / 127.5 - 1
+    return images.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def from_range(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """float [B,C,S,S] in [-1,1] -> uint8 [B,H,W]: the channels' mean, resized to `size` (H, W)."""
+    grey = resize(images.float().mean(dim=1, keepdim=True), size)
+    return ((grey[:, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear with antialiasing; the images themselves when they already have the size."""
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)

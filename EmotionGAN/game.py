@@ -1,0 +1,217 @@
+"""GANmut's game: the two players, the recipe they follow, and every kind of step they take.
+
+Three stages: the critic learns to read emotions off real faces; the generator learns a first overlay of expressions
+(see warm_up.py); then the two play.
+"""
+
+import copy
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import load_weights, save_weights
+from EmotionGAN import losses
+from EmotionGAN.discriminator import Discriminator
+from EmotionGAN.editor import to_range
+from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
+from EmotionGAN.recipe import Recipe
+from EmotionGAN.warm_up import overlay
+
+# Where the gaussians start: six emotions on a ring, neighbours alike, Neutral in the middle. They move in the game.
+FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
+FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.08
+
+
+class LabelledFaces:
+    """Training faces on the device, drawn so that rare emotions come more often than they are (square root)."""
+
+    def __init__(self, faces: Tensor, labels: Tensor, size: int, channels: int, device: torch.device) -> None:
+        self.images = to_range(faces, size, channels=1).to(device)
+        self.labels, self.channels = labels.to(device), channels
+        counts = torch.bincount(labels, minlength=7).clamp_min(1).double()
+        self.odds = (1 / counts.sqrt())[labels]
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """float [B,C,S,S] in [-1,1], half of them mirrored, and int64 [B]."""
+        picked = torch.multinomial(self.odds, batch_size, replacement=True, generator=generator)
+        mirrored = torch.rand(batch_size, generator=generator) < 0.5
+        picked = picked.to(self.images.device)
+        images = self.images[picked]
+        images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)
+        return images.expand(-1, self.channels, -1, -1), self.labels[picked]
+
+
+def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
+    """What the critic sees: shifted by up to 1/16 of the side and brightened or darkened by up to 0.2 of the range.
+
+    Differentiable, so that the generator learns through it (Zhao et al., "Differentiable Augmentation", 2020).
+    """
+    batch = len(images)
+    shifts = (torch.rand(batch, 2, generator=generator) * 2 - 1) / 8
+    brightness = (torch.rand(batch, 1, 1, 1, generator=generator) * 2 - 1) * 0.2
+    moves = torch.eye(2, 3).repeat(batch, 1, 1)
+    moves[:, :, 2] = shifts
+    grid = F.affine_grid(moves.to(images.device), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return moved + brightness.to(images.device)
+
+
+@torch.no_grad()
+def place_emotions(generator: Generator) -> None:
+    """Give a gaussian generator the first places and spreads of its emotions; a linear one the first axes."""
+    angles = torch.deg2rad(torch.tensor([float(FIRST_ANGLES.get(e, 0)) for e in generator.config.emotions]))
+    points = FIRST_RADIUS * torch.stack([angles.cos(), angles.sin()], dim=-1)
+    neutral = generator.config.emotions.index("Neutral")
+    if generator.config.parametrisation == "gaussian":
+        points[neutral] = 0
+        generator.mu.weight.copy_(torch.atanh(points))
+        generator.covariance_axes.weight.fill_(FIRST_VARIANCE)
+    else:
+        generator.axes.weight.copy_(6 * torch.cat([points[:neutral], points[neutral + 1 :]]))
+        generator.axes.bias.fill_(-1.5)
+
+
+def draw_codes(generator: Generator, batch_size: int, draws: torch.Generator) -> tuple[Tensor, Tensor, int]:
+    """Codes [B,2] of a batch: the first half at centres of random emotions, the rest anywhere in the square.
+
+    Returns the codes, the emotions [B/2] of the first half, and how many those are. Gradients reach the centres.
+    """
+    half = batch_size // 2
+    device = next(generator.parameters()).device
+    targets = torch.randint(7, (half,), generator=draws).to(device)
+    anywhere = (torch.rand(batch_size - half, 2, generator=draws) * 2 - 1).to(device)
+    return torch.cat([generator.centres()[targets], anywhere]), targets, half
+
+
+class Learning:
+    """The players, their optimisers and the step: all that a checkpoint holds."""
+
+    def __init__(self, config: GeneratorConfig, recipe: Recipe, seed: int, device: torch.device) -> None:
+        torch.manual_seed(seed)
+        self.recipe, self.seed, self.device = recipe, seed, device
+        self.generator = build_generator(config).to(device, memory_format=torch.channels_last)
+        place_emotions(self.generator)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.critic = Discriminator(config.image_size, config.channels, recipe.critic_width, recipe.critic_layers)
+        self.critic = self.critic.to(device, memory_format=torch.channels_last)
+        self.generator_adam = torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, (0.5, 0.999))
+        self.critic_adam = torch.optim.Adam(self.critic.parameters(), recipe.critic_rate, (0.5, 0.999))
+        self.step = 0
+
+    def parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.generator, "average": self.average, "critic": self.critic,
+            "generator_adam": self.generator_adam, "critic_adam": self.critic_adam,
+        }  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        states = {name: part.state_dict() for name, part in self.parts().items()}
+        settings = {"recipe": asdict(self.recipe), "config": self.generator.config.to_dict(), "seed": self.seed}
+        save_weights(path, states | {"step": self.step, "settings": json.dumps(settings)})
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises InputError when it is damaged or of other players."""
+        saved = load_weights(path, "checkpoint of a learning run")
+        try:
+            for name, part in self.parts().items():
+                part.load_state_dict(saved[name])
+            self.step = int(saved["step"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: holds a run of another generator or critic; choose another --dest") from error
+
+    def update_average(self) -> None:
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(now, 1 - self.recipe.average)
+
+
+def teach_classes(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+    """Stage 1: the critic reads emotions off real faces."""
+    images, labels = faces.draw(learning.recipe.critic_batch_size, draws)
+    _, classes, _ = learning.critic(jitter(images, draws))
+    loss = F.cross_entropy(classes.float(), labels)
+    learning.critic_adam.zero_grad()
+    loss.backward()
+    learning.critic_adam.step()
+    return {"classes": loss.detach(), "accuracy": (classes.argmax(-1) == labels).float().mean()}
+
+
+def teach_overlay(learning: Learning, faces: LabelledFaces, means: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
+    """Stage 2: the generator keeps the face and lays the difference of two mean faces over it."""
+    images, labels = faces.draw(learning.recipe.batch_size, draws)
+    targets = torch.randint(7, (len(images),), generator=draws).to(images.device)
+    noise = torch.randn(len(images), 2, generator=draws).to(images.device)
+    codes = (learning.generator.centres()[targets] + 0.15 * noise).clamp(-1, 1).detach()
+    edited, distances, _ = learning.generator(images, codes)
+    wanted = overlay(images, labels, (-distances.detach()).softmax(-1), means, learning.recipe.amplitude)
+    loss = F.l1_loss(edited.float(), wanted)
+    learning.generator_adam.zero_grad()
+    loss.backward()
+    learning.generator_adam.step()
+    learning.update_average()
+    return {"overlay": loss.detach()}
+
+
+def play_critic(
+    learning: Learning, images: Tensor, labels: Tensor, edited: Tensor, codes: Tensor, draws: torch.Generator
+) -> dict[str, Tensor]:
+    """The critic's move: tell real from made, read the emotions of real faces and the codes of made ones."""
+    recipe, critic = learning.recipe, learning.critic
+    real_logits, real_classes, _ = critic(jitter(images, draws))
+    fake_logits, _, read_codes = critic(jitter(edited.detach(), draws))
+    terms = {
+        "critic": losses.critic_adversarial(real_logits.float(), fake_logits.float()),
+        "classes": recipe.lambda_classes * F.cross_entropy(real_classes.float(), labels),
+        "codes": recipe.lambda_codes * losses.code_error(read_codes, codes.detach()),
+    }
+    loss = sum(terms.values())
+    if learning.step % recipe.r1_every == 0:
+        with torch.autocast(images.device.type, enabled=False):
+            loss = loss + recipe.lambda_r1 * recipe.r1_every * losses.r1_penalty(critic, images)
+    learning.critic_adam.zero_grad()
+    loss.backward()
+    learning.critic_adam.step()
+    return terms | {"accuracy": (real_classes.argmax(-1) == labels).float().mean()}
+
+
+def play_generator(
+    learning: Learning, images: Tensor, edited: Tensor, distances: Tensor, targets: Tensor, draws: torch.Generator
+) -> dict[str, Tensor]:
+    """The generator's move: look real, show what the code means, and come back to the face one started from."""
+    recipe, critic = learning.recipe, learning.critic
+    critic.requires_grad_(False)
+    with torch.no_grad():
+        _, _, own_codes = critic(images)
+    logits, classes, _ = critic(jitter(edited, draws))
+    returned, _, _ = learning.generator(edited, own_codes.float().clamp(-1, 1))
+    terms = {
+        "generator": losses.generator_adversarial(logits.float()),
+        "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), images),
+        "agreement": recipe.lambda_classes * losses.agreement(classes, distances),
+        "centres": recipe.lambda_centres * F.cross_entropy(classes[: len(targets)].float(), targets),
+        "stay": recipe.lambda_stay * F.l1_loss(edited.float(), images),
+    }
+    learning.generator_adam.zero_grad()
+    sum(terms.values()).backward()
+    learning.generator_adam.step()
+    critic.requires_grad_(True)
+    learning.update_average()
+    return terms
+
+
+def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+    """Stage 3, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
+    images, labels = faces.draw(learning.recipe.batch_size, draws)
+    generators_turn = learning.step % learning.recipe.n_critic == 0
+    with torch.set_grad_enabled(generators_turn):
+        codes, targets, _ = draw_codes(learning.generator, len(images), draws)
+        edited, distances, _ = learning.generator(images, codes)
+    terms = play_critic(learning, images, labels, edited, codes, draws)
+    if generators_turn:
+        terms |= play_generator(learning, images, edited, distances, targets, draws)
+    return {name: value.detach() for name, value in terms.items()}

@@ -1,0 +1,197 @@
+"""The generator: one trunk, two parametrisations of the space of emotions (gaussian and linear).
+
+Layers, names and shapes are those of GANmut (CVPR 2021), so that its published checkpoints load strictly.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core_code.core_utils.errors import InputError
+
+EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
+PARAMETRISATIONS = ("gaussian", "linear")
+OUTPUTS = ("plain", "blend")
+COLOURS = ("grey", "RGB", "BGR")
+FRAMINGS = ("fer2013", "dlib")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What a generator is, beside its weights; the defaults are the published gaussian checkpoint's.
+
+    `colours` is the order of the input's channels (grey: one channel). `framing` says how its training faces were
+    cut: `fer2013` (as FER2013's 48x48 faces are) or `dlib` (the box of dlib's frontal detector). `output` is `plain`
+    (GANmut: the trunk paints the whole face) or `blend` (the trunk also gives a mask, and the face shows through
+    where the mask is 0; Pumarola et al., "GANimation", ECCV 2018, equation 2).
+    """
+
+    parametrisation: str = "gaussian"
+    image_size: int = 128
+    colours: str = "BGR"
+    width: int = 64
+    blocks: int = 6
+    output: str = "plain"
+    framing: str = "dlib"
+    emotions: tuple[str, ...] = EMOTIONS
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colours == "grey" else 3
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
+        """Check a config read from a file. Raises InputError naming `where` and the value that is wrong."""
+        known = {field.name for field in fields(cls)}
+        if missing := known - values.keys():
+            raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
+        chosen = {name: values[name] for name in known}
+        choices = {
+            "parametrisation": PARAMETRISATIONS, "output": OUTPUTS, "colours": COLOURS, "framing": FRAMINGS,
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            if chosen[name] not in allowed:
+                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected one of {', '.join(allowed)}")
+        for name, largest in {"image_size": 1024, "width": 512, "blocks": 64}.items():
+            if type(chosen[name]) is not int or not 1 <= chosen[name] <= largest:
+                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected a whole number from 1 to {largest}")
+        if chosen["image_size"] % 16:
+            raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
+        emotions = chosen["emotions"]
+        if not isinstance(emotions, (list, tuple)) or sorted(map(str, emotions)) != sorted(EMOTIONS):
+            raise InputError(f"{where}: emotions are {emotions!r}, expected {', '.join(EMOTIONS)} in any order")
+        return cls(**(chosen | {"emotions": tuple(emotions)}))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"emotions": list(self.emotions)}
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Affine instance norm by each image's own statistics, whatever mode the module is in.
+
+    It holds the running statistics that published checkpoints carry, and never reads or updates them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One group a channel is instance norm; unlike F.instance_norm it keeps channels-last memory as it is.
+        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            InstanceNorm(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            InstanceNorm(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)
+
+
+class Generator(nn.Module):
+    """The trunk. Subclasses say how a code relates to the seven emotions (`distances`) and where emotions lie."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        painted = config.channels + (config.output == "blend")
+
+        def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+            return [layer, InstanceNorm(channels), nn.ReLU(inplace=True)]
+
+        self.main = nn.Sequential(
+            *normed(nn.Conv2d(config.channels + 2, width, 7, padding=3, bias=False), width),
+            *normed(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
+            *normed(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False), 4 * width),
+            *[ResidualBlock(4 * width) for _ in range(config.blocks)],
+            *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
+            *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
+            nn.Conv2d(width, painted, 7, padding=3, bias=False),
+        )
+
+    def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Edit each image to the expression at its code.
+
+        images: float [B,C,S,S] in [-1,1]; codes: float [B,2] in [-1,1].
+        Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
+        """
+        maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        painted = self.main(torch.cat([images, maps], dim=1))
+        if self.config.output == "plain":
+            return torch.tanh(painted), self.distances(codes), codes
+        mask = torch.sigmoid(painted[:, -1:])
+        return images + mask * (torch.tanh(painted[:, :-1]) - images), self.distances(codes), codes
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """How far each code [B,2] is from each emotion: [B,7], smaller is nearer, in the config's order."""
+        raise NotImplementedError
+
+    def centres(self) -> Tensor:
+        """The point of each emotion: float [7,2] in [-1,1], in the config's order."""
+        raise NotImplementedError
+
+
+class GaussianGenerator(Generator):
+    """Every emotion is a gaussian of the plane (GANmut, section 3.2): centre tanh(mu), covariance R diag(|axes|) R'."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        self.mu = nn.Linear(2, 7, bias=False)
+        self.covariance_axes = nn.Linear(2, 7, bias=False)
+        self.covariance_angles = nn.Linear(7, 1, bias=False)
+        nn.init.ones_(self.covariance_axes.weight)
+        nn.init.zeros_(self.covariance_angles.weight)
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """Squared Mahalanobis distances to the seven gaussians."""
+        angle = self.covariance_angles.weight[0]
+        along = torch.stack([angle.cos(), angle.sin()], dim=-1)
+        across = torch.stack([-angle.sin(), angle.cos()], dim=-1)
+        offset = codes.float()[:, None] - self.centres()
+        squared = torch.stack([(offset * along).sum(-1), (offset * across).sum(-1)], dim=-1) ** 2
+        return (squared / self.covariance_axes.weight.abs()).sum(-1)
+
+    def centres(self) -> Tensor:
+        return torch.tanh(self.mu.weight)
+
+
+class LinearGenerator(Generator):
+    """Every emotion but Neutral is a direction of the plane (GANmut, section 3.1); Neutral is the origin.
+
+    The angle of a code is its emotion, its length the strength. The config's Neutral has no axis: the six axes are
+    those of the other emotions, in the config's order.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        self.axes = nn.Linear(2, 6)
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """Minus the axes' scores, and 0 for Neutral: softmax(-distances) are the emotions' probabilities."""
+        scores = list(self.axes(codes.float()).unbind(-1))
+        scores.insert(self.config.emotions.index("Neutral"), torch.zeros_like(scores[0]))
+        return -torch.stack(scores, dim=-1)
+
+    def centres(self) -> Tensor:
+        """Each axis at strength 0.8, Neutral at the origin."""
+        directions = list((0.8 * F.normalize(self.axes.weight, dim=-1)).unbind(0))
+        directions.insert(self.config.emotions.index("Neutral"), torch.zeros_like(directions[0]))
+        return torch.stack(directions)
+
+
+def build_generator(config: GeneratorConfig) -> Generator:
+    """An untrained generator of the config's parametrisation."""
+    return {"gaussian": GaussianGenerator, "linear": LinearGenerator}[config.parametrisation](config)

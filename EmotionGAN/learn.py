@@ -1,0 +1,173 @@
+"""Learn a generator of emotions from labelled faces: `python -m EmotionGAN.learn`.
+
+One counter of steps runs through the game's three stages. Every random draw depends on (seed, step) alone, so a run
+that is stopped and started again ends as an unbroken one.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.flags import add_data_flags, add_device_flags, count, make_parser
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from EmotionGAN.game import LabelledFaces, Learning
+    from EmotionGAN.generator import Generator
+
+CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
+
+
+def run_steps(
+    learning: "Learning", faces: "LabelledFaces", means: "Tensor", dtype: "torch.dtype"
+) -> "Iterator[dict[str, Tensor]]":
+    """Take the steps that are left, yielding each step's terms."""
+    import torch
+
+    from core_code.core_utils.devices import autocast
+    from EmotionGAN import game
+
+    recipe = learning.recipe
+    while learning.step < recipe.total_steps:
+        draws = torch.Generator().manual_seed(learning.seed * 1_000_003 + learning.step)
+        with autocast(learning.device, dtype):
+            if learning.step < recipe.critic_steps:
+                terms = game.teach_classes(learning, faces, draws)
+            elif learning.step < recipe.critic_steps + recipe.overlay_steps:
+                terms = game.teach_overlay(learning, faces, means, draws)
+            else:
+                terms = game.play(learning, faces, draws)
+        learning.step += 1
+        yield terms
+
+
+def sample_sheet(generator: "Generator", faces: "Tensor", device: "torch.device") -> "list[list[Tensor]]":
+    """Rows of pictures, uint8 [S,S]: each face, then the face at every emotion's centre in the order of EMOTIONS.
+
+    faces: uint8 [N,H,W].
+    """
+    import torch
+
+    from EmotionGAN.conditional_space import ConditionalSpace
+    from EmotionGAN.editor import from_range, to_range
+
+    size, channels = generator.config.image_size, generator.config.channels
+    images = to_range(faces.to(device), size, channels)
+    columns = [images]
+    with torch.no_grad():
+        for centre in ConditionalSpace.of(generator).centres:
+            columns.append(generator(images, centre.to(device).expand(len(images), 2))[0])
+    pictures = [from_range(column, (size, size)).cpu() for column in columns]
+    return [[column[row] for column in pictures] for row in range(len(faces))]
+
+
+def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
+    """The sample sheet of the averaged generator as a PNG."""
+    from core_code.core_utils.face_sheets import face_sheet
+
+    from EmotionGAN.generator import EMOTIONS
+
+    rows = sample_sheet(learning.average, faces, learning.device)
+    face_sheet(path, [[picture.numpy() for picture in row] for row in rows], column_titles=("face", *EMOTIONS))
+
+
+def learn(
+    learning: "Learning", faces: "LabelledFaces", means: "Tensor", shown: "Tensor", dest: Path, every: int,
+    dtype: "torch.dtype",
+) -> None:  # fmt: skip
+    """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
+
+    shown: uint8 [N,H,W], faces for the sheets; they teach nothing. The averaged generator is saved in
+    `dest/generator` each time. Raises InputError when a loss is no longer a number; the last checkpoint is kept.
+    """
+    import math
+
+    from tqdm import tqdm
+
+    from core_code.core_utils.files import append_line
+    from EmotionGAN.editor import save_generator
+
+    total, sums, taken = learning.recipe.total_steps, {}, 0
+    with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
+        for terms in run_steps(learning, faces, means, dtype):
+            bar.update()
+            sums, taken = {name: sums.get(name, 0.0) + value for name, value in terms.items()}, taken + 1
+            if learning.step % every and learning.step != total:
+                continue
+            means_of_terms = {name: round(float(value) / taken, 4) for name, value in sums.items()}
+            if not all(map(math.isfinite, means_of_terms.values())):
+                raise InputError(f"the losses are no longer numbers at step {learning.step}; last good: {dest}")
+            learning.save(dest / CHECKPOINT)
+            save_generator(dest / "generator", learning.average)
+            append_line(dest / LOG, json.dumps({"step": learning.step} | means_of_terms))
+            write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
+            bar.set_postfix(means_of_terms)
+            sums, taken = {}, 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    from EmotionGAN.recipe import Recipe
+
+    parser = make_parser(
+        "Learn an EmotionGAN generator from the training faces (val faces are only drawn on the sample sheets).",
+        "python -m EmotionGAN.learn --data_root data/fer2013 --dest runs/gaussian_48 --image_size 48 --width 32",
+    )
+    add_data_flags(parser)
+    add_device_flags(parser)
+    parser.add_argument("--dest", type=Path, required=True, help="folder of the run; started again, it goes on")
+    parser.add_argument("--parametrisation", choices=("gaussian", "linear"), default="gaussian")
+    parser.add_argument("--image_size", type=count, default=48, help="side of the faces in pixels (default: 48)")
+    parser.add_argument("--width", type=count, default=32, help="channels of the first layer (GANmut: 64; default: 32)")
+    parser.add_argument("--blocks", type=count, default=4, help="residual blocks (GANmut: 6; default: 4)")
+    parser.add_argument(
+        "--output", choices=("plain", "blend"), default="blend",
+        help="plain: GANmut's; blend: a mask lets the face show through (default: blend)",
+    )  # fmt: skip
+    parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
+    for field in fields(Recipe):
+        parser.add_argument(
+            f"--{field.name}", type=type(field.default), default=field.default,
+            help=f"{field.metadata['help']} (default: {field.default})",
+        )  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+
+    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.files import make_folder
+    from core_code.datasets.fer2013 import FER2013
+    from EmotionGAN.game import LabelledFaces, Learning
+    from EmotionGAN.generator import GeneratorConfig
+    from EmotionGAN.recipe import Recipe
+    from EmotionGAN.warm_up import mean_faces
+
+    config = GeneratorConfig(
+        parametrisation=args.parametrisation, image_size=args.image_size, colours="grey", width=args.width,
+        blocks=args.blocks, output=args.output, framing="fer2013",
+    )  # fmt: skip
+    config = GeneratorConfig.from_dict(config.to_dict(), "the flags")
+    recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+    device = pick_device(args.device)
+    train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+    shown = FER2013(args.data_root, "val", args.dataset, 10).faces
+    dest = make_folder(args.dest)
+    learning = Learning(config, recipe, args.seed, device)
+    if (dest / CHECKPOINT).exists():
+        learning.load(dest / CHECKPOINT)
+        print(f"going on from step {learning.step} of {dest / CHECKPOINT}")
+    faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
+    means = mean_faces(faces.images[:, 0], faces.labels)
+    learn(learning, faces, means, shown, dest, args.every, pick_dtype(args.precision, device))
+    print(f"generator: {dest / 'generator'}\nsheets: {dest / 'sheets'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,44 @@
+"""The game's losses, each a small function of what the critic and the generator say.
+
+GANmut (CVPR 2021), section 3, with logistic adversarial losses (Goodfellow et al., 2014, non-saturating) instead of
+Wasserstein's and R1 (Mescheder et al., 2018) instead of the gradient penalty; see learn.py for the weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from EmotionGAN.discriminator import Discriminator
+
+
+def critic_adversarial(real: Tensor, fake: Tensor) -> Tensor:
+    """Patch logits [B,P] of real and made faces -> scalar: real up, made down."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_adversarial(fake: Tensor) -> Tensor:
+    """Patch logits [B,P] of made faces -> scalar: made up."""
+    return F.softplus(-fake).mean()
+
+
+def r1_penalty(critic: Discriminator, images: Tensor) -> Tensor:
+    """Squared gradient of the mean patch logit at real images [B,C,S,S] -> scalar.
+
+    Of the mean, not the sum: the gradient of the sum grows with the number of patches and silences the critic.
+    """
+    images = images.detach().float().requires_grad_()
+    logits, _, _ = critic(images)
+    (gradient,) = torch.autograd.grad(logits.mean(dim=1).sum(), images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def agreement(class_logits: Tensor, distances: Tensor) -> Tensor:
+    """KL both ways between the critic's classes and softmax(-distances), both [B,7] -> scalar (GANmut, eq. 5)."""
+    read = class_logits.float().log_softmax(-1)
+    meant = (-distances).log_softmax(-1)
+    return ((read.exp() - meant.exp()) * (read - meant)).sum(-1).mean()
+
+
+def code_error(read: Tensor, codes: Tensor) -> Tensor:
+    """Mean squared error of the codes [B,2] that the critic reads off made faces -> scalar."""
+    return F.mse_loss(read.float(), codes)
