@@ -49,6 +49,17 @@ def positive(text: str) -> float:
     return value
 
 
+def non_negative(text: str) -> float:
+    """A finite number, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, 0 or more, found {text!r}")
+    return value
+
+
 def run_name(text: str) -> str:
     """A name that becomes part of file names: letters, digits, '.', '-' and '_', no path."""
     if not text or not all(c.isalnum() or c in "._-" for c in text) or text.startswith(".") or len(text) > 100:

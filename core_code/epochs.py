@@ -1,0 +1,248 @@
+"""The one loop that owns the epoch bookkeeping: progress bar, log line, checkpoints, resume, interruption.
+
+What is learned in an epoch is a Task's business: the classifier's is in train.py.
+"""
+
+import math
+import signal
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, load_net
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.logs import TrainingLog
+
+CHECK_EVERY = 10
+STATUS_EVERY = 100
+TERMINATED = 143  # the shell's convention: 128 + SIGTERM
+Record = dict[str, float]
+
+
+class Task(Protocol):
+    """What the loop needs to know of a training.
+
+    `best_by` names the measured figure that decides which epoch is the best one.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    seed: int
+    faces_per_epoch: int
+    best_by: str
+    higher_is_better: bool
+
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw."""
+
+    def measure(self, epoch: int, last: bool) -> Record:
+        """Figures after the epoch, `best_by` among them. `last`: no epoch follows."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where a KeyboardInterrupt is SIGINT."""
+
+
+def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A CPU generator whose numbers depend on these three alone, so that a resumed run draws what an unbroken one
+    draws. (The CPU generator keeps 32 bits of its seed; a checksum uses all of them.)"""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {epoch} {purpose}".encode()))
+
+
+def run_epochs(
+    task: Task,
+    epochs: int,
+    settings: dict[str, Any],
+    files: CheckpointFiles | None = None,
+    log: TrainingLog | None = None,
+    resume: bool = False,
+    verbose: bool = False,
+    after_epoch: Callable[[Record], None] | None = None,
+) -> list[Record]:
+    """Train from where the checkpoint ends (with `resume`) to `epochs`; return the history, a record an epoch.
+
+    A record holds epoch, loss, what the task measures, lr and seconds. `settings` are plain values that decide the
+    result; a checkpoint made with others is refused. Without `files` nothing is saved. With `verbose` every
+    hundredth step is logged. `after_epoch` sees each record and may raise to stop.
+
+    Raises InputError for a checkpoint that does not fit and for a loss that is not finite. An interruption is
+    raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM.
+    """
+    history = load_progress(task, files, settings) if resume and files else []
+    with terminable():
+        try:
+            for epoch in range(len(history) + 1, epochs + 1):
+                start = time.perf_counter()
+                lr = task.optimizer.param_groups[0]["lr"]
+                loss = train_one_epoch(task, epoch, epochs, files, log if verbose else None)
+                record = {"epoch": epoch, "loss": loss, **task.measure(epoch, epoch == epochs), "lr": lr}
+                record["seconds"] = time.perf_counter() - start
+                if task.scheduler:
+                    task.scheduler.step()
+                history.append(record)
+                say(describe(record, epochs), log)
+                if files:
+                    save_progress(task, files, settings, history)
+                if after_epoch:
+                    after_epoch(record)
+        except KeyboardInterrupt as interrupt:
+            end_interrupted(interrupt, files, len(history), epochs, log)
+    if files:
+        files.save(FINAL, checkpoint(task, settings, history))
+    return history
+
+
+def train_one_epoch(
+    task: Task, epoch: int, epochs: int, files: CheckpointFiles | None, log: TrainingLog | None
+) -> float:
+    """One epoch with its progress bar; returns the mean loss of a face. Raises InputError when it is not finite."""
+    torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net".encode()))
+    task.net.train()
+    total, faces = torch.zeros(()), 0
+    bar = tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False)
+    with bar:
+        for step, (loss, count) in enumerate(task.steps(epoch), start=1):
+            total = total.to(loss.device) + loss.detach() * count
+            faces += count
+            bar.update(count)
+            if step % CHECK_EVERY == 0:
+                bar.set_postfix(loss=f"{finite(total, faces, epoch, files):.4f}")
+            if log and step % STATUS_EVERY == 0:
+                log.line(f"epoch {epoch}/{epochs} step {step} faces {faces} loss {total.item() / faces:.4f}")
+    return finite(total, faces, epoch, files)
+
+
+def finite(total: Tensor, faces: int, epoch: int, files: CheckpointFiles | None) -> float:
+    """The mean loss so far. Raises InputError, naming the last good checkpoint, when it is not a finite number."""
+    loss = total.item() / max(faces, 1)
+    if math.isfinite(loss):
+        return loss
+    saved = f"the last good checkpoint is {files.path(LAST)}" if files and epoch > 1 else "nothing is saved yet"
+    raise InputError(f"the loss became {loss} in epoch {epoch}, expected a finite number; {saved}; try a lower --lr")
+
+
+def checkpoint(task: Task, settings: dict[str, Any], history: list[Record]) -> dict[str, Any]:
+    """What a checkpoint holds, beside the names that CheckpointFiles adds."""
+    return {
+        "net": task.net.state_dict(),
+        "epoch": len(history),
+        "optimizer": task.optimizer.state_dict(),
+        "scheduler": task.scheduler.state_dict() if task.scheduler else None,
+        "loss": history[-1]["loss"],
+        "seed": task.seed,
+        "history": list(history),
+        "settings": settings,
+    }
+
+
+def save_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any], history: list[Record]) -> None:
+    """Write the checkpoint of the epoch just finished; where it is the best one so far, that one first.
+
+    Interrupted between the two, the epoch is trained again and is the best one again.
+    """
+    state = checkpoint(task, settings, history)
+    if best_epoch(history, task) == len(history):
+        files.save(BEST, state)
+    files.save(LAST, state)
+
+
+def best_epoch(history: list[Record], task: Task) -> int:
+    """The number of the first epoch with the best figure."""
+    sign = 1 if task.higher_is_better else -1
+    figures = [sign * record[task.best_by] for record in history]
+    figures = [figure if math.isfinite(figure) else -math.inf for figure in figures]
+    return figures.index(max(figures)) + 1
+
+
+def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) -> list[Record]:
+    """Put the task where its last checkpoint ends; an empty history where there is none.
+
+    Raises InputError when the checkpoint was made with other settings or does not fit the net.
+    """
+    path = files.path(LAST)
+    if not path.exists():
+        say(f"nothing to resume: {path} is not there; starting with epoch 1")
+        return []
+    state = files.load(LAST)
+    for key, value in settings.items():
+        if state["settings"].get(key) != value:
+            raise InputError(
+                f"{path}: made with {key} {state['settings'].get(key)}, expected {value}: resume with the same "
+                f"settings, or start anew without --resume"
+            )
+    load_net(task.net, state, path)
+    try:
+        task.optimizer.load_state_dict(state["optimizer"])
+        if task.scheduler:
+            task.scheduler.load_state_dict(state["scheduler"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: the optimizer's state does not fit ({error})") from error
+    say(f"resumed: {path} has {state['epoch']} epochs")
+    return list(state["history"])
+
+
+def describe(record: Record, epochs: int) -> str:
+    """A record as one line: accuracies in percent, time to the tenth of a second."""
+    parts = [f"epoch {record['epoch']}/{epochs}"]
+    for name, value in record.items():
+        if name == "epoch":
+            continue
+        words = name.replace("_", " ")
+        if name.endswith("accuracy"):
+            parts.append(f"{words} {100 * value:.2f}%")
+        elif name == "seconds":
+            parts.append(f"time {value:.1f} s")
+        else:
+            parts.append(f"{words} {value:.3g}" if name == "lr" else f"{words} {value:.4f}")
+    return "  ".join(parts)
+
+
+def say(text: str, log: TrainingLog | None = None) -> None:
+    """A line for the person who watches, and for the log."""
+    tqdm.write(text)
+    if log:
+        log.line(text)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM raises Terminated, so that the loop can say what is saved."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_interrupted(
+    interrupt: KeyboardInterrupt, files: CheckpointFiles | None, done: int, epochs: int, log: TrainingLog | None
+) -> None:
+    """Say what is saved and raise what ends the command with the shell's status for the signal."""
+    said = f"{done} of {epochs} epochs are finished"
+    if files and done:
+        said += f" and saved in {files.path(LAST)}; the same command with --resume True goes on from there"
+    else:
+        said += "; nothing is saved"
+    if log:
+        log.line(f"interrupted: {said}")
+    if isinstance(interrupt, Terminated):
+        print(f"\nterminated: {said}", file=sys.stderr)
+        raise SystemExit(TERMINATED) from interrupt
+    raise KeyboardInterrupt(said) from interrupt

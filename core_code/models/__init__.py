@@ -1,0 +1,1 @@
+"""The nets: EmotionNet and the table of architectures."""

@@ -1,0 +1,53 @@
+"""The one table of architectures: a further torchvision net is one entry here.
+
+Nothing heavy is imported, so that argument parsers can read names and defaults.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HyperParameters:
+    """What a net is trained with unless a flag says otherwise."""
+
+    batch_size: int
+    lr: float
+    weight_decay: float
+    optimizer: str = "adam"
+    scheduler: str = "cosine"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A torchvision net.
+
+    `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
+    `head` the dotted path of the last linear layer, which reads `features` numbers. `renamed` is a pattern and its
+    replacement where ImageNet files have older parameter names than the module.
+    """
+
+    builder: str
+    weights: str
+    features: int
+    head: str
+    defaults: HyperParameters
+    renamed: tuple[str, str] | None = None
+
+
+ARCHITECTURES = {
+    "resnet18": Architecture(
+        builder="resnet18",
+        weights="IMAGENET1K_V1",
+        features=512,
+        head="fc",
+        defaults=HyperParameters(batch_size=128, lr=2e-4, weight_decay=2e-5),
+    ),
+    "densenet201": Architecture(
+        builder="densenet201",
+        weights="IMAGENET1K_V1",
+        features=1920,
+        head="classifier",
+        defaults=HyperParameters(batch_size=32, lr=3e-4, weight_decay=3.4e-5),
+        renamed=(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2"),
+    ),
+}

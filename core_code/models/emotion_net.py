@@ -1,0 +1,141 @@
+"""EmotionNet: an ImageNet backbone that reads emotions."""
+
+import re
+import socket
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import load_weights
+from core_code.models.architectures import ARCHITECTURES, Architecture
+
+EMOTION_COUNT = 7
+HIDDEN_HEAD = 128
+DOWNLOAD_PATIENCE_S = 30
+PREFIX = "nn_model."
+
+
+class EmotionNet(nn.Module):
+    """A torchvision net with seven outputs; every parameter's name starts with `nn_model.`.
+
+    `name` is a key of ARCHITECTURES. With `head_only` the backbone is frozen, its batch norms keep their ImageNet
+    statistics, and only the new head learns. The head is one linear layer, or features -> 128 -> 7 with
+    `hidden_head` (after BYOL pre-training). The weights are random until `load_backbone` or `load_state_dict`.
+    """
+
+    def __init__(self, name: str, head_only: bool = False, hidden_head: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.architecture = ARCHITECTURES[name]
+        self.head_only = head_only
+        self.nn_model = build(self.architecture)
+        set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
+        if head_only:
+            self.nn_model.requires_grad_(False)
+            self.head.requires_grad_(True)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def head(self) -> nn.Module:
+        """The part that is new for emotions."""
+        return self.nn_model.get_submodule(self.architecture.head)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """float [B,3,S,S] in [0,1] -> logits [B,7], in the order of EMOTIONS."""
+        return self.nn_model(views.contiguous(memory_format=torch.channels_last))
+
+    def train(self, mode: bool = True) -> "EmotionNet":
+        """Training mode; a frozen backbone stays in evaluation mode, so that its batch norms do not move."""
+        super().train(mode)
+        if self.head_only:
+            self.nn_model.eval()
+            self.head.train(mode)
+        return self
+
+    def load_backbone(self, weights: str) -> None:
+        """Start from `imagenet`, `none` (the random weights that are there already) or a file.
+
+        A file holds a state dict of the same torchvision net, of which the 1000-class head is left out, or is a
+        checkpoint of this program. All else must match strictly. Raises InputError.
+        """
+        if weights == "none":
+            return
+        if weights == "imagenet":
+            state, source = download_imagenet(self.name), "ImageNet weights"
+        else:
+            state, source = load_weights(Path(weights), "weights file"), weights
+        self.load_backbone_state(state, source)
+
+    def load_backbone_state(self, state: dict[str, Tensor], source: str) -> None:
+        """Load everything but the head from a state dict, strictly. `source` names it in the InputError."""
+        state = bare_state(state, self.architecture)
+        head = self.architecture.head + "."
+        state = {key: value for key, value in state.items() if not key.startswith(head)}
+        own = {key: value for key, value in self.nn_model.state_dict().items() if not key.startswith(head)}
+        check_same_shapes(state, own, source, self.name)
+        self.nn_model.load_state_dict(state, strict=False)
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """The torchvision net with random weights and its own 1000-class head."""
+    options = {"init_weights": False} if architecture.builder in ("googlenet", "inception_v3") else {}
+    return models.get_model(architecture.builder, weights=None, **options)
+
+
+def make_head(features: int, hidden: bool) -> nn.Module:
+    """features -> 7, or features -> 128 -> 7."""
+    if not hidden:
+        return nn.Linear(features, EMOTION_COUNT)
+    return nn.Sequential(nn.Linear(features, HIDDEN_HEAD), nn.ReLU(), nn.Linear(HIDDEN_HEAD, EMOTION_COUNT))
+
+
+def set_head(model: nn.Module, architecture: Architecture, head: nn.Module) -> None:
+    """Put `head` where the architecture has its classifier."""
+    parent, _, name = architecture.head.rpartition(".")
+    setattr(model.get_submodule(parent), name, head)
+
+
+def download_imagenet(name: str) -> dict[str, Tensor]:
+    """torchvision's ImageNet state dict, from its cache or the net. Raises InputError, never falls back."""
+    architecture = ARCHITECTURES[name]
+    weights = models.get_model_weights(architecture.builder)[architecture.weights]
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_PATIENCE_S)
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"ImageNet weights of {name} cannot be downloaded ({reason}): fetch {weights.url} another way and give "
+            f"--weights FILE, or start from random weights with --weights none"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def bare_state(state: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed."""
+    if isinstance(state.get("net"), dict):
+        state = state["net"]
+    if any(str(key).startswith(PREFIX) for key in state):
+        state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    if architecture.renamed:
+        state = {re.sub(*architecture.renamed, str(key)): value for key, value in state.items()}
+    return state
+
+
+def check_same_shapes(state: dict[str, Tensor], own: dict[str, Tensor], source: str, name: str) -> None:
+    """Raise InputError naming the first difference between a state dict and the net's own."""
+    for key in own:
+        if not isinstance(state.get(key), Tensor):
+            raise InputError(f"{source}: not weights of {name}: {key} is missing")
+        if state[key].shape != own[key].shape:
+            found, expected = list(state[key].shape), list(own[key].shape)
+            raise InputError(f"{source}: not weights of {name}: {key} is {found}, expected {expected}")
+    for key in state:
+        if key not in own:
+            raise InputError(f"{source}: not weights of {name}: {key} is not part of it")
