@@ -1,0 +1,186 @@
+"""Making a plan's images and writing them: the generator computes a batch while the one before goes to disk."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import read_json, write_json, write_whole
+from core_code.core_utils.interrupts import TERMINATED, Terminated, terminable
+from core_code.core_utils.locks import only_writer
+from core_code.datasets.augmentation_manifest import MANIFEST_NAME, check_same, describe
+from core_code.datasets.augmentations import CodeSpace, Plan, Settings, image_names, make_plan
+from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.image_pack import list_images, sub_folders
+
+# more threads write fewer files a second: they wait for the interpreter's lock more than for the disk
+WRITERS = 1
+WAITING_BATCHES = 2
+COMPRESS_LEVEL = 1
+
+
+class Editor(Protocol):
+    """What is needed of EmotionGAN's Editor."""
+
+    name: str
+    fingerprint: str
+    space: CodeSpace
+
+    def edit(self, faces: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run has done: images of the plan, how many of them it found on disk, and its seconds."""
+
+    plan: Plan
+    found: int
+    seconds: float
+
+    @property
+    def made(self) -> int:
+        return len(self.plan) - self.found
+
+
+def make_images(
+    settings: Settings, train: FER2013, face_count: int, editor: Editor, folder: Path, command: str = ""
+) -> Made:
+    """Make whatever is missing in `folder` of the plan for the first `face_count` training faces.
+
+    The images depend on settings, faces and generator alone: a run that was interrupted, however, and started
+    again leaves the files that an unbroken one leaves. `command` makes the same images again; it is written into
+    the manifest for whoever finds one missing.
+
+    Raises InputError when the folder holds other images or is another run's, and when it cannot be written;
+    KeyboardInterrupt or SystemExit(143), having said what is saved, when interrupted.
+    """
+    if train.phase != "train":
+        raise ValueError(f"faces of {train.phase}: only training faces may be edited")
+    folder = Path(folder)
+    with only_writer(folder):
+        plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space)
+        manifest = describe(settings, train, face_count, editor, plan, command)
+        accept_folder(folder, settings, manifest)
+        names = image_names(settings, plan)
+        found = set(list_images(folder, settings.mode)[0])
+        missing = np.array([name not in found for name in names], dtype=bool)
+        start = time.perf_counter()
+        if missing.any():
+            write_json(folder / MANIFEST_NAME, manifest)
+            write_missing(settings, plan, names, missing, train.faces, editor, folder)
+        write_json(folder / MANIFEST_NAME, manifest | {"complete": True})
+    return Made(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
+
+
+def accept_folder(folder: Path, settings: Settings, manifest: dict) -> None:
+    """Raise InputError where the folder's images are not of this plan; remove what a killed run left half-written."""
+    for part in [folder, *(Path(entry.path) for entry in sub_folders(folder))]:
+        for left_over in part.glob(".*.part"):
+            left_over.unlink(missing_ok=True)
+    path = folder / MANIFEST_NAME
+    if path.exists():
+        check_same(read_json(path), manifest, folder)
+    elif list_images(folder, settings.mode)[0]:
+        raise InputError(
+            f"{path}: no such file beside images; use another --dest_folder, or remove the images in {folder}"
+        )
+
+
+def write_missing(
+    settings: Settings,
+    plan: Plan,
+    names: list[str],
+    missing: np.ndarray,
+    faces: torch.Tensor,
+    editor: Editor,
+    folder: Path,
+) -> None:
+    """Make and write the missing images, batch by batch, with a progress bar."""
+    bar = ProgressBar(len(plan), int((~missing).sum()), int(plan.faces.max()) + 1)
+    with ThreadPoolExecutor(WRITERS) as writers, terminable():
+        waiting: deque[Future[int]] = deque()
+        try:
+            for rows, images in edited_batches(settings.batch_size, plan, missing, faces, editor):
+                waiting.append(writers.submit(write_images, folder, [names[row] for row in rows], images))
+                while len(waiting) > WAITING_BATCHES:
+                    bar.add(waiting.popleft().result())
+            while waiting:
+                bar.add(waiting.popleft().result())
+        except KeyboardInterrupt as interrupt:
+            bar.add(sum(batch.result() for batch in waiting))
+            end_interrupted(interrupt, bar, folder)
+        except BaseException:
+            writers.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            bar.close()
+
+
+def edited_batches(
+    batch_size: int, plan: Plan, missing: np.ndarray, faces: torch.Tensor, editor: Editor
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The missing rows of the plan and their images, uint8 [n, 48, 48], batch by batch.
+
+    Batches are fixed stretches of the plan, computed whole or not at all and always of the same size (the last is
+    filled up with its last row): what a batch's neighbours are can change the last bit of an image, and an
+    interrupted run must not.
+    """
+    for start in range(0, len(plan), batch_size):
+        wanted = missing[start : start + batch_size]
+        if not wanted.any():
+            continue
+        rows = np.minimum(np.arange(start, start + batch_size), len(plan) - 1)
+        images = editor.edit(faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
+        yield start + np.flatnonzero(wanted), images.cpu().numpy()[: len(wanted)][wanted]
+
+
+def write_images(folder: Path, names: list[str], images: np.ndarray) -> int:
+    """Write grey PNGs, each whole or not at all; returns how many."""
+    for name, image in zip(names, images, strict=True):
+        picture = Image.fromarray(image)
+        write_whole(
+            folder / name,
+            lambda file, picture=picture: picture.save(file, "PNG", compress_level=COMPRESS_LEVEL),
+            durable=False,
+        )
+    return len(names)
+
+
+class ProgressBar:
+    """Images done, per second, time left, and faces per second."""
+
+    def __init__(self, images: int, found: int, faces: int) -> None:
+        self.bar = tqdm(total=images, initial=found, unit=" images", desc="generating", smoothing=0.1)
+        self.faces_per_image = faces / images
+        self.found = found
+        self.start = time.perf_counter()
+
+    def add(self, images: int) -> None:
+        seconds = time.perf_counter() - self.start
+        self.bar.update(images)
+        rate = (self.bar.n - self.found) * self.faces_per_image / max(seconds, 1e-9)
+        self.bar.set_postfix_str(f"{rate:.1f} faces/s", refresh=False)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def end_interrupted(interrupt: KeyboardInterrupt, bar: ProgressBar, folder: Path) -> None:
+    """Say what is saved and raise what ends the command with the shell's status for the signal."""
+    bar.close()
+    said = f"{bar.bar.n} of {bar.bar.total} images are saved in {folder}; start the same command again to go on"
+    if isinstance(interrupt, Terminated):
+        print(f"\nterminated: {said}", file=sys.stderr)
+        raise SystemExit(TERMINATED) from interrupt
+    raise KeyboardInterrupt(said) from interrupt
