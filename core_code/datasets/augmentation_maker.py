@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -71,26 +71,28 @@ def make_images(
     with only_writer(folder):
         plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space)
         manifest = describe(settings, train, face_count, editor, plan, command)
-        accept_folder(folder, settings, manifest)
+        accept_folder(folder, settings, manifest, train)
         names = image_names(settings, plan)
         found = set(list_images(folder, settings.mode)[0])
         missing = np.array([name not in found for name in names], dtype=bool)
         start = time.perf_counter()
         if missing.any():
             write_json(folder / MANIFEST_NAME, manifest)
-            write_missing(settings, plan, names, missing, train.faces, editor, folder)
+            # on a GPU: the fastest algorithm may not be the same one next time
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                write_missing(settings, plan, names, missing, train.faces, editor, folder)
         write_json(folder / MANIFEST_NAME, manifest | {"complete": True})
     return Made(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
 
 
-def accept_folder(folder: Path, settings: Settings, manifest: dict) -> None:
+def accept_folder(folder: Path, settings: Settings, manifest: dict[str, Any], train: FER2013) -> None:
     """Raise InputError where the folder's images are not of this plan; remove what a killed run left half-written."""
     for part in [folder, *(Path(entry.path) for entry in sub_folders(folder))]:
         for left_over in part.glob(".*.part"):
             left_over.unlink(missing_ok=True)
     path = folder / MANIFEST_NAME
     if path.exists():
-        check_same(read_json(path), manifest, folder)
+        check_same(read_json(path), manifest, folder, train)
     elif list_images(folder, settings.mode)[0]:
         raise InputError(
             f"{path}: no such file beside images; use another --dest_folder, or remove the images in {folder}"

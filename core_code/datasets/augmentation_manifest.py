@@ -72,8 +72,8 @@ def checked_counts(faces: int) -> list[int]:
     return [1 << power for power in range(faces.bit_length()) if 1 << power < faces] + [faces]
 
 
-def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None:
-    """Raise InputError where images made by `new` would not belong to those that `old` describes.
+def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
+    """Raise InputError where images of `train` made by `new` would not belong to those that `old` describes.
 
     More faces than before, and more augmentations of each, may follow: what is there stays as it is.
     """
@@ -82,9 +82,7 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None:
     check_format(old, path)
     if old["mode"] != new["mode"]:
         raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
-    shared = str(max(set(map(int, old["face_fingerprints"])) & set(map(int, new["face_fingerprints"])), default=0))
-    if old["face_fingerprints"].get(shared) != new["face_fingerprints"].get(shared):
-        raise InputError(f"{path}: the images there are of other faces ({old['dataset']}); {elsewhere}")
+    check_faces(old, path, train)
     for key, name in FIXED.items():
         if old.get(key) != new.get(key):
             was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))

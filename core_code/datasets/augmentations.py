@@ -35,7 +35,7 @@ class Settings:
     folder_batch_size: int = 100  # folders that the faces are dealt to; augmentations alone
     batch_size: int = 256  # images that go through the generator at once
     seed: int = 1
-    precision: str = "float32"
+    precision: str = "fp32"
 
     @property
     def half_width(self) -> float:

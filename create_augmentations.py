@@ -1,0 +1,92 @@
+"""Make GAN augmentations of the training faces, or their expansion to the other emotions, and write them as PNGs."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from core_code.core_utils import flags
+from core_code.core_utils.errors import run_command
+
+PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}
+DEFAULT_FOLDERS = {False: Path("data/fer2013_augmentations"), True: Path("data/expanded_fer_2013")}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command's flags."""
+    parser = flags.make_parser(
+        "Edit each training face with a generator: --num_augments images near its own emotion, or, with "
+        "--expand_dataset True, one at each other emotion (rare emotions gain most). What is there already is kept.",
+        "python create_augmentations.py --num_augments 10 --max_faces 2000",
+    )
+    parser.add_argument(
+        "--dest_folder", type=Path, default=None,
+        help="where the images go (default: data/fer2013_augmentations; with --expand_dataset True, "
+        "data/expanded_fer_2013)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--num_augments", type=flags.count, default=10, help="images a face; not for the expansion (default: 10)"
+    )
+    flags.add_boolean(parser, "--expand_dataset", False, "make the expansion instead of augmentations")
+    parser.add_argument(
+        "--folder_batch_size", type=flags.count, default=100,
+        help="sub-folders that the augmentations are dealt to (default: 100)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch_size", type=flags.count, default=256, help="images that are computed at once (default: 256)"
+    )
+    flags.add_data_flags(parser)
+    flags.add_generator_flag(parser)
+    flags.add_device_flags(parser)
+    args = parser.parse_args(arguments)
+    args.dest_folder = args.dest_folder or DEFAULT_FOLDERS[args.expand_dataset]
+    return args
+
+
+def command_of(args: argparse.Namespace, precision: str) -> str:
+    """The command line that makes the same images again."""
+    words = ["python", "create_augmentations.py", "--dest_folder", str(args.dest_folder), "--dataset", args.dataset]
+    if args.dataset != "sample":
+        words += ["--data_root", str(args.data_root)]
+    if args.expand_dataset:
+        words += ["--expand_dataset", "True"]
+    else:
+        words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
+    words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
+    optional = {"--generator": args.generator, "--max_faces": args.max_faces}
+    for name, value in optional.items():
+        words += [name, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse, wire, make, report."""
+    args = parse(arguments)
+
+    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.datasets.augmentation_maker import make_images
+    from core_code.datasets.augmentation_report import report
+    from core_code.datasets.augmentations import AUGMENTATIONS, EXPANSION, Settings
+    from core_code.datasets.fer2013 import FER2013
+    from EmotionGAN.editor import Editor
+
+    device = pick_device(args.device)
+    dtype = pick_dtype(args.precision, device)
+    precision = PRECISIONS[str(dtype)]
+    train = FER2013(args.data_root, "train", args.dataset)
+    face_count = min(args.max_faces or len(train), len(train))
+    editor = Editor.load(args.generator, device, dtype)
+    settings = Settings(
+        mode=EXPANSION if args.expand_dataset else AUGMENTATIONS,
+        num_augments=args.num_augments,
+        folder_batch_size=args.folder_batch_size,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        precision=precision,
+    )
+    print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
+    made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision))
+    report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True])
+
+
+if __name__ == "__main__":
+    run_command(main)
