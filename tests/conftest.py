@@ -22,9 +22,7 @@ def smooth_faces(count: int, seed: int = 0) -> np.ndarray:
     return faces.clip(0, 255).astype(np.uint8)
 
 
-def write_csv(
-    path: Path, rows: Sequence[tuple[int, str, np.ndarray]], header: str = "emotion, Usage, pixels"
-) -> Path:
+def write_csv(path: Path, rows: Sequence[tuple[int, str, np.ndarray]], header: str = "emotion, Usage, pixels") -> Path:
     """A CSV of (label, usage, face) rows, columns in the order of `header`."""
     columns = [name.strip() for name in header.split(",")]
     with open(path, "w") as file:
@@ -35,8 +33,8 @@ def write_csv(
     return path
 
 
-def small_rows(train: int = 40, val: int = 14, test: int = 14, seed: int = 0) -> list[tuple[int, str, np.ndarray]]:
-    """Rows of three usages, all seven labels in each of 7 rows or more; Happy is the commonest of the training rows."""
+def small_rows(train: int = 40, val: int = 14, test: int = 14, seed: int = 0) -> list[Row]:
+    """Rows of three usages, all seven labels among the first 7 of each; Happy is commonest in Training."""
     counts = (train, val, test)
     faces = iter(smooth_faces(sum(counts), seed))
     common = (3, 4, 6, 3)

@@ -1,0 +1,118 @@
+"""Fit the model that the sample faces are drawn from, on FER2013's Training faces and no others.
+
+python -m core_code.datasets.fit_sample_model --data_root data/fer2013    (needs `pip install dlib-bin`)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.files import write_whole
+from core_code.core_utils.flags import count, make_parser
+from core_code.datasets.sample import MODEL
+from core_code.datasets.splits import EMOTIONS, PIXELS
+
+COMPONENTS = 200
+DETECTOR_SIDE = 128
+WIDTHS = (70, 125)  # of the detector's box on a frontal face, in its pixels
+OFF_CENTRE = 8  # how far the box's centre may lie from the picture's, across and down, in the same pixels
+SHRINKAGE = 500  # an emotion's covariance is pulled to the common one as if by so many faces
+
+
+def main() -> None:
+    """Parse arguments, fit, write."""
+    parser = make_parser(__doc__.splitlines()[0], "python -m core_code.datasets.fit_sample_model")
+    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
+    parser.add_argument("--components", type=count, default=COMPONENTS, help="(default: %(default)s)")
+    parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")
+    arguments = parser.parse_args()
+    model = fit_from(arguments.data_root, arguments.components)
+    write_whole(arguments.dest, lambda file: np.savez_compressed(file, **model))
+    print(f"{arguments.dest}: {arguments.dest.stat().st_size} bytes")
+
+
+def fit_from(
+    data_root: Path, components: int = COMPONENTS, is_frontal: Callable[[np.ndarray], np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Fit on the frontal faces of FER2013 Training; the other phases are never opened as faces.
+
+    is_frontal: uint8 [N, 48, 48] -> bool [N]; dlib's detector by default.
+    """
+    from core_code.datasets.fer2013 import FER2013
+
+    train = FER2013(data_root, "train")
+    faces, labels = train.faces.numpy(), train.labels.numpy()
+    frontal = (is_frontal or find_frontal)(faces)
+    print(f"{frontal.sum()} of {len(faces)} training faces are frontal")
+    return fit(faces[frontal], labels[frontal], components)
+
+
+def find_frontal(faces: np.ndarray) -> np.ndarray:
+    """Which faces dlib finds alone, in the middle and of the usual size: uint8 [N, 48, 48] -> bool [N]."""
+    try:
+        import dlib
+    except ImportError as error:
+        raise InputError("dlib is missing, expected it for finding frontal faces: pip install dlib-bin") from error
+    from PIL import Image
+    from tqdm import tqdm
+
+    detect = dlib.get_frontal_face_detector()
+    frontal = np.zeros(len(faces), dtype=bool)
+    for index, face in enumerate(tqdm(faces, desc="finding frontal faces", unit="faces")):
+        large = Image.fromarray(face).resize((DETECTOR_SIDE, DETECTOR_SIDE), Image.Resampling.BICUBIC)
+        boxes = detect(np.asarray(large))
+        if len(boxes) == 1:
+            centre = boxes[0].dcenter()
+            away = max(abs(centre.x - DETECTOR_SIDE / 2), abs(centre.y - DETECTOR_SIDE / 2))
+            frontal[index] = away <= OFF_CENTRE and WIDTHS[0] <= boxes[0].width() <= WIDTHS[1]
+    return frontal
+
+
+def fit(faces: np.ndarray, labels: np.ndarray, components: int) -> dict[str, np.ndarray]:
+    """Fit the model to faces uint8 [N, 48, 48] with labels [N]; its arrays, packed small (see `read_model`).
+
+    Raises InputError when an emotion has no faces.
+    """
+    present = np.bincount(labels, minlength=len(EMOTIONS))
+    if not present.all():
+        raise InputError(f"no frontal {EMOTIONS[int(present.argmin())]} face in train, expected some of each emotion")
+    pixels = faces.reshape(len(faces), PIXELS).astype(np.float32)
+    tone = np.stack([pixels.mean(axis=1), pixels.std(axis=1)], axis=1).astype(np.float64)
+    both = np.concatenate([faces, faces[:, :, ::-1]]).reshape(-1, PIXELS).astype(np.float32)
+    both -= both.mean(axis=1, keepdims=True)
+    both /= np.maximum(both.std(axis=1, keepdims=True), 1)
+    mean_face = both.mean(axis=0)
+    both -= mean_face
+    directions = np.linalg.eigh((both.T @ both / len(both)).astype(np.float64))[1][:, ::-1][:, :components].T
+    scales = np.abs(directions).max(axis=1) / 127
+    means, factors = fit_emotions(both @ directions.T.astype(np.float32), np.concatenate([labels, labels]))
+    return {
+        "mean_face": mean_face.astype(np.float16),
+        "components": (directions / scales[:, None]).round().astype(np.int8),
+        "component_scales": scales.astype(np.float32),
+        "emotion_means": means.astype(np.float16),
+        "factors": factors[:, *np.tril_indices(components)].astype(np.float16),
+        "tone": np.stack([tone.mean(axis=0), tone.std(axis=0)]).astype(np.float32),
+    }
+
+
+def fit_emotions(coefficients: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per emotion the mean and the Cholesky factor of the covariance: [N, C] -> [7, C] and [7, C, C].
+
+    The covariance is drawn towards that of all emotions: the rare ones have hardly more faces than components.
+    """
+    means = np.stack([coefficients[labels == label].mean(axis=0) for label in range(len(EMOTIONS))])
+    away = (coefficients - means[labels]).astype(np.float64)
+    common = away.T @ away / len(away)
+    factors = []
+    for label in range(len(EMOTIONS)):
+        own = away[labels == label]
+        covariance = (own.T @ own + SHRINKAGE * common) / (len(own) + SHRINKAGE)
+        factors.append(np.linalg.cholesky(covariance + 1e-6 * np.trace(common) * np.eye(len(common))))
+    return means, np.stack(factors)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,70 @@
+"""The sample faces: labelled 48x48 faces of nobody, drawn from a small statistical model of FER2013's.
+
+The model (M. Turk, A. Pentland, "Eigenfaces for recognition", 1991) holds principal components of frontal
+faces and, for each emotion, the mean and covariance of their coefficients; `fit_sample_model` makes it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from core_code.datasets.splits import EMOTIONS, PHASES, SIDE
+
+MODEL = Path(__file__).with_name("sample_faces.npz")
+SEED = 2013
+COUNTS = {  # faces of each emotion; train is unbalanced in FER2013's way
+    "train": (300, 120, 300, 510, 330, 240, 300),
+    "val": (100,) * len(EMOTIONS),
+    "test": (100,) * len(EMOTIONS),
+}
+SPREAD = 0.55  # of the covariance: nearer to the mean the draws are cleaner faces
+STRENGTH = 1.75  # how far an emotion's mean is moved away from the common one, as a multiple
+LEAST_CONTRAST = 25  # deviation of a face's pixels
+
+
+def draw_phase(phase: str) -> tuple[np.ndarray, np.ndarray]:
+    """The faces of one phase, always the same: uint8 [N, 48, 48] and labels uint8 [N].
+
+    Each phase has random numbers of its own; none shares a face with another.
+    """
+    # numpy promises that RandomState's numbers never change; those of its newer generators may
+    random = np.random.RandomState([SEED, PHASES.index(phase)])
+    labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), COUNTS[phase])
+    random.shuffle(labels)
+    return draw_faces(read_model(), labels, random), labels
+
+
+def draw_faces(model: dict[str, np.ndarray], labels: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Draw a face for each label: labels uint8 [N], faces uint8 [N, 48, 48]."""
+    common = model["emotion_means"].mean(axis=0)
+    means = common + STRENGTH * (model["emotion_means"] - common)
+    coefficients = random.standard_normal((len(labels), len(model["components"])))
+    for label, (mean, factor) in enumerate(zip(means, model["factors"], strict=True)):
+        of_label = labels == label
+        coefficients[of_label] = mean + np.sqrt(SPREAD) * coefficients[of_label] @ factor.T
+    faces = model["mean_face"] + coefficients @ model["components"]
+    faces = (faces - faces.mean(axis=1, keepdims=True)) / faces.std(axis=1, keepdims=True)
+    light, contrast = (model["tone"][0] + model["tone"][1] * random.standard_normal((len(labels), 2))).T[:, :, None]
+    faces = light + np.maximum(contrast, LEAST_CONTRAST) * faces
+    return faces.round().clip(0, 255).astype(np.uint8).reshape(-1, SIDE, SIDE)
+
+
+def read_model(path: Path = MODEL) -> dict[str, np.ndarray]:
+    """The model's arrays as float64.
+
+    mean_face [2304] and components [C, 2304], of faces standardised each to mean 0 and deviation 1;
+    emotion_means [7, C]; factors [7, C, C], lower triangular, times its transpose the covariance;
+    tone [2, 2]: mean and deviation of the pixels' mean and of their deviation (light, contrast).
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        packed = {name: stored[name].astype(np.float64) for name in stored.files}
+    size = len(packed["components"])
+    factors = np.zeros((len(EMOTIONS), size, size))
+    factors[:, *np.tril_indices(size)] = packed["factors"]
+    return {
+        "mean_face": packed["mean_face"],
+        "components": packed["components"] * packed["component_scales"][:, None],
+        "emotion_means": packed["emotion_means"],
+        "factors": factors,
+        "tone": packed["tone"],
+    }
