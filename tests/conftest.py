@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
+Row = tuple[int, str, np.ndarray]  # label, usage, face
 
 
 def smooth_faces(count: int, seed: int = 0) -> np.ndarray:
@@ -22,7 +23,7 @@ def smooth_faces(count: int, seed: int = 0) -> np.ndarray:
     return faces.clip(0, 255).astype(np.uint8)
 
 
-def write_csv(path: Path, rows: Sequence[tuple[int, str, np.ndarray]], header: str = "emotion, Usage, pixels") -> Path:
+def write_csv(path: Path, rows: Sequence[Row], header: str = "emotion, Usage, pixels") -> Path:
     """A CSV of (label, usage, face) rows, columns in the order of `header`."""
     columns = [name.strip() for name in header.split(",")]
     with open(path, "w") as file:

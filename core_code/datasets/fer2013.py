@@ -68,7 +68,7 @@ class FER2013(Dataset):
         return self.faces[index], int(self.labels[index])
 
     def __getitems__(self, indices: list[int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A batch at once: uint8 [B, 48, 48] and int64 [B] (in a DataLoader:  `collate_fn=lambda batch: batch`)."""
+        """A batch at once: uint8 [B, 48, 48] and int64 [B] (in a DataLoader: `collate_fn=lambda batch: batch`)."""
         indices = torch.as_tensor(indices)
         return self.faces[indices], self.labels[indices]
 
