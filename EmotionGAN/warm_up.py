@@ -11,7 +11,8 @@ from torch import Tensor
 def mean_faces(faces: Tensor, labels: Tensor) -> Tensor:
     """The mean of each emotion's faces, contrast-normalised and made symmetric.
 
-    faces: float [N,H,W] in [-1,1]; labels: int64 [N] in 0..6. Returns float [7,H,W] in units of a face's standard deviation.
+    faces: float [N,H,W] in [-1,1]; labels: int64 [N] in 0..6. Returns float [7,H,W] in units of a face's standard
+    deviation.
     """
     means = []
     for emotion in range(7):

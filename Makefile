@@ -1,0 +1,35 @@
+PYTHON ?= python3
+RUN = .venv/bin/python
+OUT = demo_output
+# Small enough for two cores: faces at 48 px, few epochs, random weights.
+TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 48 --weights none --batch_size 64 --output_root $(OUT)
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	$(RUN) create_augmentations.py --dataset sample --num_augments 4 --dest_folder $(OUT)/augmentations --plots_folder $(OUT)/plots_output
+	$(RUN) create_augmentations.py --dataset sample --expand_dataset True --dest_folder $(OUT)/expanded --plots_folder $(OUT)/plots_output
+	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 6
+	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 6
+	$(TRAIN) --exp_name expanded --use_expanded_dataset True --expanded_folder $(OUT)/expanded --epochs 2
+	$(RUN) -m core_code.evaluate --net_name resnet18 --exp_names baseline augmented expanded --dataset sample --image_size 48 --output_root $(OUT)
+	@echo "pictures: $(OUT)/plots_output"
+
+test: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+lint: .venv/ready-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+.venv/ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv $(OUT)

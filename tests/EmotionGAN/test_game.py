@@ -1,0 +1,135 @@
+"""Learning a generator: losses against hand calculations, resuming, and which faces it may see."""
+
+import numpy as np
+import pytest
+import torch
+
+from core_code.core_utils.errors import InputError
+from EmotionGAN import losses
+from EmotionGAN.discriminator import Discriminator
+from EmotionGAN.game import LabelledFaces, Learning, jitter
+from EmotionGAN.generator import GeneratorConfig
+from EmotionGAN.learn import run_steps, sample_sheet
+from EmotionGAN.recipe import Recipe
+from EmotionGAN.warm_up import mean_faces, overlay
+
+CONFIG = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, output="blend", framing="fer2013")
+RECIPE = Recipe(
+    critic_steps=2, overlay_steps=2, steps=4, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
+    n_critic=2, r1_every=2,
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def some_faces(count=40):
+    draws = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 16, 16), generator=draws, dtype=torch.uint8), torch.arange(count) % 7
+
+
+def a_run(steps_at_once, tmp_path=None):
+    faces, labels = some_faces()
+    data = LabelledFaces(faces, labels, 16, 1, CPU)
+    means = mean_faces(data.images[:, 0], labels)
+    learning = Learning(CONFIG, RECIPE, 1, CPU)
+    for taken, _ in enumerate(run_steps(learning, data, means, torch.float32), start=1):
+        if taken == steps_at_once:
+            learning.save(tmp_path / "checkpoint.pth")
+            learning = Learning(CONFIG, RECIPE, 1, CPU)
+            learning.load(tmp_path / "checkpoint.pth")
+            for _ in run_steps(learning, data, means, torch.float32):
+                pass
+            break
+    return learning
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
+    unbroken = a_run(None)
+    for stop in (1, 3, 5, 7):
+        resumed = a_run(stop, tmp_path)
+        assert resumed.step == unbroken.step == 8
+        for name in ("generator", "average", "critic"):
+            for a, b in zip(
+                resumed.parts()[name].state_dict().values(), unbroken.parts()[name].state_dict().values(), strict=True
+            ):
+                assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_other_players_is_refused(tmp_path):
+    Learning(CONFIG, RECIPE, 1, CPU).save(tmp_path / "checkpoint.pth")
+    other = GeneratorConfig(image_size=16, colours="grey", width=5, blocks=1, output="blend", framing="fer2013")
+    with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
+        Learning(other, RECIPE, 1, CPU).load(tmp_path / "checkpoint.pth")
+
+
+def test_faces_are_drawn_by_the_square_root_of_their_emotions_share():
+    counts = torch.tensor([100, 4, 100, 400, 100, 100, 100])
+    labels = torch.repeat_interleave(torch.arange(7), counts)
+    faces = LabelledFaces(torch.zeros(len(labels), 16, 16, dtype=torch.uint8), labels, 16, 1, CPU)
+    _, drawn = faces.draw(20000, torch.Generator().manual_seed(0))
+    expected = counts.double().sqrt() / counts.double().sqrt().sum()
+    assert torch.bincount(drawn, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
+
+
+def test_agreement_is_the_divergence_both_ways():
+    logits, distances = torch.randn(3, 7), torch.rand(3, 7) * 5
+    p, q = np.exp(logits.numpy()), np.exp(-distances.numpy())
+    p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    expected = ((p * np.log(p / q)).sum(1) + (q * np.log(q / p)).sum(1)).mean()
+    assert float(losses.agreement(logits, distances)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_adversarial_losses_are_logistic():
+    real, fake = torch.randn(4, 9), torch.randn(4, 9)
+    expected = np.log1p(np.exp(-real.numpy())).mean() + np.log1p(np.exp(fake.numpy())).mean()
+    assert float(losses.critic_adversarial(real, fake)) == pytest.approx(expected, rel=1e-5)
+    expected = np.log1p(np.exp(-fake.numpy())).mean()
+    assert float(losses.generator_adversarial(fake)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
+    critic = Discriminator(16, 1, 4, 2).double()
+    images = torch.rand(2, 1, 16, 16)
+    critic.float()
+    penalty = float(losses.r1_penalty(critic, images).detach())
+    critic.double()
+    step, total = 1e-5, 0.0
+    for b in range(2):
+        for y in range(16):
+            for x in range(16):
+                nudged = images[b : b + 1].double().repeat(2, 1, 1, 1)
+                nudged[0, 0, y, x] += step
+                nudged[1, 0, y, x] -= step
+                with torch.no_grad():
+                    up, down = critic(nudged)[0].mean(dim=1)
+                total += float((up - down) / (2 * step)) ** 2
+    assert penalty == pytest.approx(total / 2, rel=1e-2)
+
+
+def test_overlay_adds_the_difference_of_mean_faces():
+    images = torch.rand(2, 1, 8, 8) - 0.5
+    means = torch.rand(7, 8, 8)
+    weights = torch.eye(7)[[3, 4]]
+    wanted = overlay(images, torch.tensor([6, 4]), weights, means, 0.5)
+    expected = images[0, 0] + 0.5 * images[0].std() * (means[3] - means[6])
+    assert torch.allclose(wanted[0, 0], expected.clamp(-1, 1), atol=1e-6)
+    assert torch.allclose(wanted[1], images[1], atol=1e-6)
+
+
+def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():
+    images = torch.zeros(64, 1, 32, 32)
+    images[:, :, 16, 16] = 1
+    images.requires_grad_()
+    seen = jitter(images, torch.Generator().manual_seed(0))
+    seen.sum().backward()
+    assert images.grad.abs().sum() > 0
+    peaks = (seen.detach() - seen.detach().amin(dim=(2, 3), keepdim=True)).flatten(1).argmax(1)
+    assert ((peaks // 32 - 16).abs() <= 2).all() and ((peaks % 32 - 16).abs() <= 2).all()
+    assert len(peaks.unique()) > 4
+
+
+def test_sheets_show_the_face_and_every_emotion():
+    learning = Learning(CONFIG, RECIPE, 1, CPU)
+    faces, _ = some_faces(3)
+    rows = sample_sheet(learning.average, faces, CPU)
+    assert len(rows) == 3 and all(len(row) == 8 for row in rows)
+    assert torch.equal(rows[1][0], faces[1])

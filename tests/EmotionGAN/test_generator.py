@@ -1,0 +1,254 @@
+"""The generators: layers, keys, statistics and the plane of codes, against plain re-computations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from core_code.core_utils.errors import InputError
+from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.editor import Editor, load_generator, save_generator
+from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
+
+SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
+BLEND = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="blend", framing="fer2013")
+
+
+def published_shapes(parametrisation: str) -> dict[str, tuple[int, ...]]:
+    """Keys and shapes of GANmut's published generators, written down by hand."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if parametrisation == "gaussian":
+        shapes |= {"covariance_angles.weight": (1, 7), "covariance_axes.weight": (7, 2), "mu.weight": (7, 2)}
+    else:
+        shapes |= {"axes.weight": (6, 2), "axes.bias": (6,)}
+
+    def norm(prefix: str, channels: int) -> None:
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{prefix}.{name}"] = (channels,)
+        shapes[f"{prefix}.num_batches_tracked"] = ()
+
+    for conv, channels, shape in [
+        (0, 64, (64, 5, 7, 7)), (3, 128, (128, 64, 4, 4)), (6, 256, (256, 128, 4, 4)),
+        (15, 128, (256, 128, 4, 4)), (18, 64, (128, 64, 4, 4)),
+    ]:  # fmt: skip
+        shapes[f"main.{conv}.weight"] = shape
+        norm(f"main.{conv + 1}", channels)
+    for block in range(9, 15):
+        for conv in (0, 3):
+            shapes[f"main.{block}.main.{conv}.weight"] = (256, 256, 3, 3)
+            norm(f"main.{block}.main.{conv + 1}", 256)
+    shapes["main.21.weight"] = (3, 64, 7, 7)
+    return shapes
+
+
+def published_state(parametrisation: str) -> dict[str, torch.Tensor]:
+    draws = torch.Generator().manual_seed(5)
+    return {
+        name: torch.tensor(9) if not shape else torch.randn(shape, generator=draws) * 0.05 + (len(shape) == 1)
+        for name, shape in published_shapes(parametrisation).items()
+    }
+
+
+def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarray, blocks: int, blend: bool):
+    """The generator's picture of one image [C,S,S], layer by layer in float64, statistics by numpy."""
+    get = {name: tensor.double() for name, tensor in state.items()}
+
+    def norm(x: torch.Tensor, prefix: str) -> torch.Tensor:
+        values = x[0].numpy()
+        mean, variance = values.mean(axis=(1, 2)), values.var(axis=(1, 2))
+        scaled = (values - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
+        weight, bias = get[f"{prefix}.weight"].numpy(), get[f"{prefix}.bias"].numpy()
+        return torch.from_numpy(scaled * weight[:, None, None] + bias[:, None, None])[None]
+
+    size = image.shape[-1]
+    maps = np.concatenate([image, np.full((1, size, size), code[0]), np.full((1, size, size), code[1])])
+    x = torch.from_numpy(maps)[None].double()
+    x = norm(F.conv2d(x, get["main.0.weight"], padding=3), "main.1").clamp_min(0)
+    x = norm(F.conv2d(x, get["main.3.weight"], stride=2, padding=1), "main.4").clamp_min(0)
+    x = norm(F.conv2d(x, get["main.6.weight"], stride=2, padding=1), "main.7").clamp_min(0)
+    for block in range(9, 9 + blocks):
+        y = norm(F.conv2d(x, get[f"main.{block}.main.0.weight"], padding=1), f"main.{block}.main.1").clamp_min(0)
+        x = x + norm(F.conv2d(y, get[f"main.{block}.main.3.weight"], padding=1), f"main.{block}.main.4")
+    up = 9 + blocks
+    x = norm(F.conv_transpose2d(x, get[f"main.{up}.weight"], stride=2, padding=1), f"main.{up + 1}").clamp_min(0)
+    up += 3
+    x = norm(F.conv_transpose2d(x, get[f"main.{up}.weight"], stride=2, padding=1), f"main.{up + 1}").clamp_min(0)
+    painted = F.conv2d(x, get[f"main.{up + 3}.weight"], padding=3)[0].numpy()
+    if not blend:
+        return np.tanh(painted)
+    mask = 1 / (1 + np.exp(-painted[-1:]))
+    return mask * np.tanh(painted[:-1]) + (1 - mask) * image
+
+
+@pytest.mark.parametrize("config", [SMALL, BLEND], ids=["plain", "blend"])
+def test_a_generator_equals_a_plain_recomputation_of_its_layers(config):
+    torch.manual_seed(3)
+    generator = build_generator(config)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    images = torch.rand(3, 1, 32, 32) * 2 - 1
+    codes = torch.rand(3, 2) * 2 - 1
+    made, _, returned = generator(images, codes)
+    assert torch.equal(returned, codes)
+    for i in range(3):
+        expected = recompute(
+            generator.state_dict(), images[i].numpy(), codes[i].numpy(), config.blocks, config.output == "blend"
+        )
+        np.testing.assert_allclose(made[i].detach().numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("parametrisation", "parameters"), [("gaussian", 8_421_155), ("linear", 8_421_138)])
+def test_a_published_checkpoint_loads_strictly(tmp_path, parametrisation, parameters):
+    state = published_state(parametrisation)
+    path = tmp_path / "1800000-G.ckpt"
+    torch.save(state, path)
+    generator, space = load_generator(path)
+    assert sum(p.numel() for p in generator.parameters()) == parameters
+    assert {name: tuple(t.shape) for name, t in generator.state_dict().items()} == published_shapes(parametrisation)
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(tensor, state[name])
+    if parametrisation == "gaussian":
+        assert space.centres[EMOTIONS.index("Surprise")].tolist() == pytest.approx([0.9, -0.45])
+
+
+def test_a_published_checkpoint_edits_in_its_own_size_and_colours(tmp_path):
+    state = published_state("gaussian")
+    path = tmp_path / "G.ckpt"
+    torch.save(state, path)
+    editor = Editor.load(path, torch.device("cpu"))
+    faces = torch.randint(0, 256, (1, 128, 128), dtype=torch.uint8)
+    code = torch.tensor([[0.6, 0.4]])
+    image = np.repeat(faces.numpy() / 127.5 - 1, 3, axis=0)
+    expected = (recompute(state, image, code[0].numpy(), 6, False).mean(axis=0) + 1) * 127.5
+    made = editor.edit(faces, code)[0].numpy().astype(float)
+    assert np.abs(made - expected).max() < 0.6
+
+
+def test_statistics_are_each_images_own_in_either_mode():
+    generator = build_generator(SMALL)
+    images, codes = torch.rand(4, 1, 32, 32) * 2 - 1, torch.rand(4, 2)
+    for module in generator.modules():
+        if hasattr(module, "running_mean"):
+            module.running_mean.fill_(7.0)
+            module.running_var.fill_(0.01)
+    with torch.no_grad():
+        trained = generator.train()(images, codes)[0]
+        evaluated = generator.eval()(images, codes)[0]
+        alone = torch.cat([generator(images[i : i + 1], codes[i : i + 1])[0] for i in range(4)])
+    assert torch.equal(trained, evaluated)
+    assert torch.allclose(alone, evaluated, atol=1e-5)
+    assert all((m.running_mean == 7).all() for m in generator.modules() if hasattr(m, "running_mean"))
+
+
+def test_gaussian_distances_are_squared_mahalanobis():
+    torch.manual_seed(0)
+    generator = build_generator(SMALL)
+    torch.nn.init.normal_(generator.covariance_axes.weight)
+    torch.nn.init.normal_(generator.covariance_angles.weight)
+    codes = torch.rand(5, 2) * 2 - 1
+    distances = generator.distances(codes).detach().double().numpy()
+    for e in range(7):
+        angle = float(generator.covariance_angles.weight[0, e])
+        rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        covariance = (
+            rotation @ np.diag(np.abs(generator.covariance_axes.weight[e].detach().double().numpy())) @ rotation.T
+        )
+        centre = np.tanh(generator.mu.weight[e].detach().double().numpy())
+        for b in range(5):
+            offset = codes[b].double().numpy() - centre
+            assert distances[b, e] == pytest.approx(offset @ np.linalg.inv(covariance) @ offset, rel=1e-3)
+
+
+def test_linear_emotions_are_directions_and_neutral_is_the_origin():
+    generator = build_generator(GeneratorConfig("linear", 32, "grey", 4, 1, "plain", "fer2013"))
+    torch.nn.init.orthogonal_(generator.axes.weight)
+    torch.nn.init.zeros_(generator.axes.bias)
+    centres = generator.centres().detach()
+    assert centres[6].tolist() == [0.0, 0.0]
+    assert centres[:6].norm(dim=-1).tolist() == pytest.approx([0.8] * 6)
+    scores = -generator.distances(centres[:1])[0].detach()
+    assert scores[6] == 0
+    assert scores[:6].numpy() == pytest.approx(generator.axes.weight.detach().numpy() @ centres[0].numpy(), abs=1e-6)
+
+
+def test_codes_stay_in_the_neighbourhood_and_in_the_square():
+    space = ConditionalSpace.published()
+    emotions = torch.arange(7).repeat_interleave(1000)
+    codes = space.codes(emotions, torch.rand(7000, 2), 0.2).reshape(7, 1000, 2)
+    assert codes.abs().max() <= 1
+    for emotion, own in zip(EMOTIONS, codes, strict=True):
+        centre = space.centres[EMOTIONS.index(emotion)]
+        assert ((own - centre).abs() <= 0.2 + 1e-6).all()
+        assert (own.amax(0) - own.amin(0)).max() > 0.15
+    angry = codes[EMOTIONS.index("Angry")]
+    assert angry[:, 1].min() >= -0.9 and angry[:, 1].max() <= -0.7
+    assert codes[EMOTIONS.index("Disgust")][:, 1].max() <= -0.8 + 1e-6
+
+
+def test_a_learned_generator_is_saved_whole_and_comes_back_with_its_own_space(tmp_path):
+    generator = build_generator(BLEND)
+    save_generator(tmp_path / "mine", generator, half_precision=False)
+    editor = Editor.load(tmp_path / "mine", torch.device("cpu"))
+    assert editor.image_size == 32 and editor.name == "mine"
+    assert torch.allclose(editor.space.centres, torch.tanh(generator.mu.weight).detach())
+    faces = torch.randint(0, 256, (5, 48, 48), dtype=torch.uint8)
+    codes = torch.rand(5, 2)
+    edited = editor.edit(faces, codes)
+    assert edited.shape == (5, 48, 48) and edited.dtype == torch.uint8
+    assert torch.equal(edited, editor.edit(faces, codes))
+
+
+def damage(folder, kind):
+    config, weights = folder / "config.json", folder / "generator.pth"
+    if kind == "no weights":
+        weights.unlink()
+    elif kind == "truncated":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif kind == "empty":
+        weights.write_bytes(b"")
+    elif kind == "other architecture":
+        torch.save(build_generator(SMALL).state_dict(), weights)
+    elif kind == "other shapes":
+        wider = GeneratorConfig(image_size=32, colours="grey", width=5, blocks=2, output="blend", framing="fer2013")
+        torch.save(build_generator(wider).state_dict(), weights)
+    elif kind == "not a state dict":
+        torch.save([1, 2, 3], weights)
+    elif kind == "code inside":
+        torch.save({"mu.weight": print}, weights)
+    elif kind == "not numbers":
+        state = build_generator(BLEND).state_dict()
+        state["mu.weight"][0, 0] = float("nan")
+        torch.save(state, weights)
+    elif kind == "config not JSON":
+        config.write_text("{")
+    elif kind == "config lacks a value":
+        config.write_text('{"width": 4}')
+    elif kind == "config of a strange size":
+        config.write_text(config.read_text().replace('"image_size": 32', '"image_size": 33'))
+    elif kind == "config of strange emotions":
+        config.write_text(config.read_text().replace('"Angry"', '"Bored"'))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no weights", "truncated", "empty", "other architecture", "other shapes", "not a state dict", "code inside",
+        "not numbers", "config not JSON", "config lacks a value", "config of a strange size",
+        "config of strange emotions",
+    ],
+)  # fmt: skip
+def test_a_wrong_generator_is_a_one_line_error_naming_the_file(tmp_path, kind):
+    folder = tmp_path / "mine"
+    save_generator(folder, build_generator(BLEND))
+    damage(folder, kind)
+    with pytest.raises(InputError) as error:
+        load_generator(folder)
+    assert "\n" not in str(error.value)
+    assert ("config.json" if kind.startswith("config") else "generator.pth") in str(error.value)
+
+
+def test_a_missing_generator_is_named():
+    with pytest.raises(InputError, match=r"nowhere\.ckpt: no such generator"):
+        load_generator("nowhere.ckpt")
