@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core_code.datasets.splits import EMOTIONS, PHASES, SIDE
+from core_code.datasets.splits import EMOTIONS, PHASES, PIXELS, SIDE
 
 MODEL = Path(__file__).with_name("sample_faces.npz")
 SEED = 2013
@@ -17,9 +17,8 @@ COUNTS = {  # faces of each emotion; train is unbalanced in FER2013's way
     "val": (100,) * len(EMOTIONS),
     "test": (100,) * len(EMOTIONS),
 }
-SPREAD = 0.55  # of the covariance: nearer to the mean the draws are cleaner faces
-STRENGTH = 1.75  # how far an emotion's mean is moved away from the common one, as a multiple
-LEAST_CONTRAST = 25  # deviation of a face's pixels
+SPREAD = 0.5  # of the covariance: nearer to the mean the draws are cleaner faces
+STRENGTH = 2.0  # how far an emotion's mean is moved away from the common one, as a multiple
 
 
 def draw_phase(phase: str) -> tuple[np.ndarray, np.ndarray]:
@@ -42,19 +41,22 @@ def draw_faces(model: dict[str, np.ndarray], labels: np.ndarray, random: np.rand
     for label, (mean, factor) in enumerate(zip(means, model["factors"], strict=True)):
         of_label = labels == label
         coefficients[of_label] = mean + np.sqrt(SPREAD) * coefficients[of_label] @ factor.T
-    faces = model["mean_face"] + coefficients @ model["components"]
-    faces = (faces - faces.mean(axis=1, keepdims=True)) / faces.std(axis=1, keepdims=True)
-    light, contrast = (model["tone"][0] + model["tone"][1] * random.standard_normal((len(labels), 2))).T[:, :, None]
-    faces = light + np.maximum(contrast, LEAST_CONTRAST) * faces
-    return faces.round().clip(0, 255).astype(np.uint8).reshape(-1, SIDE, SIDE)
+    return equalised(model["mean_face"] + coefficients @ model["components"])
+
+
+def equalised(images: np.ndarray) -> np.ndarray:
+    """Spread each image's grey levels evenly over 0..255, as FER2013's are: [N, 2304] -> uint8 [N, 48, 48]."""
+    levels = (np.arange(PIXELS) * 256 // PIXELS).astype(np.uint8)
+    faces = np.empty(images.shape, dtype=np.uint8)
+    np.put_along_axis(faces, images.argsort(axis=1), levels[None], axis=1)
+    return faces.reshape(-1, SIDE, SIDE)
 
 
 def read_model(path: Path = MODEL) -> dict[str, np.ndarray]:
     """The model's arrays as float64.
 
     mean_face [2304] and components [C, 2304], of faces standardised each to mean 0 and deviation 1;
-    emotion_means [7, C]; factors [7, C, C], lower triangular, times its transpose the covariance;
-    tone [2, 2]: mean and deviation of the pixels' mean and of their deviation (light, contrast).
+    emotion_means [7, C]; factors [7, C, C], lower triangular, times its transpose the covariance.
     """
     with np.load(path, allow_pickle=False) as stored:
         packed = {name: stored[name].astype(np.float64) for name in stored.files}
@@ -66,5 +68,4 @@ def read_model(path: Path = MODEL) -> dict[str, np.ndarray]:
         "components": packed["components"] * packed["component_scales"][:, None],
         "emotion_means": packed["emotion_means"],
         "factors": factors,
-        "tone": packed["tone"],
     }
