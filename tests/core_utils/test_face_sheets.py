@@ -1,0 +1,46 @@
+"""Sheets of faces and the picture of label counts."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core_code.core_utils.distribution_plot import distribution_table, plot_distribution
+from core_code.core_utils.face_sheets import face_sheet, place
+from core_code.core_utils.palette import EMOTION_COLOURS
+
+
+def test_faces_stand_in_their_rows_and_columns():
+    one, two = np.full((4, 5), 10, np.uint8), np.full((4, 5), 200, np.uint8)
+    canvas, height, width = place([[one, None], [None, two]])
+    assert (height, width) == (4, 5)
+    dark, light = np.argwhere(canvas == 10), np.argwhere(canvas == 200)
+    assert len(dark) == len(light) == 20 and (canvas == 255).sum() == canvas.size - 40
+    assert dark.min(axis=0).tolist() == [0, 0] and (light.min(axis=0) > dark.max(axis=0)).all()
+    assert light.max(axis=0).tolist() == [canvas.shape[0] - 1, canvas.shape[1] - 1]
+
+
+def test_a_sheet_is_a_picture(tmp_path):
+    faces = [np.full((48, 48), 30 * i, np.uint8) for i in range(6)]
+    path = face_sheet(tmp_path / "new" / "sheet.png", [faces[:3], faces[3:]], ["a", "b"], ["x", "y", "z"], "title")
+    with Image.open(path) as image:
+        assert image.width > image.height > 200
+
+
+def test_titles_must_fit_and_faces_be_of_one_size(tmp_path):
+    face = np.zeros((4, 4), np.uint8)
+    with pytest.raises(ValueError, match="one title"):
+        face_sheet(tmp_path / "sheet.png", [[face]], ["a"], ["x", "y"])
+    with pytest.raises(ValueError, match="one size"):
+        face_sheet(tmp_path / "sheet.png", [[face, face[:3]]], ["a"], ["x", "y"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_distribution_as_text_and_picture(tmp_path):
+    table = distribution_table(["Happy", "Sad"], [3000, 1000], [3500, 3500]).splitlines()
+    assert table[1].split() == ["Happy", "3,000", "75.0%", "3,500", "50.0%"]
+    assert table[3].split() == ["all", "4,000", "100.0%", "7,000", "100.0%"]
+    names = [str(i) for i in range(7)]
+    path = plot_distribution(tmp_path / "plot.png", "sample", names, [5, 6, 7, 8, 9, 10, 11])
+    with Image.open(path) as image:
+        pixels = {tuple(pixel) for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3)}
+    assert {tuple(bytes.fromhex(colour[1:])) for colour in EMOTION_COLOURS} <= pixels

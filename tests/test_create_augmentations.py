@@ -1,0 +1,153 @@
+"""create_augmentations.py as a user runs it: flags, files, pictures, errors of one line."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import create_augmentations
+import pytest
+import torch
+from PIL import Image
+
+from core_code.core_utils.errors import run_command
+from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from EmotionGAN.editor import Editor, save_generator
+from EmotionGAN.generator import GeneratorConfig, build_generator
+
+SCRIPT = Path(create_augmentations.__file__)
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, fer2013_csv):
+    """A working folder with data/fer2013 and a tiny random generator; `there(...)` runs the command in it."""
+    monkeypatch.chdir(tmp_path)
+    fer2013_csv(tmp_path / "data" / "fer2013")
+    torch.manual_seed(0)
+    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
+    save_generator(tmp_path / "tiny", build_generator(config))
+
+    def run(*arguments: str) -> None:
+        create_augmentations.main(["--generator", "tiny", "--batch_size", "32", "--precision", "fp32", *arguments])
+
+    return run
+
+
+def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, capsys):
+    there("--num_augments", "2", "--max_faces", "20")
+    images = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("data/fer2013_augmentations/*/*.png")}
+    assert images == {f"data/fer2013_augmentations/{face}/{face}_{k}.png" for face in range(20) for k in (0, 1)}
+    said = capsys.readouterr().out
+    assert "40 images in data/fer2013_augmentations: 40 made now" in said
+    counts = FER2013(phase="train").class_counts.tolist()
+    for emotion, count in zip(EMOTIONS, counts, strict=True):
+        assert any(line.split()[:2] == [emotion, str(count)] for line in said.splitlines())
+    for name in ("label_distribution_fer2013", "augmentation_examples_fer2013"):
+        with Image.open(f"plots_output/{name}.png") as image:
+            assert image.width > 300
+
+
+def test_expansion_with_the_default_places_and_pictures(there, tmp_path, capsys):
+    there("--expand_dataset", "True")
+    labels = FER2013(phase="train").labels.tolist()
+    files = [path.relative_to(tmp_path / "data/expanded_fer_2013") for path in tmp_path.glob("data/exp*/*/*.png")]
+    assert 150 < len(files) < 240
+    for file in files:
+        label, face = int(file.parent.name), int(file.stem)
+        assert 0 <= label < 7 and 0 <= face < 40 and labels[face] != label
+    table = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    for label, emotion in enumerate(EMOTIONS):
+        added = sum(int(file.parent.name) == label for file in files)
+        assert table[emotion][1::2] == [str(labels.count(label)), str(labels.count(label) + added)]
+    assert Path("plots_output/label_distribution_fer2013.png").is_file()
+    assert Path("plots_output/expansion_examples_fer2013.png").is_file()
+
+
+def test_no_validation_or_test_face_reaches_the_generator(there, monkeypatch):
+    held_out = {face.numpy().tobytes() for phase in ("val", "test") for face in FER2013(phase=phase).faces}
+    ours = {face.numpy().tobytes() for face in FER2013(phase="train").faces}
+    assert not ours & held_out
+    seen, edit = set(), Editor.edit
+
+    def spy(self, faces, codes):
+        seen.update(face.numpy().tobytes() for face in faces)
+        return edit(self, faces, codes)
+
+    monkeypatch.setattr(Editor, "edit", spy)
+    there("--num_augments", "1")
+    there("--expand_dataset")
+    assert seen == ours
+
+
+def test_the_manifests_command_makes_the_same_images_elsewhere(there, tmp_path):
+    there("--num_augments", "2", "--max_faces", "9", "--seed", "5", "--folder_batch_size", "4")
+    made = Path("data/fer2013_augmentations")
+    before = {path.name: path.read_bytes() for path in made.glob("*/*.png")}
+    command = json.loads((made / "manifest.json").read_text())["command"].split()
+    made.rename("before")
+    create_augmentations.main(command[2:])
+    assert {path.name: path.read_bytes() for path in made.glob("*/*.png")} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--num_augments", "0"],
+        ["--num_augments", "two"],
+        ["--folder_batch_size", "0"],
+        ["--max_faces", "-1"],
+        ["--batch_size", "0"],
+        ["--expand_dataset", "maybe"],
+        ["--dataset", "affectnet"],
+        ["--precision", "fp8"],
+        ["--no_such_flag"],
+    ],
+)
+def test_bad_flags_end_with_status_2(there, arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        there(*arguments)
+    assert ended.value.code == 2 and arguments[0] in capsys.readouterr().err
+    assert not (tmp_path / "data" / "fer2013_augmentations").exists()
+
+
+def status_and_error(capsys, there, *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*arguments))
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data_root", "nowhere"], "nowhere"),
+        (["--generator", "missing.pth"], "missing.pth: no such generator"),
+        (["--generator", "data/fer2013/icml_face_data.csv"], "icml_face_data.csv: not a readable generator"),
+        (["--dest_folder", "tiny/config.json"], "tiny/config.json: is a file, expected a folder"),
+        (["--dest_folder", "tiny/config.json/below"], "is a file"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(there, capsys, arguments, named):
+    status, error = status_and_error(capsys, there, *arguments)
+    assert status == 2 and error.startswith("error: ") and named in error and error.count("\n") == 1
+    assert not Path("data/fer2013_augmentations").exists() and not Path("plots_output").exists()
+
+
+def test_other_settings_for_the_same_folder_are_refused(there, capsys):
+    there("--num_augments", "1")
+    status, error = status_and_error(capsys, there, "--num_augments", "1", "--seed", "2")
+    assert status == 2 and "--seed 1, this run has 2; use another --dest_folder" in error
+
+
+def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there, tmp_path):
+    flags = ["--generator", "tiny", "--batch_size", "1", "--num_augments", "2000", "--precision", "fp32"]
+    process = subprocess.Popen([sys.executable, SCRIPT, *flags], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("data/fer2013_augmentations/*/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=60)[1]
+    saved = len(list(tmp_path.glob("data/fer2013_augmentations/*/*.png")))
+    assert process.returncode == 143 and f"{saved} of 80000 images are saved" in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("*.part"))
