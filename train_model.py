@@ -165,7 +165,7 @@ def report(
     from core_code.core_utils.plots import plot_accuracies, plot_confusion_matrix
     from core_code.datasets.fer2013 import EMOTIONS
     from core_code.epochs import say
-    from core_code.evaluate import predict
+    from core_code.inference import predict
 
     best = files.load(BEST)
     load_net(task.net, best, files.path(BEST))

@@ -12,7 +12,7 @@ from core_code.core_utils.metrics import score
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for
-from core_code.evaluate import predict
+from core_code.inference import predict
 from core_code.models.emotion_net import EmotionNet
 
 OPTIMIZERS = ("adam", "sgd")
@@ -62,7 +62,7 @@ class ClassifierTask:
         self.train.set_epoch(epoch)
         generator = generator_for(self.seed, epoch, "views")
         for faces, labels, _ in self.train:
-            views = train_view(faces, self.training.image_size, generator)
+            views = train_view(faces, self.training.image_size, generator, self.training.dtype)
             yield self.step(views, labels), len(labels)
 
     def step(self, views: Tensor, labels: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BEST = "best_validation"
 LAST = "last_trained_epoch"
@@ -57,7 +58,7 @@ class CheckpointFiles:
         return state
 
 
-def load_net(net: nn.Module, state: dict[str, Any], path: Path) -> None:
+def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:
     """Load a checkpoint's `net` into a module, strictly; raise InputError when it is of another architecture."""
     try:
         net.load_state_dict(state["net"], strict=True)

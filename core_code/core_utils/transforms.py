@@ -33,10 +33,13 @@ class Crops(NamedTuple):
         return Crops(*torch.stack(self).to(device, non_blocking=True))
 
 
-def train_view(faces: Tensor, size: int, generator: torch.Generator, channels: int = 3) -> Tensor:
+def train_view(
+    faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3
+) -> Tensor:
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Returns float32 [B,channels,size,size] in [0,1].
+    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Returns `dtype` [B,channels,size,size] in [0,1],
+    computed in float32.
     """
     count, height, width = faces.shape
     crops = draw_crops(count, height, width, generator)
@@ -47,19 +50,19 @@ def train_view(faces: Tensor, size: int, generator: torch.Generator, channels: i
     views = crop_and_resize(faces, crops.to(device), flips.to(device), size)
     views = adjust_sharpness(views, sharpness.to(device))
     views = adjust_brightness(views, brightness.to(device))
-    return views[:, None].expand(-1, channels, -1, -1)
+    return views.to(dtype)[:, None].expand(-1, channels, -1, -1)
 
 
-def evaluation_view(faces: Tensor, size: int, channels: int = 3) -> Tensor:
+def evaluation_view(faces: Tensor, size: int, dtype: torch.dtype = torch.float32, channels: int = 3) -> Tensor:
     """The middle of each face: resized to 256/224 of `size`, of which the central `size` pixels are kept.
 
-    `faces` uint8 [B,H,W]. Returns float32 [B,channels,size,size] in [0,1].
+    `faces` uint8 [B,H,W]. Returns `dtype` [B,channels,size,size] in [0,1], computed in float32.
     """
     resized = round(size * RESIZE_TO_CROP)
     rows = central_weights(faces.shape[1], resized, size).to(faces.device)
     columns = central_weights(faces.shape[2], resized, size).to(faces.device)
     views = (rows @ as_floats(faces) @ columns.T).clamp_(0, 1)
-    return views[:, None].expand(-1, channels, -1, -1)
+    return views.to(dtype)[:, None].expand(-1, channels, -1, -1)
 
 
 def as_floats(faces: Tensor) -> Tensor:
