@@ -85,7 +85,7 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
     elif dataset == "folder":
         from core_code.datasets.image_folder import load_folder, wanted_files
 
-        where, splits = load_folder(data_root)
+        where, splits = data_root, load_folder(data_root)
         wanted = wanted_files(phase)
     else:
         raise ValueError(f"dataset {dataset!r}, expected fer2013, folder or sample")

@@ -1,0 +1,131 @@
+"""Labelled faces in image folders, brought to FER2013's form: 48x48, grey.
+
+<data_root>/train/<emotion>/*, validation/ (or val/) and test/ alike. Where there is no validation folder, names
+that begin with Training_, PublicTest_ or PrivateTest_ tell the phase, as FER2013 is passed around.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core_code.core_utils.errors import InputError
+from core_code.datasets.cache import load_or_make
+from core_code.datasets.fer2013_csv import USAGES
+from core_code.datasets.splits import EMOTIONS, PHASES, PIXELS, SIDE, Splits, by_phase
+
+CACHE_NAME = "faces.cache"
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
+PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2}
+ALIASES = {  # beside the names of EMOTIONS themselves
+    "Angry": ("anger",),
+    "Disgust": ("disgusted",),
+    "Fear": ("fearful", "afraid", "scared"),
+    "Happy": ("happiness", "joy"),
+    "Sad": ("sadness",),
+    "Surprise": ("surprised",),
+    "Neutral": ("neutrality",),
+}
+LABEL_OF_FOLDER = {
+    name: label for label, emotion in enumerate(EMOTIONS) for name in (emotion.lower(), *ALIASES[emotion])
+}
+DECODED_AT_ONCE = 512
+
+
+class ImageFile(NamedTuple):
+    """One image: its path below the data's folder, what it shows, and what tells that it has changed."""
+
+    name: str
+    label: int
+    phase: int
+    size: int
+    modified: int
+
+
+def load_folder(data_root: Path) -> Splits:
+    """All faces below `data_root`, each phase in the order of the paths; cached there in `faces.cache`.
+
+    Raises InputError for a missing folder, a folder that is not named after an emotion, and a damaged image.
+    """
+    data_root = Path(data_root)
+    files = find_images(data_root)
+    state = "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
+    source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
+    return load_or_make(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
+
+
+def wanted_files(phase: str) -> str:
+    """What an error says was expected for a phase without faces."""
+    folder = {"train": "train", "val": "validation", "test": "test"}[phase]
+    return f"images in {folder}/<emotion>/, or some named {USAGES[PHASES.index(phase)]}_*"
+
+
+def find_images(data_root: Path) -> list[ImageFile]:
+    """Every image below the phases' folders, sorted by path."""
+    if not data_root.is_dir():
+        raise InputError(f"{data_root}: no such folder, expected one with train/<emotion>/ and test/<emotion>/")
+    folders = [entry for entry in subfolders(data_root) if entry.name.lower() in PHASE_OF_FOLDER]
+    if not folders:
+        raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
+    names_tell = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
+    files = [
+        image
+        for folder in folders
+        for emotion in subfolders(folder)
+        for image in images_of(data_root, emotion, PHASE_OF_FOLDER[folder.name.lower()], names_tell)
+    ]
+    if not files:
+        raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
+    return sorted(files)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, but for hidden ones."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images_of(data_root: Path, folder: Path, phase: int, names_tell: bool) -> Iterator[ImageFile]:
+    """The images of one emotion's folder; those of other kinds of file are passed over."""
+    if folder.name.lower() not in LABEL_OF_FOLDER:
+        raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)}")
+    label = LABEL_OF_FOLDER[folder.name.lower()]
+    for path in folder.iterdir():
+        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith("."):
+            usage = path.name.split("_")[0]
+            told = USAGES.index(usage) if names_tell and usage in USAGES else phase
+            state = path.stat()
+            name = path.relative_to(data_root).as_posix()
+            yield ImageFile(name, label, told, state.st_size, state.st_mtime_ns)
+
+
+def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
+    """Decode all files, several at a time."""
+    from tqdm import tqdm
+
+    pieces: list[np.ndarray] = []
+    with (
+        tqdm(total=len(files), unit=" images", desc=f"reading {data_root.name}", delay=2, leave=False) as bar,
+        ThreadPoolExecutor() as threads,
+    ):
+        for start in range(0, len(files), DECODED_AT_ONCE):
+            paths = [data_root / file.name for file in files[start : start + DECODED_AT_ONCE]]
+            pieces.append(np.stack(list(threads.map(read_face, paths))).reshape(-1, PIXELS))
+            bar.update(len(paths))
+    return by_phase(pieces, [file.label for file in files], [file.phase for file in files])
+
+
+def read_face(path: Path) -> np.ndarray:
+    """One image as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            grey = ImageOps.exif_transpose(image).convert("L")
+            if grey.size != (SIDE, SIDE):
+                grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            return np.array(grey, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable image (damaged or truncated), expected a face") from error
