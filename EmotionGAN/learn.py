@@ -70,11 +70,11 @@ def sample_sheet(generator: "Generator", faces: "Tensor", device: "torch.device"
 def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
     """The sample sheet of the averaged generator as a PNG."""
     from core_code.core_utils.face_sheets import face_sheet
-
     from EmotionGAN.generator import EMOTIONS
 
     rows = sample_sheet(learning.average, faces, learning.device)
-    face_sheet(path, [[picture.numpy() for picture in row] for row in rows], column_titles=("face", *EMOTIONS))
+    pictures = [[picture.numpy() for picture in row] for row in rows]
+    face_sheet(path, pictures, row_titles=[""] * len(rows), column_titles=("face", *EMOTIONS))
 
 
 def learn(
@@ -111,7 +111,7 @@ def learn(
             sums, taken = {}, 0
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     from EmotionGAN.recipe import Recipe
 
     parser = make_parser(
@@ -135,14 +135,15 @@ def parse_arguments() -> argparse.Namespace:
             f"--{field.name}", type=type(field.default), default=field.default,
             help=f"{field.metadata['help']} (default: {field.default})",
         )  # fmt: skip
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_arguments()
+def main(arguments: list[str] | None = None) -> None:
+    args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.files import make_folder
+    from core_code.core_utils.interrupts import terminable
+    from core_code.core_utils.locks import only_writer
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
@@ -158,15 +159,15 @@ def main() -> None:
     device = pick_device(args.device)
     train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     shown = FER2013(args.data_root, "val", args.dataset, 10).faces
-    dest = make_folder(args.dest)
-    learning = Learning(config, recipe, args.seed, device)
-    if (dest / CHECKPOINT).exists():
-        learning.load(dest / CHECKPOINT)
-        print(f"going on from step {learning.step} of {dest / CHECKPOINT}")
-    faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
-    means = mean_faces(faces.images[:, 0], faces.labels)
-    learn(learning, faces, means, shown, dest, args.every, pick_dtype(args.precision, device))
-    print(f"generator: {dest / 'generator'}\nsheets: {dest / 'sheets'}")
+    with only_writer(args.dest), terminable():
+        learning = Learning(config, recipe, args.seed, device)
+        if (args.dest / CHECKPOINT).exists():
+            learning.load(args.dest / CHECKPOINT)
+            print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
+        faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
+        means = mean_faces(faces.images[:, 0], faces.labels)
+        learn(learning, faces, means, shown, args.dest, args.every, pick_dtype(args.precision, device))
+    print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 
 if __name__ == "__main__":

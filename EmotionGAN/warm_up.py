@@ -12,11 +12,12 @@ def mean_faces(faces: Tensor, labels: Tensor) -> Tensor:
     """The mean of each emotion's faces, contrast-normalised and made symmetric.
 
     faces: float [N,H,W] in [-1,1]; labels: int64 [N] in 0..6. Returns float [7,H,W] in units of a face's standard
-    deviation.
+    deviation; an emotion without faces gets the mean of all.
     """
     means = []
     for emotion in range(7):
-        own = faces[labels == emotion]
+        shown = labels == emotion
+        own = faces[shown] if shown.any() else faces
         own = (own - own.mean(dim=(1, 2), keepdim=True)) / own.std(dim=(1, 2), keepdim=True).clamp_min(0.01)
         mean = own.mean(dim=0)
         means.append((mean + mean.flip(-1)) / 2)

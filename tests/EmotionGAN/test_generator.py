@@ -150,7 +150,7 @@ def test_gaussian_distances_are_squared_mahalanobis():
     codes = torch.rand(5, 2) * 2 - 1
     distances = generator.distances(codes).detach().double().numpy()
     for e in range(7):
-        angle = float(generator.covariance_angles.weight[0, e])
+        angle = generator.covariance_angles.weight[0, e].item()
         rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         covariance = (
             rotation @ np.diag(np.abs(generator.covariance_axes.weight[e].detach().double().numpy())) @ rotation.T

@@ -1,0 +1,85 @@
+"""python -m EmotionGAN.learn: what it leaves on disk, what it learns from, and how it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core_code.core_utils.errors import InputError
+from EmotionGAN.editor import Editor
+from EmotionGAN.learn import main
+
+TINY = [
+    "--image_size", "16", "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4",
+    "--critic_steps", "1", "--overlay_steps", "1", "--steps", "2", "--every", "2", "--batch_size", "4",
+    "--critic_batch_size", "4", "--device", "cpu",
+]  # fmt: skip
+
+
+def learn(data_root, dest, *more):
+    main([*TINY, "--data_root", str(data_root), "--dest", str(dest), *more])
+
+
+def weights(dest):
+    return torch.load(dest / "generator" / "generator.pth", weights_only=True)
+
+
+def rewrite(folder, usage, change):
+    """The same CSV with the rows of one usage changed."""
+    path = folder / "icml_face_data.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(change(line) if f",{usage}," in line else line for line in lines) + "\n")
+
+
+@pytest.mark.parametrize("parametrisation", ["gaussian", "linear"])
+def test_a_run_leaves_a_generator_that_edits_and_sheets(tmp_path, fer2013_csv, parametrisation):
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "run", "--parametrisation", parametrisation)
+    editor = Editor.load(tmp_path / "run" / "generator", torch.device("cpu"))
+    assert editor.edit(torch.zeros(2, 48, 48, dtype=torch.uint8), torch.zeros(2, 2)).shape == (2, 48, 48)
+    assert editor.generator.config.parametrisation == parametrisation
+    sheets = sorted((tmp_path / "run" / "sheets").iterdir())
+    assert [sheet.name for sheet in sheets] == ["step_000002.png", "step_000004.png"]
+    assert np.asarray(Image.open(sheets[0])).std() > 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "learning.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert {"critic", "generator", "cycle", "agreement", "centres"} <= lines[1].keys()
+
+
+def test_a_finished_run_started_again_with_more_steps_goes_on(tmp_path, fer2013_csv, capsys):
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "short")
+    learn(root, tmp_path / "short", "--steps", "4")
+    assert "going on from step 4" in capsys.readouterr().out
+    learn(root, tmp_path / "long", "--steps", "4")
+    for name, tensor in weights(tmp_path / "long").items():
+        assert torch.equal(tensor, weights(tmp_path / "short")[name])
+
+
+def test_val_and_test_faces_teach_nothing(tmp_path, fer2013_csv):
+    learn(fer2013_csv(tmp_path / "data"), tmp_path / "clean")
+    poisoned = fer2013_csv(tmp_path / "poisoned")
+    for usage in ("PublicTest", "PrivateTest"):
+        rewrite(poisoned, usage, lambda line: f"0,{line.split(',')[1]}," + " ".join(["255"] * 2304))
+    learn(poisoned, tmp_path / "run")
+    changed = fer2013_csv(tmp_path / "changed")
+    rewrite(changed, "Training", lambda line: f"0,{line.split(',')[1]}," + " ".join(["255"] * 2304))
+    learn(changed, tmp_path / "other")
+    clean, same, other = (weights(tmp_path / name) for name in ("clean", "run", "other"))
+    assert all(torch.equal(clean[name], same[name]) for name in clean)
+    assert not all(torch.equal(clean[name], other[name]) for name in clean)
+
+
+def test_a_size_that_the_layers_cannot_halve_is_an_error(tmp_path, fer2013_csv):
+    with pytest.raises(InputError, match="image_size is 20, expected a multiple of 16"):
+        learn(fer2013_csv(tmp_path / "data"), tmp_path / "run", "--image_size", "20")
+
+
+def test_a_damaged_checkpoint_is_an_error_naming_it(tmp_path, fer2013_csv):
+    root = fer2013_csv(tmp_path / "data")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "learning.pth").write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"learning\.pth"):
+        learn(root, tmp_path / "run")
