@@ -5,6 +5,7 @@ that begin with Training_, PublicTest_ or PrivateTest_ tell the phase, as FER201
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,12 +72,7 @@ def find_images(data_root: Path) -> list[ImageFile]:
     if not folders:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
     names_tell = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
-    files = [
-        image
-        for folder in folders
-        for emotion in subfolders(folder)
-        for image in images_of(data_root, emotion, PHASE_OF_FOLDER[folder.name.lower()], names_tell)
-    ]
+    files = [image for folder in folders for emotion in subfolders(folder) for image in images_of(emotion, names_tell)]
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
     return sorted(files)
@@ -87,18 +83,19 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_of(data_root: Path, folder: Path, phase: int, names_tell: bool) -> Iterator[ImageFile]:
-    """The images of one emotion's folder; those of other kinds of file are passed over."""
+def images_of(folder: Path, names_tell: bool) -> Iterator[ImageFile]:
+    """The images in <phase>/<emotion>; other kinds of file are passed over."""
     if folder.name.lower() not in LABEL_OF_FOLDER:
         raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)}")
-    label = LABEL_OF_FOLDER[folder.name.lower()]
-    for path in folder.iterdir():
-        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith("."):
-            usage = path.name.split("_")[0]
-            told = USAGES.index(usage) if names_tell and usage in USAGES else phase
-            state = path.stat()
-            name = path.relative_to(data_root).as_posix()
-            yield ImageFile(name, label, told, state.st_size, state.st_mtime_ns)
+    label, phase = LABEL_OF_FOLDER[folder.name.lower()], PHASE_OF_FOLDER[folder.parent.name.lower()]
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.lower().endswith(IMAGE_ENDINGS) and not entry.name.startswith("."):
+                usage = entry.name.split("_")[0]
+                told = USAGES.index(usage) if names_tell and usage in USAGES else phase
+                state = entry.stat()
+                name = f"{folder.parent.name}/{folder.name}/{entry.name}"
+                yield ImageFile(name, label, told, state.st_size, state.st_mtime_ns)
 
 
 def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
