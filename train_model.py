@@ -1,7 +1,6 @@
 """Fine-tune EmotionNet on FER2013: baseline, with GAN augmentations, or with the expanded data set."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +63,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_arguments()
+def main(arguments: list[str] | None = None) -> None:
+    """Train and report. Raises InputError."""
+    args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import CheckpointFiles
     from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.core_utils.logs import TrainingLog
@@ -79,43 +79,50 @@ def main() -> None:
         scheduler=args.scheduler, image_size=args.image_size, seed=args.seed, dtype=dtype,
     )  # fmt: skip
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-    train, train_plain, val, fingerprint = open_data(args, device)
+    train, train_plain, val, made_from = open_data(args, device)
     net = make_net(args, files).to(device)
     task = ClassifierTask(net, train, train_plain, val, training)
     log = TrainingLog(args.output_root / "logs")
     log.parameters({**vars(args), "device": device, "dtype": dtype, "training_faces": task.faces_per_epoch})
     log.line(str(net))
     print(f"{args.net_name} on {task.faces_per_epoch} faces, {device} in {dtype}, log in {log.path}")
-    history = run_epochs(task, args.epochs, deciding(args, fingerprint), files, log, args.resume, args.verbose)
+    history = run_epochs(task, args.epochs, deciding(args, made_from), files, log, args.resume, args.verbose)
     report(args, task, training, history, files, log)
 
 
 def open_data(
     args: argparse.Namespace, device: "torch.device"
-) -> tuple["FaceBatches", "FaceBatches", "FaceBatches", str]:
-    """Batches for training, for the training accuracy and for validation; and the training data's fingerprint."""
+) -> tuple["FaceBatches", "FaceBatches", "FaceBatches", dict[str, str | int]]:
+    """Batches for training, for the training accuracy and for validation; and what the training data are."""
+    from core_code.core_utils.files import read_json
+    from core_code.datasets.augmentation_manifest import MANIFEST_NAME
     from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
-    fingerprint = faces.fingerprint()
-    augmentations, probability = None, 0.0
+    made_from = {"training_data": faces.fingerprint()}
+    augmentations, probability, folder = None, 0.0, None
     if args.use_expanded_dataset:
         from core_code.datasets.fer2013_exp import FER2013Exp
 
-        faces = FER2013Exp(faces, args.expanded_folder)
+        folder = args.expanded_folder
+        faces = FER2013Exp(faces, folder)
     elif args.emotion_transform_prob > 0:
         from core_code.datasets.augmentation_store import Augmentations
 
         probability = args.emotion_transform_prob
-        augmentations = Augmentations.open(args.augmentations_folder, faces)
+        folder = args.augmentations_folder
+        augmentations = Augmentations.open(folder, faces)
+    if folder:
+        manifest = read_json(folder / MANIFEST_NAME)
+        made_from |= {f"images' {key}": manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
     train = FaceBatches(
         faces, args.batch_size, device, shuffle=True, seed=args.seed,
         augmentations=augmentations, probability=probability,
     )  # fmt: skip
     plain = FaceBatches(faces, args.batch_size, device)
-    return train, plain, FaceBatches(val, args.batch_size, device), fingerprint
+    return train, plain, FaceBatches(val, args.batch_size, device), made_from
 
 
 def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet":
@@ -140,7 +147,7 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
     return net
 
 
-def deciding(args: argparse.Namespace, fingerprint: str) -> dict[str, str | int | float | bool | None]:
+def deciding(args: argparse.Namespace, made_from: dict[str, str | int]) -> dict[str, str | int | float | bool | None]:
     """The settings that decide the result: a run resumes with the same ones only.
 
     The number of epochs is one of them where the learning rate's schedule depends on it.
@@ -152,7 +159,7 @@ def deciding(args: argparse.Namespace, fingerprint: str) -> dict[str, str | int 
     settings = {name: getattr(args, name) for name in names}
     if args.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
-    return {**settings, "training_data": fingerprint}
+    return {**settings, **made_from}
 
 
 def report(
@@ -187,4 +194,4 @@ def report(
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    run_command(main)

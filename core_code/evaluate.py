@@ -143,8 +143,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_arguments()
+def main(arguments: list[str] | None = None) -> None:
+    """Evaluate, write and print. Raises InputError."""
+    args = parse_arguments(arguments)
     report = evaluate(args)
     written, *pictures = write_report(report, args)
     print(as_text(report))

@@ -1,0 +1,53 @@
+"""The figures against scikit-learn's and against votes worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as reference
+
+from core_code.core_utils.metrics import as_table, mean_vote, score, surest_vote
+
+
+@pytest.fixture
+def answers():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 7, (200,), generator=generator)
+    logits = torch.randn(200, 7, generator=generator) + 1.5 * torch.nn.functional.one_hot(labels, 7)
+    return logits, labels
+
+
+def test_scores_equal_scikit_learns(answers):
+    logits, labels = answers
+    scores = score(logits, labels)
+    predictions = logits.argmax(1)
+    classes = range(7)
+    assert scores.top1 == pytest.approx(reference.accuracy_score(labels, predictions))
+    assert scores.top2 == pytest.approx(reference.top_k_accuracy_score(labels, logits, k=2, labels=classes))
+    assert scores.mean_per_class == pytest.approx(reference.balanced_accuracy_score(labels, predictions))
+    assert np.array_equal(scores.confusion, reference.confusion_matrix(labels, predictions, labels=classes))
+    assert scores.faces == 200
+
+
+def test_an_emotion_without_faces_does_not_count_in_the_mean():
+    labels = torch.tensor([0, 0, 2])
+    logits = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    assert score(logits, labels).mean_per_class == pytest.approx((0.5 + 1) / 2)
+
+
+def test_votes_by_hand():
+    first = torch.tensor([[3.0, 1, 0], [0, 2, 1]])
+    second = torch.tensor([[0.0, 2, 0], [0, 1, 2.5]])
+    assert surest_vote([first, second]).tolist() == [[3, 1, 0], [0, 1, 2.5]]
+    mean = mean_vote([first, second]).exp()
+    e = math.exp
+    top = (e(3) / (e(3) + e(1) + 1) + 1 / (e(2) + 2)) / 2
+    assert mean[0, 0].item() == pytest.approx(top)
+    assert mean.sum(1).tolist() == pytest.approx([1, 1])
+
+
+def test_the_table_has_a_row_for_each_class_with_its_share():
+    table = as_table([[3, 1], [0, 0]], ("Angry", "Happy")).splitlines()
+    assert table[1].split() == ["Angry", "3", "1", "75.0%"]
+    assert table[2].split() == ["Happy", "0", "0", "-"]

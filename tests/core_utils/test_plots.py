@@ -1,0 +1,63 @@
+"""The pictures: their names, and what is drawn where."""
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from core_code.core_utils import plots
+
+HISTORY = [
+    {"epoch": 1, "validation_accuracy": 0.3},
+    {"epoch": 2, "validation_accuracy": 0.5},
+    {"epoch": 3, "validation_accuracy": 0.4, "train_accuracy": 0.6},
+]
+EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Axes]:
+    """The first axes of every figure that is saved."""
+    seen = []
+    save = Figure.savefig
+
+    def note(figure, *args, **options):
+        seen.append(figure.axes[0])
+        return save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    return seen
+
+
+def test_the_three_accuracy_pictures(tmp_path, drawn):
+    plots.plot_accuracies(HISTORY, tmp_path, "resnet18", "Exp")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    kinds = ("train_accuracy", "train_validation_accuracy", "validation_accuracy")
+    assert names == [f"{kind}_resnet18_Exp.png" for kind in kinds]
+    for path in tmp_path.iterdir():
+        with Image.open(path) as image:
+            assert min(image.size) > 300
+    train, validation, both = drawn
+    assert [line.get_xydata().tolist() for line in train.lines] == [[[3, 60]]]
+    assert [line.get_xydata().tolist() for line in validation.lines] == [[[1, 30], [2, 50], [3, 40]]]
+    assert len(both.lines) == 2 and [text.get_text() for text in both.get_legend().get_texts()]
+
+
+def test_a_history_without_training_accuracies_still_makes_the_pictures(tmp_path):
+    assert all(path.stat().st_size for path in plots.plot_accuracies(HISTORY[:2], tmp_path, "resnet18", "Exp"))
+
+
+def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_order(tmp_path, drawn):
+    confusion = [[0] * 7 for _ in range(7)]
+    confusion[0] = [6, 0, 0, 2, 0, 0, 0]
+    confusion[3] = [0, 0, 0, 10, 0, 0, 0]
+    plots.plot_confusion_matrix(confusion, EMOTIONS, tmp_path / "c.png", "title")
+    axes = drawn[0]
+    texts = {(text.get_position()[0], round(text.get_position()[1])): [] for text in axes.texts}
+    for text in axes.texts:
+        texts[text.get_position()[0], round(text.get_position()[1])].append(text.get_text())
+    assert texts[0, 0] == ["6", "75%"] and texts[3, 0] == ["2", "25%"] and texts[3, 3] == ["10", "100%"]
+    assert tuple(label.get_text() for label in axes.get_xticklabels()) == EMOTIONS
+    assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == list(EMOTIONS)
+    assert axes.get_yticklabels()[0].get_text() == "Angry (8)"
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]

@@ -1,0 +1,333 @@
+"""train_model.py as a user runs it: flags, files, figures, interruption and resumption, errors of one line."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+import create_augmentations
+import train_model
+from core_code import epochs
+from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.errors import run_command
+from core_code.core_utils.transforms import evaluation_view
+from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
+from core_code.models.emotion_net import EmotionNet
+from core_code.train import ClassifierTask
+from EmotionGAN.editor import save_generator
+from EmotionGAN.generator import GeneratorConfig, build_generator
+
+SCRIPT = Path(train_model.__file__)
+QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
+BASELINE = [*QUICK, "--emotion_transform_prob", "0"]
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, fer2013_csv):
+    """A working folder with data/fer2013 and a small net in the table; `there(...)` runs the command in it."""
+    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
+    monkeypatch.setitem(ARCHITECTURES, "small", entry)
+    monkeypatch.chdir(tmp_path)
+    fer2013_csv(tmp_path / "data" / "fer2013")
+
+    def run(*arguments: str) -> None:
+        train_model.main(["--net_name", "small", *arguments])
+
+    return run
+
+
+def checkpoint(kind: str = "last_trained_epoch", folder: str = "checkpoints", name: str = "small") -> dict:
+    return torch.load(f"{folder}/ckpt_{name}_E_{kind}.pth", weights_only=True)
+
+
+def differences(one: object, other: object, at: str = "") -> list[str]:
+    """Where two checkpoints differ in a tensor or a value; times do not count."""
+    if isinstance(one, torch.Tensor):
+        return [] if torch.equal(one, other) else [at]
+    if isinstance(one, dict):
+        keys = (one.keys() | other.keys()) - {"seconds"}
+        return [found for key in keys for found in differences(one.get(key), other.get(key), f"{at}/{key}")]
+    if isinstance(one, list) and len(one) == len(other):
+        return [
+            found for i, pair in enumerate(zip(one, other, strict=True)) for found in differences(*pair, f"{at}/{i}")
+        ]
+    return [] if one == other else [at]
+
+
+def make_augmentations(*flags: str) -> None:
+    """Images of a tiny random generator, where training looks for them."""
+    torch.manual_seed(0)
+    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
+    save_generator(Path("tiny"), build_generator(config))
+    create_augmentations.main(["--generator", "tiny", "--num_augments", "2", "--precision", "fp32", *flags])
+
+
+def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):
+    there(*BASELINE, "--epochs", "2", "--verbose", "True")
+    said = capsys.readouterr().out
+    assert {path.name for path in Path("checkpoints").iterdir()} == {
+        f"ckpt_small_E_{kind}.pth" for kind in ("best_validation", "last_trained_epoch", "final_checkpoint")
+    }
+    kinds = ("train_accuracy", "validation_accuracy", "train_validation_accuracy", "confusion_matrix")
+    assert {path.name for path in Path("plots_output").iterdir()} == {f"{kind}_small_E.png" for kind in kinds}
+    (log,) = Path("logs").glob("training_*.log")
+    logged = log.read_text()
+    assert "lr: 0.001" in logged and "EmotionNet(" in logged
+    assert [line.split()[1] for line in logged.splitlines() if line.startswith("epoch ")] == ["1/2", "2/2"]
+    best = checkpoint("best_validation")
+    net = EmotionNet("small").eval()
+    net.load_state_dict(best["net"])
+    val = FER2013(phase="val")
+    with torch.no_grad():
+        logits = net(evaluation_view(val.faces, 32))
+    top1 = accuracy_score(val.labels, logits.argmax(1))
+    assert f"top-1 {100 * top1:.2f}%" in said
+    assert top1 == max(record["validation_accuracy"] for record in checkpoint()["history"])
+    matrix = confusion_matrix(val.labels, logits.argmax(1), labels=range(7))
+    for emotion, row in zip(EMOTIONS, matrix, strict=True):
+        assert f"{emotion} {' '.join(map(str, row))}" in " ".join(said.split())
+
+
+def test_checkpoints_hold_what_is_documented(there):
+    there(*BASELINE, "--epochs", "6", "--scheduler", "none")
+    last = checkpoint()
+    assert {"net", "epoch", "optimizer", "loss", "name", "experiment"} <= set(last)
+    assert all(key.startswith("nn_model.") for key in last["net"])
+    assert (last["epoch"], last["name"], last["experiment"]) == (6, "small", "E")
+    assert last["loss"] == last["history"][-1]["loss"]
+    assert [record["epoch"] for record in last["history"]] == [1, 2, 3, 4, 5, 6]
+    assert ["train_accuracy" in record for record in last["history"]] == [False] * 4 + [True] * 2
+    assert last["settings"]["batch_size"] == 16 and last["settings"]["lr"] == 1e-3
+    best = checkpoint("best_validation")
+    assert best["epoch"] == 1 + int(np.argmax([record["validation_accuracy"] for record in last["history"]]))
+
+
+def test_a_net_learns_what_can_be_learned(there, tmp_path):
+    """Faces of which each emotion has its own brightness are told apart after a few epochs."""
+    rows = ["emotion,pixels,Usage"]
+    for usage, count in (("Training", 140), ("PublicTest", 35), ("PrivateTest", 7)):
+        for row in range(count):
+            label = row % 7
+            shade = np.random.default_rng(row).integers(0, 20, (48, 48)) + (200 if label < 3 else 0)
+            rows.append(f"{3 if label < 3 else 0},{' '.join(map(str, shade.ravel()))},{usage}")
+    (tmp_path / "easy").mkdir()
+    (tmp_path / "easy" / "fer2013.csv").write_text("\n".join(rows) + "\n")
+    there(*BASELINE, "--data_root", "easy", "--epochs", "3", "--lr", "0.003", "--batch_size", "8")
+    history = checkpoint()["history"]
+    assert history[-1]["loss"] < history[0]["loss"] and max(one["validation_accuracy"] for one in history) > 0.9
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys, sent):
+    make_augmentations("--max_faces", "25")
+    run = [*QUICK, "--emotion_transform_prob", "0.6", "--epochs", "3", "--batch_size", "10"]
+    there(*run, "--output_root", "unbroken")
+    step, steps = ClassifierTask.step, []
+
+    def interrupted_step(*args):
+        steps.append(1)
+        if len(steps) == 6:
+            os.kill(os.getpid(), sent)
+        return step(*args)
+
+    monkeypatch.setattr(ClassifierTask, "step", interrupted_step)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*run))
+    assert ended.value.code == 128 + sent
+    said = capsys.readouterr().err
+    assert "1 of 3 epochs are finished" in said and "ckpt_small_E_last_trained_epoch.pth" in said
+    assert "--resume True" in said
+    assert checkpoint()["epoch"] == 1 and not Path("checkpoints/ckpt_small_E_final_checkpoint.pth").exists()
+    there(*run, "--resume", "True")
+    for kind in ("best_validation", "last_trained_epoch", "final_checkpoint"):
+        assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
+
+
+def test_an_interruption_before_the_first_epoch_says_that_nothing_is_saved(there, monkeypatch, capsys):
+    monkeypatch.setattr(ClassifierTask, "step", lambda *args: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*BASELINE))
+    assert ended.value.code == 130 and "nothing is saved" in capsys.readouterr().err
+    monkeypatch.undo()
+
+
+def test_resuming_without_a_checkpoint_starts_with_epoch_1(there, capsys):
+    there(*BASELINE, "--epochs", "1", "--resume")
+    assert "nothing to resume" in capsys.readouterr().out and checkpoint()["epoch"] == 1
+
+
+def test_resuming_with_other_settings_or_data_is_refused(there, capsys, fer2013_csv, tmp_path):
+    there(*BASELINE, "--epochs", "1")
+    before = checkpoint()
+    fer2013_csv(tmp_path / "other", seed=5)
+    for change, said in (
+        (["--lr", "0.5"], "made with lr 0.001, expected 0.5"),
+        (["--epochs", "4"], "made with epochs 1, expected 4"),
+        (["--data_root", "other"], "made with training_data"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run_command(lambda change=change: there(*BASELINE, "--epochs", "1", "--resume", *change))
+        assert ended.value.code == 2
+        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert len(errors) == 1 and said in errors[0] and "ckpt_small_E_last_trained_epoch.pth" in errors[0]
+    assert differences(before, checkpoint()) == []
+
+
+def test_a_run_with_a_constant_learning_rate_can_be_made_longer(there):
+    longer = [*BASELINE, "--scheduler", "step", "--batch_size", "20"]
+    there(*longer, "--epochs", "1")
+    there(*longer, "--epochs", "2", "--resume")
+    there(*longer, "--epochs", "2", "--output_root", "at_once")
+    assert differences(checkpoint()["net"], checkpoint(folder="at_once/checkpoints")["net"]) == []
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(there, monkeypatch, capsys):
+    step, steps = ClassifierTask.step, []
+
+    def breaking_step(*args):
+        steps.append(1)
+        loss = step(*args)
+        return loss * float("nan") if len(steps) > 3 else loss
+
+    monkeypatch.setattr(ClassifierTask, "step", breaking_step)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*BASELINE, "--epochs", "3"))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "loss became nan in epoch 2" in said and "ckpt_small_E_last_trained_epoch.pth" in said
+    assert checkpoint()["epoch"] == 1 and all(torch.isfinite(value).all() for value in checkpoint()["net"].values())
+
+
+def test_training_on_the_expansion_needs_no_probability(there, capsys):
+    make_augmentations("--expand_dataset", "True")
+    images = len(list(Path("data/expanded_fer_2013").glob("*/*.png")))
+    capsys.readouterr()
+    there(*QUICK, "--use_expanded_dataset", "True", "--epochs", "1", "--max_faces", "40")
+    assert f"small on {40 + images} faces" in capsys.readouterr().out
+
+
+def test_head_only_training_changes_the_head_alone(there):
+    torch.manual_seed(5)
+    start = EmotionNet("small")
+    torch.save(start.state_dict(), "weights.pth")
+    flags = [flag if flag != "none" else "weights.pth" for flag in BASELINE]
+    there(*flags, "--epochs", "1", "--fine_tune", "True")
+    trained = checkpoint()["net"]
+    changed = {key for key, value in start.state_dict().items() if not torch.equal(value, trained[key])}
+    assert changed == {"nn_model.fc.weight", "nn_model.fc.bias"}
+    there(*flags, "--epochs", "1", "--fine_tune", "False")
+    assert not torch.equal(checkpoint()["net"]["nn_model.conv1.0.weight"], start.nn_model.conv1[0].weight)
+
+
+def test_byol_weights_are_where_training_starts(there, monkeypatch):
+    torch.manual_seed(5)
+    pretrained = {f"nn_model.{key}": value for key, value in EmotionNet("small").nn_model.state_dict().items()}
+    state = {key: None for key in ("optimizer", "scheduler", "loss", "seed", "history", "settings")}
+    files = CheckpointFiles(Path("checkpoints"), "small", "E", byol=True)
+    files.save("best_validation", {**state, "net": {**pretrained, "target.weight": torch.zeros(1)}, "epoch": 1})
+    there(*BASELINE, "--epochs", "1", "--load_byol", "--fine_tune")
+    trained = checkpoint()["net"]
+    assert torch.equal(trained["nn_model.conv1.0.weight"], pretrained["nn_model.conv1.0.weight"])
+    assert trained["nn_model.fc.0.weight"].shape == (128, 1024)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--load_byol"], "python train_byol_model.py --net_name small --exp_name E"),
+        (["--emotion_transform_prob", "0.5"], "create_augmentations.py"),
+        (["--use_expanded_dataset"], "create_augmentations.py --expand_dataset True"),
+        (["--weights", "nowhere.pth"], "nowhere.pth: no such weights file"),
+        (["--data_root", "nowhere"], "nowhere"),
+        (["--output_root", "data/fer2013/icml_face_data.csv"], "expected folders"),
+    ],
+)
+def test_what_is_missing_is_an_error_of_one_line_and_nothing_is_written(there, capsys, flags, said):
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*BASELINE, *flags))
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith("error: ") and said in errors[0]
+    assert not any(Path(folder).exists() for folder in ("checkpoints", "plots_output", "logs"))
+
+
+def test_imagenet_weights_that_cannot_be_had_end_the_run(there, capsys, monkeypatch, tmp_path):
+    def refuse(*args, **options):
+        raise URLError("no way to the net")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    flags = [flag if flag != "none" else "imagenet" for flag in BASELINE]
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*flags))
+    assert ended.value.code == 2
+    assert "--weights none" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        QUICK,
+        [*QUICK, "--emotion_transform_prob", "1.5"],
+        [*QUICK, "--emotion_transform_prob", "-0.1"],
+        [*BASELINE, "--epochs", "0"],
+        [*BASELINE, "--batch_size", "0"],
+        [*BASELINE, "--fine_tune", "maybe"],
+        [*BASELINE, "--net_name", "vgg"],
+        [*BASELINE, "--exp_name", "../E"],
+        [*BASELINE, "--weight_decay", "-1"],
+    ],
+)
+def test_flags_that_make_no_sense_are_argparse_errors(there, capsys, flags):
+    with pytest.raises(SystemExit) as ended:
+        there(*flags)
+    assert ended.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], False), (["--fine_tune"], True), *[(["--fine_tune", yes], True) for yes in ("True", "true", "1", "yes")],
+     *[(["--fine_tune", no], False) for no in ("False", "false", "0", "no")]],
+)  # fmt: skip
+def test_boolean_flags_mean_what_they_say(flags, expected):
+    assert train_model.parse_arguments(["--net_name", "resnet18", *BASELINE, *flags]).fine_tune is expected
+
+
+def test_defaults_come_from_the_nets_entry():
+    args = train_model.parse_arguments(
+        ["--net_name", "densenet201", "--exp_name", "E", "--emotion_transform_prob", "0"]
+    )
+    assert (args.batch_size, args.lr, args.weight_decay) == (32, 3e-4, 3.4e-5)
+    assert (args.optimizer, args.scheduler, args.epochs, args.image_size) == ("adam", "cosine", 100, 224)
+    assert (args.weights, args.seed, args.data_root) == ("imagenet", 1, Path("data/fer2013"))
+
+
+@pytest.mark.parametrize("net_name", ["resnet18", "densenet201"])
+def test_both_nets_from_the_shell(tmp_path, fer2013_csv, net_name):
+    fer2013_csv(tmp_path / "faces", train=8, val=7, test=7)
+    command = [sys.executable, str(SCRIPT), "--net_name", net_name, *BASELINE, "--epochs", "1", "--data_root", "faces",
+               "--batch_size", "4", "--optimizer", "sgd", "--fine_tune"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "best epoch on val: 1 of 1" in done.stdout
+    assert (tmp_path / f"checkpoints/ckpt_{net_name}_E_final_checkpoint.pth").is_file()
+
+
+def test_the_verbose_log_has_a_line_every_hundred_steps(there, monkeypatch):
+    monkeypatch.setattr(epochs, "STATUS_EVERY", 2)
+    there(*BASELINE, "--epochs", "1", "--batch_size", "10", "--verbose", "True")
+    (log,) = Path("logs").glob("*.log")
+    assert [line.split()[3] for line in log.read_text().splitlines() if " step " in line] == ["2", "4"]
+    there(*BASELINE, "--epochs", "1", "--batch_size", "10", "--verbose", "False", "--output_root", "quiet")
+    (log,) = Path("quiet/logs").glob("*.log")
+    assert " step " not in log.read_text()
