@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import create_augmentations
 import pytest
 import torch
 from PIL import Image
 
+import create_augmentations
 from core_code.core_utils.errors import run_command
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
 from EmotionGAN.editor import Editor, save_generator

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
@@ -22,11 +21,11 @@ from core_code.datasets.augmentation_manifest import MANIFEST_NAME, check_same, 
 from core_code.datasets.augmentations import CodeSpace, Plan, Settings, image_names, make_plan
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.image_pack import list_images, sub_folders
+from core_code.datasets.png_images import encode
 
 # more threads write fewer files a second: they wait for the interpreter's lock more than for the disk
 WRITERS = 1
 WAITING_BATCHES = 2
-COMPRESS_LEVEL = 1
 
 
 class Editor(Protocol):
@@ -150,12 +149,8 @@ def edited_batches(
 def write_images(folder: Path, names: list[str], images: np.ndarray) -> int:
     """Write grey PNGs, each whole or not at all; returns how many."""
     for name, image in zip(names, images, strict=True):
-        picture = Image.fromarray(image)
-        write_whole(
-            folder / name,
-            lambda file, picture=picture: picture.save(file, "PNG", compress_level=COMPRESS_LEVEL),
-            durable=False,
-        )
+        content = encode(image)
+        write_whole(folder / name, lambda file, content=content: file.write(content), durable=False)
     return len(names)
 
 
