@@ -24,12 +24,12 @@ def smooth_faces(count: int, seed: int = 0) -> np.ndarray:
 
 
 def write_csv(path: Path, rows: Sequence[Row], header: str = "emotion, Usage, pixels") -> Path:
-    """A CSV of (label, usage, face) rows, columns in the order of `header`."""
-    columns = [name.strip() for name in header.split(",")]
+    """A CSV of the rows, columns in the order of `header`."""
+    columns = [name.strip().lower() for name in header.split(",")]
     with open(path, "w") as file:
         file.write(header + "\n")
         for label, usage, face in rows:
-            fields = {"emotion": str(label), "Usage": usage, "pixels": " ".join(map(str, np.ravel(face)))}
+            fields = {"emotion": str(label), "usage": usage, "pixels": " ".join(map(str, np.ravel(face)))}
             file.write(",".join(fields[name] for name in columns) + "\n")
     return path
 

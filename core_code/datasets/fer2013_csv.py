@@ -85,7 +85,8 @@ def batches_of_rows(path: Path, file: BinaryIO) -> Iterator[list[Row]]:
         try:
             rows.append(split_row(path, number, line, places))
         except InputError:
-            yield rows
+            if rows:
+                yield rows
             raise
         if len(rows) == ROWS_AT_ONCE:
             yield rows
