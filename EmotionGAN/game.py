@@ -20,7 +20,7 @@ from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.editor import to_range
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import overlay
+from EmotionGAN.warm_up import Neighbours, overlay
 
 # Where the gaussians start: six emotions on a ring, neighbours alike, Neutral in the middle. They move in the game.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
@@ -141,15 +141,18 @@ def teach_classes(learning: Learning, faces: LabelledFaces, draws: torch.Generat
     return {"classes": loss.detach(), "accuracy": (classes.argmax(-1) == labels).float().mean()}
 
 
-def teach_overlay(learning: Learning, faces: LabelledFaces, means: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
-    """Stage 2: the generator keeps the face and lays the difference of two mean faces over it."""
+def teach_overlay(
+    learning: Learning, faces: LabelledFaces, neighbours: Neighbours, draws: torch.Generator
+) -> dict[str, Tensor]:
+    """Stage 2: the generator keeps the face and lays over it how faces like it differ between two emotions."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     targets = torch.randint(7, (len(images),), generator=draws).to(images.device)
     noise = torch.randn(len(images), 2, generator=draws).to(images.device)
     codes = (learning.generator.centres()[targets] + 0.15 * noise).clamp(-1, 1).detach()
     edited, distances, _ = learning.generator(images, codes)
-    wanted = overlay(images, labels, (-distances.detach()).softmax(-1), means, learning.recipe.amplitude)
-    loss = F.l1_loss(edited.float(), wanted)
+    means = neighbours.means(images[:, :1])
+    wanted = overlay(images[:, :1], labels, (-distances.detach()).softmax(-1), means, learning.recipe.amplitude)
+    loss = F.l1_loss(edited.float(), wanted.expand_as(edited))
     learning.generator_adam.zero_grad()
     loss.backward()
     learning.generator_adam.step()

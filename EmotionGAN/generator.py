@@ -15,6 +15,8 @@ from core_code.core_utils.errors import InputError
 EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 PARAMETRISATIONS = ("gaussian", "linear")
 OUTPUTS = ("plain", "blend")
+CODE_INPUTS = ("maps", "norms")
+STYLE_WIDTH = 64
 COLOURS = ("grey", "RGB", "BGR")
 FRAMINGS = ("fer2013", "dlib")
 
@@ -26,7 +28,10 @@ class GeneratorConfig:
     `colours` is the order of the input's channels (grey: one channel). `framing` says how its training faces were
     cut: `fer2013` (as FER2013's 48x48 faces are) or `dlib` (the box of dlib's frontal detector). `output` is `plain`
     (GANmut: the trunk paints the whole face) or `blend` (the trunk also gives a mask, and the face shows through
-    where the mask is 0; Pumarola et al., "GANimation", ECCV 2018, equation 2).
+    where the mask is 0; Pumarola et al., "GANimation", ECCV 2018, equation 2). `codes` says how a code enters: as
+    `maps` (GANmut: two constant channels beside the image's) or through the `norms`, whose scale and shift depend on
+    it (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017). The first instance norm subtracts
+    what a constant channel adds, but for the borders: a generator with maps is slow to listen to its codes.
     """
 
     parametrisation: str = "gaussian"
@@ -35,6 +40,7 @@ class GeneratorConfig:
     width: int = 64
     blocks: int = 6
     output: str = "plain"
+    codes: str = "maps"
     framing: str = "dlib"
     emotions: tuple[str, ...] = EMOTIONS
 
@@ -50,7 +56,8 @@ class GeneratorConfig:
             raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
         chosen = {name: values[name] for name in known}
         choices = {
-            "parametrisation": PARAMETRISATIONS, "output": OUTPUTS, "colours": COLOURS, "framing": FRAMINGS,
+            "parametrisation": PARAMETRISATIONS, "output": OUTPUTS, "codes": CODE_INPUTS, "colours": COLOURS,
+            "framing": FRAMINGS,
         }  # fmt: skip
         for name, allowed in choices.items():
             if chosen[name] not in allowed:
@@ -72,32 +79,47 @@ class GeneratorConfig:
 class InstanceNorm(nn.InstanceNorm2d):
     """Affine instance norm by each image's own statistics, whatever mode the module is in.
 
-    It holds the running statistics that published checkpoints carry, and never reads or updates them.
+    It holds the running statistics that published checkpoints carry, and never reads or updates them. With `styled`,
+    a style float [B,STYLE_WIDTH] scales and shifts each image's channels further.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, styled: bool = False) -> None:
         super().__init__(channels, affine=True, track_running_stats=True)
+        self.style = nn.Linear(STYLE_WIDTH, 2 * channels) if styled else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         # One group a channel is instance norm; unlike F.instance_norm it keeps channels-last memory as it is.
-        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+        x = F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+        if self.style is None:
+            return x
+        scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + scale) + shift
 
 
 class ResidualBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x)))))."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, styled: bool) -> None:
         super().__init__()
-        self.main = nn.Sequential(
+        self.main = Layers(
             nn.Conv2d(width, width, 3, padding=1, bias=False),
-            InstanceNorm(width),
+            InstanceNorm(width, styled),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
-            InstanceNorm(width),
+            InstanceNorm(width, styled),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.main(x)
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        return x + self.main(x, style)
+
+
+class Layers(nn.Sequential):
+    """Layers one after the other; those that know styles are given the style."""
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        for layer in self:
+            x = layer(x, style) if isinstance(layer, (InstanceNorm, ResidualBlock)) else layer(x)
+        return x
 
 
 class Generator(nn.Module):
@@ -107,20 +129,26 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
+        styled = config.codes == "norms"
+        seen = config.channels + (0 if styled else 2)
         painted = config.channels + (config.output == "blend")
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
-            return [layer, InstanceNorm(channels), nn.ReLU(inplace=True)]
+            return [layer, InstanceNorm(channels, styled), nn.ReLU(inplace=True)]
 
-        self.main = nn.Sequential(
-            *normed(nn.Conv2d(config.channels + 2, width, 7, padding=3, bias=False), width),
+        self.main = Layers(
+            *normed(nn.Conv2d(seen, width, 7, padding=3, bias=False), width),
             *normed(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False), 4 * width),
-            *[ResidualBlock(4 * width) for _ in range(config.blocks)],
+            *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
             *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
             nn.Conv2d(width, painted, 7, padding=3, bias=False),
         )
+        if styled:
+            self.style = nn.Sequential(
+                nn.Linear(2, STYLE_WIDTH), nn.ReLU(), nn.Linear(STYLE_WIDTH, STYLE_WIDTH), nn.ReLU()
+            )
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Edit each image to the expression at its code.
@@ -128,12 +156,18 @@ class Generator(nn.Module):
         images: float [B,C,S,S] in [-1,1]; codes: float [B,2] in [-1,1].
         Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
         """
-        maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
-        painted = self.main(torch.cat([images, maps], dim=1))
+        painted = self.paint(images, codes)
         if self.config.output == "plain":
             return torch.tanh(painted), self.distances(codes), codes
         mask = torch.sigmoid(painted[:, -1:])
         return images + mask * (torch.tanh(painted[:, :-1]) - images), self.distances(codes), codes
+
+    def paint(self, images: Tensor, codes: Tensor) -> Tensor:
+        """What the trunk paints, before its tanh: [B,C,S,S], and one channel more for `blend`'s mask."""
+        if self.config.codes == "norms":
+            return self.main(images, self.style(codes.to(images.dtype)))
+        maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        return self.main(torch.cat([images, maps], dim=1), None)
 
     def distances(self, codes: Tensor) -> Tensor:
         """How far each code [B,2] is from each emotion: [B,7], smaller is nearer, in the config's order."""

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import Generator
+    from EmotionGAN.warm_up import Neighbours
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
 
 def run_steps(
-    learning: "Learning", faces: "LabelledFaces", means: "Tensor", dtype: "torch.dtype"
+    learning: "Learning", faces: "LabelledFaces", neighbours: "Neighbours", dtype: "torch.dtype"
 ) -> "Iterator[dict[str, Tensor]]":
     """Take the steps that are left, yielding each step's terms."""
     import torch
@@ -40,7 +41,7 @@ def run_steps(
             if learning.step < recipe.critic_steps:
                 terms = game.teach_classes(learning, faces, draws)
             elif learning.step < recipe.critic_steps + recipe.overlay_steps:
-                terms = game.teach_overlay(learning, faces, means, draws)
+                terms = game.teach_overlay(learning, faces, neighbours, draws)
             else:
                 terms = game.play(learning, faces, draws)
         learning.step += 1
@@ -78,7 +79,7 @@ def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
 
 
 def learn(
-    learning: "Learning", faces: "LabelledFaces", means: "Tensor", shown: "Tensor", dest: Path, every: int,
+    learning: "Learning", faces: "LabelledFaces", neighbours: "Neighbours", shown: "Tensor", dest: Path, every: int,
     dtype: "torch.dtype",
 ) -> None:  # fmt: skip
     """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
@@ -95,7 +96,7 @@ def learn(
 
     total, sums, taken = learning.recipe.total_steps, {}, 0
     with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
-        for terms in run_steps(learning, faces, means, dtype):
+        for terms in run_steps(learning, faces, neighbours, dtype):
             bar.update()
             sums, taken = {name: sums.get(name, 0.0) + value for name, value in terms.items()}, taken + 1
             if learning.step % every and learning.step != total:
@@ -129,6 +130,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--output", choices=("plain", "blend"), default="blend",
         help="plain: GANmut's; blend: a mask lets the face show through (default: blend)",
     )  # fmt: skip
+    parser.add_argument(
+        "--codes", choices=("maps", "norms"), default="norms",
+        help="maps: GANmut's two constant channels; norms: scale and shift of the norms (default: norms)",
+    )  # fmt: skip
     parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
     for field in fields(Recipe):
         parser.add_argument(
@@ -148,11 +153,11 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
     from EmotionGAN.recipe import Recipe
-    from EmotionGAN.warm_up import mean_faces
+    from EmotionGAN.warm_up import Neighbours
 
     config = GeneratorConfig(
         parametrisation=args.parametrisation, image_size=args.image_size, colours="grey", width=args.width,
-        blocks=args.blocks, output=args.output, framing="fer2013",
+        blocks=args.blocks, output=args.output, codes=args.codes, framing="fer2013",
     )  # fmt: skip
     config = GeneratorConfig.from_dict(config.to_dict(), "the flags")
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
@@ -165,8 +170,8 @@ def main(arguments: list[str] | None = None) -> None:
             learning.load(args.dest / CHECKPOINT)
             print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
         faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
-        means = mean_faces(faces.images[:, 0], faces.labels)
-        learn(learning, faces, means, shown, args.dest, args.every, pick_dtype(args.precision, device))
+        neighbours = Neighbours(faces.images, faces.labels)
+        learn(learning, faces, neighbours, shown, args.dest, args.every, pick_dtype(args.precision, device))
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

@@ -13,8 +13,8 @@ def setting(default: Any, help: str) -> Any:
 class Recipe:
     """Stages, rates and weights of losses. Where GANmut's published value differs, the help says so."""
 
-    critic_steps: int = setting(1500, "stage 1: steps in which the critic learns real emotions; not in GANmut")
-    overlay_steps: int = setting(2200, "stage 2: steps of the expression warm-up; not in GANmut")
+    critic_steps: int = setting(1000, "stage 1: steps in which the critic learns real emotions; not in GANmut")
+    overlay_steps: int = setting(1500, "stage 2: steps of the expression warm-up; not in GANmut")
     steps: int = setting(20000, "stage 3: steps of the game")
     batch_size: int = setting(16, "faces a step")
     critic_batch_size: int = setting(64, "faces a step in stage 1")
@@ -30,8 +30,8 @@ class Recipe:
     lambda_stay: float = setting(0.0, "weight of the L1 between a face and its edit; not in GANmut")
     lambda_r1: float = setting(0.5, "weight of the R1 penalty; GANmut: gradient penalty, 10")
     r1_every: int = setting(8, "steps between R1 penalties")
-    amplitude: float = setting(2.0, "strength of the overlay in stage 2")
-    average: float = setting(0.999, "momentum of the averaged weights, the ones that are shipped")
+    amplitude: float = setting(2.5, "strength of the overlay in stage 2")
+    average: float = setting(0.998, "momentum of the averaged weights, the ones that are shipped")
 
     @property
     def total_steps(self) -> int:

@@ -11,9 +11,9 @@ from EmotionGAN.game import LabelledFaces, Learning, jitter
 from EmotionGAN.generator import GeneratorConfig
 from EmotionGAN.learn import run_steps, sample_sheet
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import mean_faces, overlay
+from EmotionGAN.warm_up import Neighbours, overlay
 
-CONFIG = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, output="blend", framing="fer2013")
+CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "blend", "norms", "fer2013")
 RECIPE = Recipe(
     critic_steps=2, overlay_steps=2, steps=4, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
     n_critic=2, r1_every=2,
@@ -29,14 +29,14 @@ def some_faces(count=40):
 def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
     data = LabelledFaces(faces, labels, 16, 1, CPU)
-    means = mean_faces(data.images[:, 0], labels)
+    neighbours = Neighbours(data.images, labels, count=3, components=4)
     learning = Learning(CONFIG, RECIPE, 1, CPU)
-    for taken, _ in enumerate(run_steps(learning, data, means, torch.float32), start=1):
+    for taken, _ in enumerate(run_steps(learning, data, neighbours, torch.float32), start=1):
         if taken == steps_at_once:
             learning.save(tmp_path / "checkpoint.pth")
             learning = Learning(CONFIG, RECIPE, 1, CPU)
             learning.load(tmp_path / "checkpoint.pth")
-            for _ in run_steps(learning, data, means, torch.float32):
+            for _ in run_steps(learning, data, neighbours, torch.float32):
                 pass
             break
     return learning
@@ -56,7 +56,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
 
 def test_a_checkpoint_of_other_players_is_refused(tmp_path):
     Learning(CONFIG, RECIPE, 1, CPU).save(tmp_path / "checkpoint.pth")
-    other = GeneratorConfig(image_size=16, colours="grey", width=5, blocks=1, output="blend", framing="fer2013")
+    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "blend", "norms", "fer2013")
     with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
         Learning(other, RECIPE, 1, CPU).load(tmp_path / "checkpoint.pth")
 
@@ -105,14 +105,30 @@ def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
     assert penalty == pytest.approx(total / 2, rel=1e-2)
 
 
-def test_overlay_adds_the_difference_of_mean_faces():
+def test_overlay_adds_the_difference_of_the_meant_and_the_own_mean():
     images = torch.rand(2, 1, 8, 8) - 0.5
-    means = torch.rand(7, 8, 8)
+    means = torch.rand(2, 7, 8, 8)
     weights = torch.eye(7)[[3, 4]]
     wanted = overlay(images, torch.tensor([6, 4]), weights, means, 0.5)
-    expected = images[0, 0] + 0.5 * images[0].std() * (means[3] - means[6])
+    expected = images[0, 0] + 0.5 * images[0].std() * (means[0, 3] - means[0, 6])
     assert torch.allclose(wanted[0, 0], expected.clamp(-1, 1), atol=1e-6)
     assert torch.allclose(wanted[1], images[1], atol=1e-6)
+
+
+def test_neighbours_are_the_nearest_faces_of_each_emotion_and_never_the_face_itself():
+    draws = torch.Generator().manual_seed(2)
+    images = torch.rand(60, 1, 6, 6, generator=draws) * 2 - 1
+    labels = torch.arange(60) % 6
+    means = Neighbours(images, labels, count=4, components=36).means(images[:2])
+    flat = images.flatten(1).numpy()
+    flat = (flat - flat.mean(1, keepdims=True)) / flat.std(1, ddof=1, keepdims=True)
+    for face in range(2):
+        far = np.linalg.norm(flat - flat[face], axis=1)
+        far[face] = np.inf
+        for emotion in range(7):
+            own = np.flatnonzero(labels.numpy() == emotion) if emotion < 6 else np.arange(60)
+            expected = flat[own[np.argsort(far[own])[:4]]].mean(axis=0)
+            np.testing.assert_allclose(means[face, emotion].flatten().numpy(), expected, atol=1e-4)
 
 
 def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():

@@ -14,6 +14,7 @@ from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
 BLEND = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="blend", framing="fer2013")
+STYLED = GeneratorConfig("gaussian", 32, "grey", 4, 2, "blend", "norms", "fer2013")
 
 
 def published_shapes(parametrisation: str) -> dict[str, tuple[int, ...]]:
@@ -54,16 +55,26 @@ def published_state(parametrisation: str) -> dict[str, torch.Tensor]:
 def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarray, blocks: int, blend: bool):
     """The generator's picture of one image [C,S,S], layer by layer in float64, statistics by numpy."""
     get = {name: tensor.double() for name, tensor in state.items()}
+    styled = "style.0.weight" in get
+    if styled:
+        hidden = np.maximum(get["style.0.weight"].numpy() @ code + get["style.0.bias"].numpy(), 0)
+        style = np.maximum(get["style.2.weight"].numpy() @ hidden + get["style.2.bias"].numpy(), 0)
 
     def norm(x: torch.Tensor, prefix: str) -> torch.Tensor:
         values = x[0].numpy()
         mean, variance = values.mean(axis=(1, 2)), values.var(axis=(1, 2))
         scaled = (values - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
         weight, bias = get[f"{prefix}.weight"].numpy(), get[f"{prefix}.bias"].numpy()
-        return torch.from_numpy(scaled * weight[:, None, None] + bias[:, None, None])[None]
+        normed = scaled * weight[:, None, None] + bias[:, None, None]
+        if styled:
+            both = get[f"{prefix}.style.weight"].numpy() @ style + get[f"{prefix}.style.bias"].numpy()
+            scale, shift = both[: len(weight)], both[len(weight) :]
+            normed = normed * (1 + scale[:, None, None]) + shift[:, None, None]
+        return torch.from_numpy(normed)[None]
 
     size = image.shape[-1]
     maps = np.concatenate([image, np.full((1, size, size), code[0]), np.full((1, size, size), code[1])])
+    maps = image if styled else maps
     x = torch.from_numpy(maps)[None].double()
     x = norm(F.conv2d(x, get["main.0.weight"], padding=3), "main.1").clamp_min(0)
     x = norm(F.conv2d(x, get["main.3.weight"], stride=2, padding=1), "main.4").clamp_min(0)
@@ -82,7 +93,7 @@ def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarra
     return mask * np.tanh(painted[:-1]) + (1 - mask) * image
 
 
-@pytest.mark.parametrize("config", [SMALL, BLEND], ids=["plain", "blend"])
+@pytest.mark.parametrize("config", [SMALL, BLEND, STYLED], ids=["plain", "blend", "styled"])
 def test_a_generator_equals_a_plain_recomputation_of_its_layers(config):
     torch.manual_seed(3)
     generator = build_generator(config)
@@ -162,7 +173,7 @@ def test_gaussian_distances_are_squared_mahalanobis():
 
 
 def test_linear_emotions_are_directions_and_neutral_is_the_origin():
-    generator = build_generator(GeneratorConfig("linear", 32, "grey", 4, 1, "plain", "fer2013"))
+    generator = build_generator(GeneratorConfig("linear", 32, "grey", 4, 1, "plain", "maps", "fer2013"))
     torch.nn.init.orthogonal_(generator.axes.weight)
     torch.nn.init.zeros_(generator.axes.bias)
     centres = generator.centres().detach()
