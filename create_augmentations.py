@@ -34,6 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch_size", type=flags.count, default=256, help="images that are computed at once (default: 256)"
     )
+    flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
     flags.add_device_flags(parser)
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
     made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision))
-    report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True])
+    report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"))
     parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"))
-    parser.add_argument(
-        "--output_root", type=Path, default=Path("."),
-        help="where checkpoints/, plots_output/ and logs/ lie (default: here)",
-    )  # fmt: skip
+    flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_network_flags(parser)
     flags.add_device_flags(parser)

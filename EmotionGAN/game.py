@@ -124,6 +124,15 @@ class Learning:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{path}: holds a run of another generator or critic; choose another --dest") from error
 
+    def move_generator(self, loss: Tensor, rate: float) -> None:
+        """One step of Adam for the generator at this rate, and of its average."""
+        for group in self.generator_adam.param_groups:
+            group["lr"] = rate
+        self.generator_adam.zero_grad()
+        loss.backward()
+        self.generator_adam.step()
+        self.update_average()
+
     def update_average(self) -> None:
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
@@ -153,10 +162,7 @@ def teach_overlay(
     means = neighbours.means(images[:, :1])
     wanted = overlay(images[:, :1], labels, (-distances.detach()).softmax(-1), means, learning.recipe.amplitude)
     loss = F.l1_loss(edited.float(), wanted.expand_as(edited))
-    learning.generator_adam.zero_grad()
-    loss.backward()
-    learning.generator_adam.step()
-    learning.update_average()
+    learning.move_generator(loss, learning.recipe.overlay_rate)
     return {"overlay": loss.detach()}
 
 
@@ -199,11 +205,8 @@ def play_generator(
         "centres": recipe.lambda_centres * F.cross_entropy(classes[: len(targets)].float(), targets),
         "stay": recipe.lambda_stay * F.l1_loss(edited.float(), images),
     }
-    learning.generator_adam.zero_grad()
-    sum(terms.values()).backward()
-    learning.generator_adam.step()
+    learning.move_generator(sum(terms.values()), recipe.generator_rate)
     critic.requires_grad_(True)
-    learning.update_average()
     return terms
 
 

@@ -88,28 +88,31 @@ def learn(
     `dest/generator` each time. Raises InputError when a loss is no longer a number; the last checkpoint is kept.
     """
     import math
+    from collections import defaultdict
 
+    import torch
     from tqdm import tqdm
 
     from core_code.core_utils.files import append_line
     from EmotionGAN.editor import save_generator
 
-    total, sums, taken = learning.recipe.total_steps, {}, 0
+    total, seen = learning.recipe.total_steps, defaultdict(list)
     with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
         for terms in run_steps(learning, faces, neighbours, dtype):
             bar.update()
-            sums, taken = {name: sums.get(name, 0.0) + value for name, value in terms.items()}, taken + 1
+            for name, value in terms.items():
+                seen[name].append(value)
             if learning.step % every and learning.step != total:
                 continue
-            means_of_terms = {name: round(float(value) / taken, 4) for name, value in sums.items()}
-            if not all(map(math.isfinite, means_of_terms.values())):
+            means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}
+            if not all(map(math.isfinite, means.values())):
                 raise InputError(f"the losses are no longer numbers at step {learning.step}; last good: {dest}")
             learning.save(dest / CHECKPOINT)
             save_generator(dest / "generator", learning.average)
-            append_line(dest / LOG, json.dumps({"step": learning.step} | means_of_terms))
+            append_line(dest / LOG, json.dumps({"step": learning.step} | means))
             write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
-            bar.set_postfix(means_of_terms)
-            sums, taken = {}, 0
+            bar.set_postfix(means)
+            seen.clear()
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -132,10 +132,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--image_size", type=flags.count, default=None,
         help="side of the views in pixels (default: what each experiment was trained on)",
     )  # fmt: skip
-    parser.add_argument(
-        "--output_root", type=Path, default=Path("."),
-        help="where checkpoints/ and plots_output/ lie (default: here)",
-    )  # fmt: skip
+    flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)

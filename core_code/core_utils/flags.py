@@ -126,6 +126,14 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_output_flag(parser: argparse.ArgumentParser) -> None:
+    """Where checkpoints, pictures and logs lie: --output_root."""
+    parser.add_argument(
+        "--output_root", type=Path, default=Path("."),
+        help="where checkpoints/, plots_output/ and logs/ lie (default: here)",
+    )  # fmt: skip
+
+
 def add_generator_flag(parser: argparse.ArgumentParser) -> None:
     """Which generator: --generator."""
     parser.add_argument(

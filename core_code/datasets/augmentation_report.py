@@ -14,12 +14,13 @@ from core_code.datasets.augmentations import AUGMENTATIONS, EXPANSION, Plan, Set
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
 from core_code.datasets.png_images import BadImage, read_chunk
 
-PLOTS = Path("plots_output")
 MOST_ROWS = 10
 
 
-def report(settings: Settings, train: FER2013, made: Made, folder: Path, expansion_folder: Path) -> None:
-    """Print what was made and where it is, and draw the label distribution and examples into plots_output/.
+def report(
+    settings: Settings, train: FER2013, made: Made, folder: Path, expansion_folder: Path, plots: Path
+) -> None:
+    """Print what was made and where it is, and draw the label distribution and examples into `plots`.
 
     After a run for augmentations the distribution shows the expansion too, where `expansion_folder` holds one of
     the same faces.
@@ -30,10 +31,10 @@ def report(settings: Settings, train: FER2013, made: Made, folder: Path, expansi
     before = np.bincount(train.labels[:faces].numpy(), minlength=len(EMOTIONS)).tolist()
     after = None if added is None else [old + new for old, new in zip(before, added, strict=True)]
     print(distribution_table(EMOTIONS, before, after))
-    path = PLOTS / f"label_distribution_{train.dataset}.png"
+    path = plots / f"label_distribution_{train.dataset}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
     if len(made.plan):
-        pictures.append(draw_examples(settings, train, made.plan, folder))
+        pictures.append(draw_examples(settings, train, made.plan, folder, plots))
     print("pictures: " + ", ".join(map(str, pictures)))
 
 
@@ -50,13 +51,13 @@ def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | No
     return manifest["faces"], added
 
 
-def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path) -> Path:
+def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, plots: Path) -> Path:
     """The sheet of examples: what it shows are the files themselves."""
     names = image_names(settings, plan)
     shown = example_faces(plan, train.labels.numpy())
     images = {face: read_examples(folder, names, plan, face) for face in shown.values()}
     title = f"{train.dataset}: training faces and their {settings.mode}"
-    path = PLOTS / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
+    path = plots / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
     if settings.mode == AUGMENTATIONS:
         count = min(settings.num_augments, MOST_ROWS)
         columns = [

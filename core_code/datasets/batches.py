@@ -57,14 +57,18 @@ class FaceBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last may be smaller."""
-        return -(-len(self.faces) // self.batch_size)
+        """Batches in an epoch; the last may be smaller, and while training never has one face alone."""
+        alone = self.shuffle and len(self.faces) > 1 and len(self.faces) % self.batch_size == 1
+        return -(-len(self.faces) // self.batch_size) - alone
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
         count = len(self.faces)
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        for indices in order.to(self.device).split(self.batch_size):
+        batches = list(order.to(self.device).split(self.batch_size))
+        if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
+        for indices in batches:
             faces = self.faces[indices]
             if self.augmentations is not None:
                 faces = self.augmentations.replace(faces, indices, self.probability, generator)

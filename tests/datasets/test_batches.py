@@ -37,6 +37,12 @@ def test_in_order_every_face_once_with_its_label_and_index():
     assert torch.equal(faces[:, 3, 5].long(), indices)
 
 
+def test_training_never_gets_one_face_alone():
+    batches = FaceBatches(numbered(9), 4, CPU, shuffle=True)
+    assert [len(labels) for _, labels, _ in batches] == [4, 5] and len(batches) == 2
+    assert [len(labels) for _, labels, _ in FaceBatches(numbered(9), 4, CPU)] == [4, 4, 1]
+
+
 def test_shuffled_by_seed_and_epoch_alone():
     dataset = numbered(50)
     one = FaceBatches(dataset, 8, CPU, shuffle=True, seed=1)
