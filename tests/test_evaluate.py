@@ -1,0 +1,151 @@
+"""python -m core_code.evaluate: accuracies, votes, copies of training faces, files, errors of one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, top_k_accuracy_score
+
+from core_code import evaluate
+from core_code.core_utils import plots
+from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.errors import run_command
+from core_code.core_utils.transforms import evaluation_view
+from core_code.datasets.fer2013 import FER2013
+from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
+from core_code.models.emotion_net import EmotionNet
+
+ROOT = Path(evaluate.__file__).parents[1]
+SIZES = {"A": 32, "B": 40}
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, fer2013_csv):
+    """A working folder with data, the first three test faces also in Training, and two trained nets, A and B."""
+    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
+    monkeypatch.setitem(ARCHITECTURES, "small", entry)
+    monkeypatch.setattr(plots, "DPI", 60)
+    monkeypatch.chdir(tmp_path)
+    path = fer2013_csv(tmp_path / "data" / "fer2013", train=14, val=21, test=21) / "icml_face_data.csv"
+    header, *rows = path.read_text().splitlines()
+    copies = [row.replace("PrivateTest", "Training") for row in rows if "PrivateTest" in row][:3]
+    path.write_text("\n".join([header, *rows, *copies]) + "\n")
+    for name in SIZES:
+        save_net("small", name)
+
+    def run(*arguments: str) -> dict:
+        evaluate.main(["--net_name", "small", "--precision", "fp32", "--device", "cpu", *arguments])
+        return json.loads(Path("plots_output/evaluation_small.json").read_text())
+
+    return run
+
+
+def save_net(net_name: str, experiment: str, kind: str = "best_validation", seed: int = 0) -> None:
+    """A checkpoint of a net whose answers differ from face to face."""
+    torch.manual_seed(seed + SIZES[experiment])
+    net = EmotionNet(net_name)
+    torch.nn.init.normal_(net.head.weight, std=0.5 if experiment == "A" else 0.3)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    net.train()(evaluation_view(FER2013(phase="val").faces, SIZES[experiment]))
+    rest = {key: None for key in ("optimizer", "scheduler", "loss", "seed", "history")}
+    state = {**rest, "net": net.state_dict(), "epoch": 1, "settings": {"image_size": SIZES[experiment]}}
+    CheckpointFiles(Path("checkpoints"), net_name, experiment).save(kind, state)
+
+
+def logits_of(experiment: str, faces: torch.Tensor, kind: str = "best_validation") -> torch.Tensor:
+    """The net's answers, worked out here."""
+    net = EmotionNet("small").eval()
+    state = torch.load(f"checkpoints/ckpt_small_{experiment}_{kind}.pth", weights_only=True)
+    net.load_state_dict(state["net"])
+    with torch.no_grad():
+        return net(evaluation_view(faces, SIZES[experiment]))
+
+
+def check(figures: dict, logits: torch.Tensor, labels: torch.Tensor) -> None:
+    """The written figures against scikit-learn's."""
+    predictions = logits.argmax(1)
+    assert figures["top1"] == pytest.approx(accuracy_score(labels, predictions))
+    assert figures["top2"] == pytest.approx(top_k_accuracy_score(labels, logits, k=2, labels=range(7)))
+    assert figures["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, predictions))
+    assert figures["confusion"] == confusion_matrix(labels, predictions, labels=range(7)).tolist()
+    assert figures["faces"] == len(labels)
+
+
+def test_one_experiment_on_val_and_test(there, capsys):
+    splits = there("--exp_names", "A")["splits"]
+    for phase in ("val", "test"):
+        data = FER2013(phase=phase)
+        logits = logits_of("A", data.faces)
+        assert len(logits.argmax(1).unique()) > 2
+        assert list(splits[phase]) == ["A"]
+        check(splits[phase]["A"], logits, data.labels)
+        with Image.open(f"plots_output/confusion_matrix_small_A_{phase}.png") as image:
+            assert min(image.size) > 300
+    assert f"{100 * splits['test']['A']['top1']:.2f}" in capsys.readouterr().out
+
+
+def test_two_experiments_vote(there):
+    splits = there("--exp_names", "A", "B")["splits"]
+    data = FER2013(phase="test")
+    answers = [logits_of(name, data.faces) for name in SIZES]
+    for name, logits in zip(SIZES, answers, strict=True):
+        check(splits["test"][name], logits, data.labels)
+    surest = [max(pair, key=lambda logits: logits.max().item()) for pair in zip(*answers, strict=True)]
+    check(splits["test"]["vote (surest)"], torch.stack(surest), data.labels)
+    mean = (answers[0].double().softmax(1) + answers[1].double().softmax(1)) / 2
+    check(splits["test"]["vote (mean of softmaxes)"], mean, data.labels)
+    pictures = {path.name for path in Path("plots_output").glob("*vote*_test.png")}
+    assert pictures == {"confusion_matrix_small_vote_surest_test.png", "confusion_matrix_small_vote_mean_test.png"}
+
+
+def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(there):
+    splits = there("--exp_names", "A")["splits"]
+    data = FER2013(phase="test")
+    assert splits["test"]["A"]["faces"] == 21 and splits["test_not_in_training"]["A"]["faces"] == 18
+    check(splits["test_not_in_training"]["A"], logits_of("A", data.faces[3:]), data.labels[3:])
+
+
+def test_other_checkpoints_of_a_run_and_another_size(there):
+    save_net("small", "A", "last_trained_epoch", seed=9)
+    report = there("--exp_names", "A", "--checkpoint", "last_trained_epoch")
+    data = FER2013(phase="val")
+    assert report["checkpoint"] == "last_trained_epoch"
+    check(report["splits"]["val"]["A"], logits_of("A", data.faces, "last_trained_epoch"), data.labels)
+    net = logits_of("B", data.faces)
+    at_40 = there("--exp_names", "B", "--image_size", "40")["splits"]["val"]["B"]
+    check(at_40, net, data.labels)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "another net", "another architecture"])
+def test_checkpoints_that_do_not_fit_are_errors_of_one_line(there, capsys, damage):
+    path = Path("checkpoints/ckpt_small_A_best_validation.pth")
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:50000])
+    elif damage == "another net":
+        path.write_bytes(Path("checkpoints/ckpt_small_B_best_validation.pth").read_bytes())
+    else:
+        state = torch.load(path, weights_only=True)
+        del state["net"]["nn_model.conv5.0.weight"]
+        torch.save(state, path)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there("--exp_names", "A", "B"))
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith("error: ") and str(path) in errors[0]
+    assert not Path("plots_output").exists()
+
+
+def test_from_the_shell_an_error_is_one_line_and_status_2(tmp_path):
+    command = [sys.executable, "-m", "core_code.evaluate", "--net_name", "resnet18", "--exp_names", "A",
+               "--output_root", str(tmp_path)]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path}/checkpoints/ckpt_resnet18_A_best_validation.pth: no such checkpoint\n"
