@@ -79,6 +79,7 @@ def run_epochs(
     raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM.
     """
     history = load_progress(task, files, settings) if resume and files else []
+    saved = len(history)
     with terminable():
         try:
             for epoch in range(len(history) + 1, epochs + 1):
@@ -93,10 +94,11 @@ def run_epochs(
                 say(describe(record, epochs), log)
                 if files:
                     save_progress(task, files, settings, history)
+                    saved = epoch
                 if after_epoch:
                     after_epoch(record)
         except KeyboardInterrupt as interrupt:
-            end_interrupted(interrupt, files, len(history), epochs, log)
+            end_interrupted(interrupt, files, saved, epochs, log)
     if files:
         files.save(FINAL, checkpoint(task, settings, history))
     return history
@@ -119,16 +121,18 @@ def train_one_epoch(
                 bar.set_postfix(loss=f"{finite(total, faces, epoch, files):.4f}")
             if log and step % STATUS_EVERY == 0:
                 log.line(f"epoch {epoch}/{epochs} step {step} faces {faces} loss {total.item() / faces:.4f}")
+    weights = torch.stack([parameter.detach().sum() for parameter in task.net.parameters()]).sum()
+    finite(weights, 1, epoch, files, "the sum of the weights")
     return finite(total, faces, epoch, files)
 
 
-def finite(total: Tensor, faces: int, epoch: int, files: CheckpointFiles | None) -> float:
-    """The mean loss so far. Raises InputError, naming the last good checkpoint, when it is not a finite number."""
-    loss = total.item() / max(faces, 1)
-    if math.isfinite(loss):
-        return loss
+def finite(total: Tensor, count: int, epoch: int, files: CheckpointFiles | None, what: str = "the loss") -> float:
+    """`total` / `count`. Raises InputError, naming the last good checkpoint, when it is not a finite number."""
+    value = total.item() / max(count, 1)
+    if math.isfinite(value):
+        return value
     saved = f"the last good checkpoint is {files.path(LAST)}" if files and epoch > 1 else "nothing is saved yet"
-    raise InputError(f"the loss became {loss} in epoch {epoch}, expected a finite number; {saved}; try a lower --lr")
+    raise InputError(f"{what} became {value} in epoch {epoch}, expected a finite number; {saved}; try a lower --lr")
 
 
 def checkpoint(task: Task, settings: dict[str, Any], history: list[Record]) -> dict[str, Any]:
@@ -232,14 +236,12 @@ def terminable() -> Iterator[None]:
 
 
 def end_interrupted(
-    interrupt: KeyboardInterrupt, files: CheckpointFiles | None, done: int, epochs: int, log: TrainingLog | None
+    interrupt: KeyboardInterrupt, files: CheckpointFiles | None, saved: int, epochs: int, log: TrainingLog | None
 ) -> None:
     """Say what is saved and raise what ends the command with the shell's status for the signal."""
-    said = f"{done} of {epochs} epochs are finished"
-    if files and done:
-        said += f" and saved in {files.path(LAST)}; the same command with --resume True goes on from there"
-    else:
-        said += "; nothing is saved"
+    said = f"{saved} of {epochs} epochs are saved"
+    if files and saved:
+        said += f" in {files.path(LAST)}; the same command with --resume True goes on from there"
     if log:
         log.line(f"interrupted: {said}")
     if isinstance(interrupt, Terminated):

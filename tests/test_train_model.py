@@ -145,7 +145,7 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatc
         run_command(lambda: there(*run))
     assert ended.value.code == 143
     said = capsys.readouterr().err
-    assert "1 of 3 epochs are finished" in said and "ckpt_small_E_last_trained_epoch.pth" in said
+    assert "1 of 3 epochs are saved" in said and "ckpt_small_E_last_trained_epoch.pth" in said
     assert "--resume True" in said
     assert checkpoint()["epoch"] == 1 and not Path("checkpoints/ckpt_small_E_final_checkpoint.pth").exists()
     there(*run, "--resume", "True")
@@ -157,7 +157,7 @@ def test_an_interruption_before_the_first_epoch_says_that_nothing_is_saved(there
     monkeypatch.setattr(ClassifierTask, "step", lambda *args: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: there(*BASELINE))
-    assert ended.value.code == 130 and "nothing is saved" in capsys.readouterr().err
+    assert ended.value.code == 130 and "0 of 100 epochs are saved" in capsys.readouterr().err
 
 
 def test_resuming_without_a_checkpoint_starts_with_epoch_1(there, capsys):
@@ -205,6 +205,21 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(the
     said = capsys.readouterr().err
     assert "loss became nan in epoch 2" in said and "ckpt_small_E_last_trained_epoch.pth" in said
     assert checkpoint()["epoch"] == 1 and all(torch.isfinite(value).all() for value in checkpoint()["net"].values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(there, monkeypatch, capsys):
+    step = ClassifierTask.step
+
+    def breaking_step(self, views, labels):
+        loss = step(self, views, labels)
+        torch.nn.init.constant_(self.net.head.bias, float("inf"))
+        return loss
+
+    monkeypatch.setattr(ClassifierTask, "step", breaking_step)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*BASELINE, "--epochs", "1", "--batch_size", "40"))
+    assert ended.value.code == 2 and "weights became inf in epoch 1" in capsys.readouterr().err
+    assert not Path("checkpoints").exists()
 
 
 def test_training_on_the_expansion_needs_no_probability(there, capsys):
@@ -325,7 +340,7 @@ def test_both_nets_from_the_shell(tmp_path, fer2013_csv, net_name):
 
 def test_the_verbose_log_has_a_line_every_hundred_steps(there, monkeypatch):
     monkeypatch.setattr(epochs, "STATUS_EVERY", 2)
-    there(*BASELINE, "--epochs", "1", "--batch_size", "10", "--verbose", "True")
+    there(*BASELINE, "--epochs", "1", "--batch_size", "10", "--verbose", "True", "--precision", "bf16")
     (log,) = Path("logs").glob("*.log")
     assert [line.split()[3] for line in log.read_text().splitlines() if " step " in line] == ["2", "4"]
     there(*BASELINE, "--epochs", "1", "--batch_size", "10", "--verbose", "False", "--output_root", "quiet")
