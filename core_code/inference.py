@@ -1,11 +1,15 @@
 """What a net says of faces: logits of a whole data set, and trained nets out of their checkpoints."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.checkpoints import CheckpointFiles, load_net
+from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net
 from core_code.core_utils.devices import autocast
+from core_code.core_utils.errors import InputError
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.batches import FaceBatches
 from core_code.models.emotion_net import EmotionNet
@@ -37,3 +41,13 @@ def load_trained(files: CheckpointFiles, kind: str) -> tuple[EmotionNet, int]:
     net = EmotionNet(files.name, hidden_head=bool(settings.get("load_byol")))
     load_net(net, state, files.path(kind))
     return net, int(settings.get("image_size", 224))
+
+
+def load_byol(folder: Path, name: str, experiment: str, kind: str = BEST) -> tuple[dict[str, Any], Path]:
+    """A BYOL checkpoint and its path. Raises InputError; for a missing one it names the command that makes it."""
+    files = CheckpointFiles(folder, name, experiment, byol=True)
+    path = files.path(kind)
+    if not path.exists():
+        command = f"python train_byol_model.py --net_name {name} --exp_name {experiment} --fine_tune True"
+        raise InputError(f"{path}: no such BYOL checkpoint; make it with: {command}")
+    return files.load(kind), path

@@ -24,7 +24,7 @@ TRAIN_ACCURACY_EVERY = 5
 
 @dataclass(frozen=True)
 class Training:
-    """How a classifier is trained, the data apart."""
+    """How a net is trained, the data apart."""
 
     epochs: int
     lr: float

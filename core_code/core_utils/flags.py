@@ -1,6 +1,7 @@
 """Argument types that mean what they say, and the flags that every script shares."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 DATASETS = ("fer2013", "sample", "folder")
@@ -83,6 +84,42 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
+    """Which training run: --net_name (one of `nets`), --exp_name, --epochs, --resume and --verbose."""
+    parser.add_argument("--net_name", choices=tuple(nets), required=True)
+    parser.add_argument("--exp_name", type=run_name, required=True, help="becomes part of the files' names")
+    parser.add_argument("--epochs", type=count, default=100, help="(default: 100)")
+    add_boolean(parser, "--resume", False, "go on from the last epoch of the same net and experiment")
+    add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
+
+
+def add_optimisation_flags(parser: argparse.ArgumentParser) -> None:
+    """How to optimise: None where the user leaves it to the net's entry in the table, see `fill_in`."""
+    parser.add_argument("--batch_size", type=count, default=None, help="(default: the net's)")
+    parser.add_argument("--lr", type=positive, default=None, help="learning rate (default: the net's)")
+    parser.add_argument("--weight_decay", type=non_negative, default=None, help="(default: the net's)")
+    parser.add_argument("--optimizer", choices=("adam", "sgd"), default=None, help="(default: the net's)")
+    parser.add_argument(
+        "--scheduler", choices=("cosine", "step", "none"), default=None,
+        help="cosine over the epochs, step: a tenth every 10 epochs, or none (default: the net's)",
+    )  # fmt: skip
+
+
+def fill_in(args: argparse.Namespace, defaults: object) -> None:
+    """Give each flag that is None the value of the same name in `defaults`."""
+    for name, value in vars(defaults).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+
+
+def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
+    """Where create_augmentations.py has written: --augmentations_folder."""
+    parser.add_argument(
+        "--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"),
+        help=f"{help} (default: data/fer2013_augmentations)",
+    )  # fmt: skip
 
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
