@@ -4,14 +4,9 @@ What is learned in an epoch is a Task's business: the classifier's is in train.p
 """
 
 import math
-import signal
-import sys
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -20,11 +15,11 @@ from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, load_net
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.logs import TrainingLog
 
 CHECK_EVERY = 10
 STATUS_EVERY = 100
-TERMINATED = 143  # the shell's convention: 128 + SIGTERM
 Record = dict[str, float]
 
 
@@ -47,10 +42,6 @@ class Task(Protocol):
 
     def measure(self, epoch: int, last: bool) -> Record:
         """Figures after the epoch, `best_by` among them. `last`: no epoch follows."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, where a KeyboardInterrupt is SIGINT."""
 
 
 def generator_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
@@ -76,7 +67,8 @@ def run_epochs(
     hundredth step is logged. `after_epoch` sees each record and may raise to stop.
 
     Raises InputError for a checkpoint that does not fit and for a loss that is not finite. An interruption is
-    raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM.
+    raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM. Without `files`
+    it is raised as it is, for the caller to tell (interrupts.Terminated for SIGTERM).
     """
     history = load_progress(task, files, settings) if resume and files else []
     saved = len(history)
@@ -98,6 +90,8 @@ def run_epochs(
                 if after_epoch:
                     after_epoch(record)
         except KeyboardInterrupt as interrupt:
+            if files is None:
+                raise
             end_interrupted(interrupt, files, saved, epochs, log)
     if files:
         files.save(FINAL, checkpoint(task, settings, history))
@@ -218,33 +212,13 @@ def say(text: str, log: TrainingLog | None = None) -> None:
         log.line(text)
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Within it SIGTERM raises Terminated, so that the loop can say what is saved."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def end_interrupted(
-    interrupt: KeyboardInterrupt, files: CheckpointFiles | None, saved: int, epochs: int, log: TrainingLog | None
+    interrupt: KeyboardInterrupt, files: CheckpointFiles, saved: int, epochs: int, log: TrainingLog | None
 ) -> None:
     """Say what is saved and raise what ends the command with the shell's status for the signal."""
     said = f"{saved} of {epochs} epochs are saved"
-    if files and saved:
+    if saved:
         said += f" in {files.path(LAST)}; the same command with --resume True goes on from there"
     if log:
         log.line(f"interrupted: {said}")
-    if isinstance(interrupt, Terminated):
-        print(f"\nterminated: {said}", file=sys.stderr)
-        raise SystemExit(TERMINATED) from interrupt
-    raise KeyboardInterrupt(said) from interrupt
+    end_saying(interrupt, said)

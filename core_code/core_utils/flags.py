@@ -122,8 +122,8 @@ def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
     )  # fmt: skip
 
 
-def add_data_flags(parser: argparse.ArgumentParser) -> None:
-    """Which faces: --dataset, --data_root and --max_faces."""
+def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True) -> None:
+    """Which faces: --dataset, --data_root and, where the script takes it, --max_faces."""
     parser.add_argument(
         "--dataset", choices=DATASETS, default="fer2013",
         help="fer2013 (a CSV), folder (images in train/<emotion>/ ...), or sample (built in) (default: fer2013)",
@@ -132,10 +132,11 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         "--data_root", type=Path, default=Path("data/fer2013"),
         help="folder of icml_face_data.csv or fer2013.csv, or of the image folders (default: data/fer2013)",
     )  # fmt: skip
-    parser.add_argument(
-        "--max_faces", type=count, default=None,
-        help="use only the first N training faces (default: all)",
-    )  # fmt: skip
+    if max_faces:
+        parser.add_argument(
+            "--max_faces", type=count, default=None,
+            help="use only the first N training faces (default: all)",
+        )  # fmt: skip
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,12 @@
 """Ctrl-C and SIGTERM: both stop a loop between two steps, which then says what is saved."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 TERMINATED = 143  # the shell's convention: 128 + SIGTERM
 
@@ -28,3 +30,11 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end_saying(interrupt: KeyboardInterrupt, said: str) -> NoReturn:
+    """Raise what ends the command with the shell's status for the signal; `said` is what is saved, on stderr."""
+    if isinstance(interrupt, Terminated):
+        print(f"\nterminated: {said}", file=sys.stderr)
+        raise SystemExit(TERMINATED) from interrupt
+    raise KeyboardInterrupt(said) from interrupt

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import make_folder
@@ -18,14 +19,29 @@ def only_writer(folder: Path) -> Iterator[None]:
     Makes the folder where it is missing. Raises InputError when another process holds the lock, or when the
     folder cannot be written.
     """
-    path = make_folder(folder) / LOCK_NAME
-    try:
-        file = open(path, "a")  # noqa: SIM115 (the with below closes it)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    with file:
+    with open_lock(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"{folder}: another run is writing here; wait for it, or use another folder") from error
         yield
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for the folder's lock and hold it: for short work that several processes of one job do in turn.
+
+    Makes the folder where it is missing. Raises InputError when it cannot be written.
+    """
+    with open_lock(folder) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def open_lock(folder: Path) -> TextIO:
+    """The folder's lock file; closing it gives a lock back."""
+    path = make_folder(folder) / LOCK_NAME
+    try:
+        return open(path, "a")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,6 +1,5 @@
 """Making a plan's images and writing them: the generator computes a batch while the one before goes to disk."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json, write_json, write_whole
-from core_code.core_utils.interrupts import TERMINATED, Terminated, terminable
+from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.locks import only_writer
 from core_code.datasets.augmentation_manifest import MANIFEST_NAME, check_same, describe
 from core_code.datasets.augmentations import CodeSpace, Plan, Settings, image_names, make_plan
@@ -177,7 +176,4 @@ def end_interrupted(interrupt: KeyboardInterrupt, bar: ProgressBar, folder: Path
     """Say what is saved and raise what ends the command with the shell's status for the signal."""
     bar.close()
     said = f"{bar.bar.n} of {bar.bar.total} images are saved in {folder}; start the same command again to go on"
-    if isinstance(interrupt, Terminated):
-        print(f"\nterminated: {said}", file=sys.stderr)
-        raise SystemExit(TERMINATED) from interrupt
-    raise KeyboardInterrupt(said) from interrupt
+    end_saying(interrupt, said)
