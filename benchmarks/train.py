@@ -5,7 +5,8 @@
 ours: what train_model.py does. plain: a Dataset that makes a PIL image of every face, torchvision's transforms one by
 one, a DataLoader, float32, contiguous memory, Adam as it comes. fixed: our net and step on one batch of ready-made
 views, again and again: what no data path can beat. All three take turns in the same process, so that a machine
-that others use as well is the same for all; medians of the rounds. Prints one JSON object.
+that others use as well is the same for all; medians of the rounds. Where others keep the machine busy, the figures by
+this process's CPU time say more (with --workers 0; on a GPU they mean nothing). Prints one JSON object.
 """
 
 import argparse
@@ -103,23 +104,23 @@ def fixed_steps(task: ClassifierTask) -> Iterator[int]:
         yield len(labels)
 
 
-def faces_per_second(steps: Iterator[int], count: int) -> float:
-    """Over `count` steps."""
-    start = time.perf_counter()
+def speed(steps: Iterator[int], count: int) -> tuple[float, float]:
+    """Faces per second of the clock and of this process's CPU time, over `count` steps."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     faces = sum(next(steps) for _ in range(count))
-    return faces / (time.perf_counter() - start)
+    return faces / (time.perf_counter() - start), faces / (time.process_time() - cpu_start)
 
 
-def measure(ways: dict[str, Callable[[], Iterator[int]]], rounds: int, steps: int) -> dict[str, float]:
-    """Each way's median over the rounds, in which all take turns; the first round warms up and does not count."""
+def measure(ways: dict[str, Callable[[], Iterator[int]]], rounds: int, steps: int) -> dict[str, tuple[float, float]]:
+    """Each way's medians over the rounds, in which all take turns; the first round warms up and does not count."""
     running = {name: way() for name, way in ways.items()}
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in running.items():
-            speed = faces_per_second(way, 1 if number == 0 else steps)
+            measured = speed(way, steps if number else 1)
             if number:
-                speeds[name].append(speed)
-    return {name: statistics.median(values) for name, values in speeds.items()}
+                speeds[name].append(measured)
+    return {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in speeds.items()}
 
 
 def main() -> None:
@@ -154,10 +155,12 @@ def main() -> None:
         "device": str(device),
         "dtype": str(task.training.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        **{f"{name}_faces_per_s": round(speed, 1) for name, speed in speeds.items()},
-        "ours_to_plain": round(speeds["ours"] / speeds["plain"], 2),
-        "ours_to_fixed": round(speeds["ours"] / speeds["fixed"], 2),
+        **{f"{name}_faces_per_s": round(clock, 1) for name, (clock, _) in speeds.items()},
+        **{f"{name}_faces_per_cpu_s": round(cpu, 1) for name, (_, cpu) in speeds.items()},
     }
+    for other in ("plain", "fixed"):
+        for unit, i in (("", 0), ("_by_cpu_time", 1)):
+            result[f"ours_to_{other}{unit}"] = round(speeds["ours"][i] / speeds[other][i], 2)
     print(json.dumps(result, indent=2))
 
 
