@@ -20,7 +20,7 @@ from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.editor import to_range
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import Neighbours, overlay
+from EmotionGAN.warm_up import ExpectedFaces, overlay
 
 # Where the gaussians start: six emotions on a ring, neighbours alike, Neutral in the middle. They move in the game.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
@@ -150,18 +150,25 @@ def teach_classes(learning: Learning, faces: LabelledFaces, draws: torch.Generat
     return {"classes": loss.detach(), "accuracy": (classes.argmax(-1) == labels).float().mean()}
 
 
+def overlay_error(
+    recipe: Recipe, expected: ExpectedFaces, images: Tensor, labels: Tensor, edited: Tensor, distances: Tensor
+) -> Tensor:
+    """L1 between edits [B,C,S,S] and the overlay that their codes mean, by their distances [B,7] to the emotions."""
+    weights = (-distances.detach()).softmax(-1)
+    wanted = overlay(images[:, :1].float(), labels, weights, expected(images[:, :1].float()), recipe.amplitude)
+    return F.l1_loss(edited.float(), wanted.expand_as(edited))
+
+
 def teach_overlay(
-    learning: Learning, faces: LabelledFaces, neighbours: Neighbours, draws: torch.Generator
+    learning: Learning, faces: LabelledFaces, expected: ExpectedFaces, draws: torch.Generator
 ) -> dict[str, Tensor]:
-    """Stage 2: the generator keeps the face and lays over it how faces like it differ between two emotions."""
+    """Stage 2: the generator keeps the face and lays over it how such faces differ between two emotions."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     targets = torch.randint(7, (len(images),), generator=draws).to(images.device)
     noise = torch.randn(len(images), 2, generator=draws).to(images.device)
     codes = (learning.generator.centres()[targets] + 0.15 * noise).clamp(-1, 1).detach()
     edited, distances, _ = learning.generator(images, codes)
-    means = neighbours.means(images[:, :1])
-    wanted = overlay(images[:, :1], labels, (-distances.detach()).softmax(-1), means, learning.recipe.amplitude)
-    loss = F.l1_loss(edited.float(), wanted.expand_as(edited))
+    loss = overlay_error(learning.recipe, expected, images, labels, edited, distances)
     learning.move_generator(loss, learning.recipe.overlay_rate)
     return {"overlay": loss.detach()}
 
@@ -189,7 +196,14 @@ def play_critic(
 
 
 def play_generator(
-    learning: Learning, images: Tensor, edited: Tensor, distances: Tensor, targets: Tensor, draws: torch.Generator
+    learning: Learning,
+    expected: ExpectedFaces,
+    images: Tensor,
+    labels: Tensor,
+    edited: Tensor,
+    distances: Tensor,
+    targets: Tensor,
+    draws: torch.Generator,
 ) -> dict[str, Tensor]:
     """The generator's move: look real, show what the code means, and come back to the face one started from."""
     recipe, critic = learning.recipe, learning.critic
@@ -201,16 +215,18 @@ def play_generator(
     terms = {
         "generator": losses.generator_adversarial(logits.float()),
         "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), images),
-        "agreement": recipe.lambda_classes * losses.agreement(classes, distances),
+        "agreement": recipe.lambda_agreement * losses.agreement(classes, distances),
         "centres": recipe.lambda_centres * F.cross_entropy(classes[: len(targets)].float(), targets),
-        "stay": recipe.lambda_stay * F.l1_loss(edited.float(), images),
+        "overlay": recipe.lambda_overlay * overlay_error(recipe, expected, images, labels, edited, distances),
     }
     learning.move_generator(sum(terms.values()), recipe.generator_rate)
     critic.requires_grad_(True)
     return terms
 
 
-def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+def play(
+    learning: Learning, faces: LabelledFaces, expected: ExpectedFaces, draws: torch.Generator
+) -> dict[str, Tensor]:
     """Stage 3, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0
@@ -219,5 +235,5 @@ def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> di
         edited, distances, _ = learning.generator(images, codes)
     terms = play_critic(learning, images, labels, edited, codes, draws)
     if generators_turn:
-        terms |= play_generator(learning, images, edited, distances, targets, draws)
+        terms |= play_generator(learning, expected, images, labels, edited, distances, targets, draws)
     return {name: value.detach() for name, value in terms.items()}

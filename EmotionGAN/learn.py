@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import Generator
-    from EmotionGAN.warm_up import Neighbours
+    from EmotionGAN.warm_up import ExpectedFaces
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
 
 def run_steps(
-    learning: "Learning", faces: "LabelledFaces", neighbours: "Neighbours", dtype: "torch.dtype"
+    learning: "Learning", faces: "LabelledFaces", expected: "ExpectedFaces", dtype: "torch.dtype"
 ) -> "Iterator[dict[str, Tensor]]":
     """Take the steps that are left, yielding each step's terms."""
     import torch
@@ -41,9 +41,9 @@ def run_steps(
             if learning.step < recipe.critic_steps:
                 terms = game.teach_classes(learning, faces, draws)
             elif learning.step < recipe.critic_steps + recipe.overlay_steps:
-                terms = game.teach_overlay(learning, faces, neighbours, draws)
+                terms = game.teach_overlay(learning, faces, expected, draws)
             else:
-                terms = game.play(learning, faces, draws)
+                terms = game.play(learning, faces, expected, draws)
         learning.step += 1
         yield terms
 
@@ -79,7 +79,7 @@ def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
 
 
 def learn(
-    learning: "Learning", faces: "LabelledFaces", neighbours: "Neighbours", shown: "Tensor", dest: Path, every: int,
+    learning: "Learning", faces: "LabelledFaces", expected: "ExpectedFaces", shown: "Tensor", dest: Path, every: int,
     dtype: "torch.dtype",
 ) -> None:  # fmt: skip
     """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
@@ -98,7 +98,7 @@ def learn(
 
     total, seen = learning.recipe.total_steps, defaultdict(list)
     with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
-        for terms in run_steps(learning, faces, neighbours, dtype):
+        for terms in run_steps(learning, faces, expected, dtype):
             bar.update()
             for name, value in terms.items():
                 seen[name].append(value)
@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
     from EmotionGAN.recipe import Recipe
-    from EmotionGAN.warm_up import Neighbours
+    from EmotionGAN.warm_up import ExpectedFaces
 
     config = GeneratorConfig(
         parametrisation=args.parametrisation, image_size=args.image_size, colours="grey", width=args.width,
@@ -173,8 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
             learning.load(args.dest / CHECKPOINT)
             print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
         faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
-        neighbours = Neighbours(faces.images, faces.labels)
-        learn(learning, faces, neighbours, shown, args.dest, args.every, pick_dtype(args.precision, device))
+        expected = ExpectedFaces(faces.images, faces.labels)
+        learn(learning, faces, expected, shown, args.dest, args.every, pick_dtype(args.precision, device))
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

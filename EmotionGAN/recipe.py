@@ -13,8 +13,8 @@ def setting(default: Any, help: str) -> Any:
 class Recipe:
     """Stages, rates and weights of losses. Where GANmut's published value differs, the help says so."""
 
-    critic_steps: int = setting(1000, "stage 1: steps in which the critic learns real emotions; not in GANmut")
-    overlay_steps: int = setting(1500, "stage 2: steps of the expression warm-up; not in GANmut")
+    critic_steps: int = setting(700, "stage 1: steps in which the critic learns real emotions; not in GANmut")
+    overlay_steps: int = setting(1000, "stage 2: steps of the expression warm-up; not in GANmut")
     steps: int = setting(20000, "stage 3: steps of the game")
     batch_size: int = setting(16, "faces a step")
     critic_batch_size: int = setting(64, "faces a step in stage 1")
@@ -25,13 +25,14 @@ class Recipe:
     critic_width: int = setting(64, "channels of the critic's first layer")
     critic_layers: int = setting(4, "strided layers of the critic; GANmut: 6 at 128 px")
     lambda_cycle: float = setting(10.0, "weight of the L1 cycle back to the face")
-    lambda_classes: float = setting(1.0, "weight of the classes: cross entropy on real faces, KL on made ones")
+    lambda_classes: float = setting(1.0, "weight of the critic's cross entropy on real faces")
+    lambda_agreement: float = setting(0.3, "weight of the KL between classes and distances; GANmut: lambda_classes")
     lambda_codes: float = setting(0.5, "weight of the code that the critic reads back")
-    lambda_centres: float = setting(1.5, "weight of the cross entropy at the centres; GANmut: 0.5")
-    lambda_stay: float = setting(0.0, "weight of the L1 between a face and its edit; not in GANmut")
+    lambda_centres: float = setting(1.0, "weight of the cross entropy at the centres; GANmut: 0.5")
+    lambda_overlay: float = setting(3.0, "weight of the L1 between an edit and the overlay; not in GANmut")
     lambda_r1: float = setting(0.5, "weight of the R1 penalty; GANmut: gradient penalty, 10")
     r1_every: int = setting(8, "steps between R1 penalties")
-    amplitude: float = setting(2.5, "strength of the overlay in stage 2")
+    amplitude: float = setting(3.0, "strength of the overlay, stages 2 and 3")
     average: float = setting(0.998, "momentum of the averaged weights, the ones that are shipped")
 
     @property

@@ -1,49 +1,56 @@
-"""What a first edit should be: the face, changed as faces like it differ between two emotions.
+"""What a first edit should be: the face, changed as faces of its pose and light differ between two emotions.
 
 From random weights the game alone paints mush for hours. The expression warm-up teaches the generator by plain
-regression first. Its target for a face is made of the face's neighbours: the mean of the most similar faces that show
-the wanted emotion, minus the mean of the most similar faces that show its own. Neighbours share pose, light and
-framing, so the difference is an expression that lies where this face's mouth and eyes are.
+regression first: its target for a face is the face plus the difference between what faces like it look like, on the
+mean, with the wanted emotion and with its own.
 """
 
 import torch
 from torch import Tensor
 
+RIDGE = 5e4  # in faces times a component's variance: a few hundred faces are half trusted
 
-class Neighbours:
-    """The training faces as a place to look up, for any face, the mean of the faces most like it, by emotion.
 
-    images: float [N,1,S,S] in [-1,1]; labels: int64 [N] in 0..6. Similarity is the distance between the leading
-    principal components of contrast-normalised faces. An emotion with fewer than `count` faces gives the mean of all
-    that it has; one without any gives the mean of all faces.
+class ExpectedFaces:
+    """What a face is expected to look like at each emotion, given its pose, light and framing.
+
+    Those three are what the leading principal components of contrast-normalised faces hold. For each emotion the whole
+    face is regressed linearly on them, over the training faces and their mirror images, so that the expected mouth lies
+    where this face's mouth is.
+
+    images: float [N,1,S,S] in [-1,1]; labels: int64 [N] in 0..6. An emotion without faces is taken for all of them.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, count: int = 120, components: int = 10, seed: int = 0) -> None:
-        self.faces = standardise(images).flatten(1)
-        self.count = count
-        self.mean = self.faces.mean(dim=0)
-        draws = torch.Generator().manual_seed(seed)
-        fitted = self.faces[torch.randperm(len(self.faces), generator=draws)[:5000].to(images.device)] - self.mean
-        _, vectors = torch.linalg.eigh(fitted.T @ fitted)
+    def __init__(self, images: Tensor, labels: Tensor, components: int = 12) -> None:
+        faces = standardise(torch.cat([images, images.flip(-1)])).flatten(1)
+        labels = torch.cat([labels, labels])
+        self.mean = faces.mean(dim=0)
+        centred = faces - self.mean
+        _, vectors = torch.linalg.eigh(centred.T @ centred)
         self.axes = vectors[:, -components:]
-        self.places = (self.faces - self.mean) @ self.axes
-        everyone = torch.arange(len(labels), device=labels.device)
-        self.members = [own if len(own := everyone[labels == emotion]) else everyone for emotion in range(7)]
+        known = self.describe(faces)
+        everyone = torch.linalg.pinv(known.T @ known, hermitian=True) @ (known.T @ faces)
+        rest = faces - known @ everyone
+        held = torch.full((components + 1,), RIDGE, device=faces.device)
+        held[-1] = 0  # the emotion's mean face is free; what pose and light add to it is held near everyone's
+        weights = []
+        for emotion in range(7):
+            own = labels == emotion
+            own = own if own.any() else torch.ones_like(own)
+            weights.append(
+                everyone + torch.linalg.solve(known[own].T @ known[own] + held.diag(), known[own].T @ rest[own])
+            )
+        self.weights = torch.stack(weights)
 
-    def means(self, images: Tensor) -> Tensor:
-        """The mean neighbour of each image at each emotion, in units of a face's standard deviation.
+    def describe(self, faces: Tensor) -> Tensor:
+        """Contrast-normalised faces [B,S*S] -> their leading components, and a one: [B,components+1]."""
+        return torch.cat([(faces - self.mean) @ self.axes, torch.ones_like(faces[:, :1])], dim=1)
 
-        images: float [B,1,S,S] in [-1,1]. Returns float [B,7,S,S]. A face is not its own neighbour.
-        """
-        faces = standardise(images).flatten(1)
-        places = (faces - self.mean) @ self.axes
-        means = []
-        for members in self.members:
-            distances = torch.cdist(places, self.places[members])
-            distances = distances.masked_fill(distances < 1e-3, torch.inf)
-            nearest = distances.topk(min(self.count, len(members)), largest=False).indices
-            means.append(self.faces[members[nearest]].mean(dim=1))
-        return torch.stack(means, dim=1).unflatten(2, images.shape[2:])
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images float [B,1,S,S] in [-1,1] -> the expected face at each emotion, [B,7,S,S], in units of a face's
+        standard deviation."""
+        known = self.describe(standardise(images).flatten(1))
+        return torch.einsum("bc,ecp->bep", known, self.weights).unflatten(2, images.shape[2:])
 
 
 def standardise(images: Tensor) -> Tensor:
@@ -57,12 +64,12 @@ def contrast(images: Tensor) -> Tensor:
     return images.std(dim=(1, 2, 3), keepdim=True).clamp_min(0.01)
 
 
-def overlay(images: Tensor, labels: Tensor, weights: Tensor, means: Tensor, amplitude: float) -> Tensor:
-    """Each image plus `amplitude` times the difference between its meant and its own mean neighbour.
+def overlay(images: Tensor, labels: Tensor, weights: Tensor, expected: Tensor, amplitude: float) -> Tensor:
+    """Each image plus `amplitude` times the difference between the meant and the own expected face.
 
     images: float [B,1,S,S] in [-1,1]; labels: int64 [B], what each shows; weights: float [B,7], how much of each
-    emotion is meant; means: float [B,7,S,S] from Neighbours. Returns images of the same shape, clipped to [-1,1].
+    emotion is meant; expected: float [B,7,S,S] from ExpectedFaces. Returns images of the same shape, clipped to [-1,1].
     """
-    meant = torch.einsum("be,behw->bhw", weights, means)
-    own = means[torch.arange(len(labels)), labels]
+    meant = torch.einsum("be,behw->bhw", weights, expected)
+    own = expected[torch.arange(len(labels)), labels]
     return (images + amplitude * contrast(images) * (meant - own)[:, None]).clamp(-1, 1)

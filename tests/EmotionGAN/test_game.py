@@ -11,7 +11,7 @@ from EmotionGAN.game import LabelledFaces, Learning, jitter
 from EmotionGAN.generator import GeneratorConfig
 from EmotionGAN.learn import run_steps, sample_sheet
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import Neighbours, overlay
+from EmotionGAN.warm_up import ExpectedFaces, overlay
 
 CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "blend", "norms", "fer2013")
 RECIPE = Recipe(
@@ -29,14 +29,14 @@ def some_faces(count=40):
 def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
     data = LabelledFaces(faces, labels, 16, 1, CPU)
-    neighbours = Neighbours(data.images, labels, count=3, components=4)
+    expected = ExpectedFaces(data.images, labels, components=4)
     learning = Learning(CONFIG, RECIPE, 1, CPU)
-    for taken, _ in enumerate(run_steps(learning, data, neighbours, torch.float32), start=1):
+    for taken, _ in enumerate(run_steps(learning, data, expected, torch.float32), start=1):
         if taken == steps_at_once:
             learning.save(tmp_path / "checkpoint.pth")
             learning = Learning(CONFIG, RECIPE, 1, CPU)
             learning.load(tmp_path / "checkpoint.pth")
-            for _ in run_steps(learning, data, neighbours, torch.float32):
+            for _ in run_steps(learning, data, expected, torch.float32):
                 pass
             break
     return learning
@@ -115,20 +115,31 @@ def test_overlay_adds_the_difference_of_the_meant_and_the_own_mean():
     assert torch.allclose(wanted[1], images[1], atol=1e-6)
 
 
-def test_neighbours_are_the_nearest_faces_of_each_emotion_and_never_the_face_itself():
-    draws = torch.Generator().manual_seed(2)
-    images = torch.rand(60, 1, 6, 6, generator=draws) * 2 - 1
-    labels = torch.arange(60) % 6
-    means = Neighbours(images, labels, count=4, components=36).means(images[:2])
-    flat = images.flatten(1).numpy()
-    flat = (flat - flat.mean(1, keepdims=True)) / flat.std(1, ddof=1, keepdims=True)
-    for face in range(2):
-        far = np.linalg.norm(flat - flat[face], axis=1)
-        far[face] = np.inf
-        for emotion in range(7):
-            own = np.flatnonzero(labels.numpy() == emotion) if emotion < 6 else np.arange(60)
-            expected = flat[own[np.argsort(far[own])[:4]]].mean(axis=0)
-            np.testing.assert_allclose(means[face, emotion].flatten().numpy(), expected, atol=1e-4)
+def test_expected_faces_are_a_regression_on_the_leading_components():
+    """Everyone's least squares, plus each emotion's ridge on what is left: by numpy, from the definition."""
+    draws = np.random.default_rng(3)
+    base = draws.normal(size=(3, 36))
+    labels = np.arange(90) % 6
+    raw = draws.normal(size=(90, 3)) * [9, 6, 4] @ base + draws.normal(size=(6, 36))[labels]
+    raw = torch.tensor(raw.reshape(90, 1, 6, 6) / 60, dtype=torch.float32)
+    expected = ExpectedFaces(raw, torch.tensor(labels), components=4)(raw[:5]).numpy()
+
+    def standard(x):
+        flat = x.reshape(len(x), -1).astype(np.float64)
+        return (flat - flat.mean(1, keepdims=True)) / flat.std(1, ddof=1, keepdims=True)
+
+    faces = np.concatenate([standard(raw.numpy()), standard(raw.numpy()[..., ::-1])])
+    both = np.concatenate([labels, labels])
+    mean = faces.mean(0)
+    _, _, rows = np.linalg.svd(faces - mean, full_matrices=False)
+    known = np.concatenate([(faces - mean) @ rows[:4].T, np.ones((180, 1))], axis=1)
+    everyone = np.linalg.lstsq(known, faces, rcond=None)[0]
+    penalty = np.diag([5e4] * 4 + [0])
+    for emotion in range(7):
+        own = both == emotion if emotion < 6 else np.ones(180, bool)
+        x, y = known[own], (faces - known @ everyone)[own]
+        own_weights = everyone + np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        np.testing.assert_allclose(expected[:, emotion].reshape(5, -1), known[:5] @ own_weights, atol=2e-3)
 
 
 def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():
