@@ -79,6 +79,40 @@ def finish_curves(axes: Axes, legend: bool) -> None:
         axes.legend(frameon=False, loc="lower right")
 
 
+def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
+    """The losses over the epochs, and below them how far the representation is spread: byol_loss_<net>_<exp>.png.
+
+    `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`, `feature_spread`, `projection_spread`.
+    """
+    figure = Figure(figsize=(6.4, 5.6))
+    losses, spreads = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+    epochs = [record["epoch"] for record in history]
+    curves = (
+        (losses, "loss", "training", TRAIN_COLOUR, "-"),
+        (losses, "validation_loss", "validation", VALIDATION_COLOUR, "-"),
+        (spreads, "feature_spread", "features", VALIDATION_COLOUR, "-"),
+        (spreads, "projection_spread", "projections", VALIDATION_COLOUR, "--"),
+    )
+    for axes, entry, label, colour, style in curves:
+        values = [record[entry] for record in history]
+        marker = "o" if len(history) < 15 else None
+        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
+    best = min(history, key=lambda record: record["validation_loss"])
+    losses.axvline(best["epoch"], color=VALIDATION_COLOUR, linewidth=0.8, linestyle=":")
+    losses.set_title(
+        f"{name}, {experiment}: BYOL, best validation loss {best['validation_loss']:.4f} in epoch {best['epoch']}",
+        fontsize=11, loc="left",
+    )  # fmt: skip
+    losses.set_ylabel("negative cosine (-1: views agree)")
+    spreads.set_ylabel("spread (0: collapsed)")
+    for axes in (losses, spreads):
+        finish_curves(axes, legend=False)
+        axes.legend(frameon=False, loc="best", fontsize=8)
+    losses.set_xlabel("")
+    spreads.set_ylim(bottom=0)
+    return save_figure(figure, folder / f"byol_loss_{name}_{experiment}.png")
+
+
 def plot_confusion_matrix(confusion: Sequence[Sequence[int]], emotions: Sequence[str], path: Path, title: str) -> Path:
     """Rows are the true emotions, columns the predictions; shaded by the share of the row, counts and shares inside."""
     figure = Figure(figsize=(7, 6))

@@ -3,7 +3,9 @@
 Nothing heavy is imported, so that argument parsers can read names and defaults.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+BYOL_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Architecture:
     head: str
     defaults: HyperParameters
     renamed: tuple[str, str] | None = None
+
+    @property
+    def byol_defaults(self) -> HyperParameters:
+        """What BYOL pre-training takes unless a flag says otherwise: the net's own, in batches of 32 faces."""
+        return replace(self.defaults, batch_size=BYOL_BATCH_SIZE)
 
 
 ARCHITECTURES = {

@@ -56,6 +56,11 @@ class EmotionNet(nn.Module):
             self.head.train(mode)
         return self
 
+    def drop_head(self) -> "EmotionNet":
+        """From now on give features float [B,F], F as in the table of architectures, in place of logits."""
+        set_head(self.nn_model, self.architecture, nn.Identity())
+        return self
+
     def load_backbone(self, weights: str) -> None:
         """Start from `imagenet`, `none` (the random weights that are there already) or a file.
 

@@ -1,0 +1,130 @@
+"""Pre-training with BYOL: its step, its epoch, what is measured after it, and a warning of collapse."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from core_code.core_utils.devices import autocast
+from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.transforms import train_view
+from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.batches import FaceBatches
+from core_code.epochs import Record, generator_for, say
+from core_code.models.byol import BYOL, spread
+from core_code.train import Training, make_optimizer, make_scheduler
+
+COLLAPSED = 0.05
+
+
+class BYOLTask:
+    """A Task of epochs.run_epochs: two views of each face of `train`; the loss on two views of each of `val`.
+
+    The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
+    random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
+    """
+
+    best_by = "validation_loss"
+    higher_is_better = False
+
+    def __init__(
+        self, net: BYOL, train: FaceBatches, val: FaceBatches, training: Training,
+        augmentations: Augmentations | None = None,
+    ) -> None:  # fmt: skip
+        self.net = net
+        self.train, self.val = train, val
+        self.training = training
+        self.augmentations = augmentations.to(train.device) if augmentations else None
+        self.seed = training.seed
+        self.faces_per_epoch = len(train.dataset)
+        self.optimizer = make_optimizer(net, training)
+        self.scheduler = make_scheduler(self.optimizer, training)
+
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """One pass over the training faces; yields each step's loss and number of faces."""
+        self.train.set_epoch(epoch)
+        partner_draws = generator_for(self.seed, epoch, "partners")
+        view_draws = generator_for(self.seed, epoch, "views")
+        for faces, _, indices in self.train:
+            partners = self.partners(faces, indices, partner_draws)
+            yield self.step(self.views(faces, partners, view_draws)), len(faces)
+
+    def partners(self, faces: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """What the second views are made of, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
+        if self.augmentations is None:
+            return faces
+        return self.augmentations.replace(faces, indices, 1.0, generator)
+
+    def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator) -> Tensor:
+        """Random views [2B,3,S,S], those of the faces first."""
+        return train_view(torch.cat([faces, partners]), self.training.image_size, generator, self.training.dtype)
+
+    def step(self, views: Tensor) -> Tensor:
+        """One update of the online net and of its moving average; returns the loss before it."""
+        with autocast(views.device, self.training.dtype):
+            loss = self.net.compare(views).loss
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.net.update_target()
+        return loss.detach()
+
+    @torch.no_grad()
+    def measure(self, epoch: int, last: bool) -> Record:
+        """The loss on val, and how far its features and projections are spread."""
+        self.net.eval()
+        generator = generator_for(self.seed, 0, "validation views")
+        losses, features, projections = [], [], []
+        with tqdm(total=len(self.val.dataset), desc="validation", unit=" faces", leave=False, delay=2) as bar:
+            for faces, _, _ in self.val:
+                views = self.views(faces, faces, generator)
+                with autocast(views.device, self.training.dtype):
+                    compared = self.net.compare(views)
+                losses.append(compared.loss * len(faces))
+                features.append(compared.features[: len(faces)])
+                projections.append(compared.projections[: len(faces)])
+                bar.update(len(faces))
+        return {
+            "validation_loss": torch.stack(losses).sum().item() / len(self.val.dataset),
+            "feature_spread": spread(torch.cat(features)),
+            "projection_spread": spread(torch.cat(projections)),
+        }
+
+
+def make_byol_task(
+    net_name: str,
+    train: FaceBatches,
+    val: FaceBatches,
+    training: Training,
+    augmentations: Augmentations | None = None,
+    weights: str = "imagenet",
+    fine_tune: bool = True,
+) -> BYOLTask:
+    """A task ready for run_epochs, on the device of `train`.
+
+    `weights` as EmotionNet.load_backbone takes them. Without `fine_tune` the backbone is frozen and only
+    projection and prediction learn. Raises InputError for the weights.
+    """
+    torch.manual_seed(training.seed)
+    net = BYOL(net_name, frozen_backbone=not fine_tune)
+    net.load_backbone(weights)
+    return BYOLTask(net.to(train.device), train, val, training, augmentations)
+
+
+def faces_without(augmentations: Augmentations | None, faces: int) -> int:
+    """How many of the training faces have no augmentation."""
+    return int((augmentations.first.diff() == 0).sum()) if augmentations else faces
+
+
+def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
+    """Say so when the representation no longer tells faces apart, which the loss does not show: it looks perfect."""
+    for what in ("feature", "projection"):
+        value = record[f"{what}_spread"]
+        if not value >= COLLAPSED:
+            say(
+                f"warning: the representation has collapsed: {what} spread {value:.4f} after epoch {record['epoch']}, "
+                f"expected {COLLAPSED} or more; the net gives all faces nearly the same {what}s; try a lower --lr or "
+                f"a larger --batch_size",
+                log,
+            )

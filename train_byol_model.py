@@ -1,0 +1,130 @@
+"""Pre-train a net with BYOL: no labels, two views of each face, one of them of its GAN augmentation."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_code.core_utils import flags
+from core_code.core_utils.errors import run_command
+from core_code.models.architectures import ARCHITECTURES
+
+if TYPE_CHECKING:
+    import torch
+
+    from core_code.core_utils.checkpoints import CheckpointFiles
+    from core_code.core_utils.logs import TrainingLog
+    from core_code.datasets.augmentation_store import Augmentations
+    from core_code.datasets.batches import FaceBatches
+    from core_code.epochs import Record
+    from core_code.train_byol import BYOLTask
+
+NO_AUGMENTATIONS = "none"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """All the flags; those of the optimisation default to the net's entry in the table of architectures."""
+    parser = flags.make_parser(
+        __doc__, "python train_byol_model.py --net_name resnet18 --exp_name Regular --fine_tune True"
+    )
+    flags.add_run_flags(parser, ARCHITECTURES)
+    flags.add_boolean(
+        parser, "--fine_tune", False,
+        "True pre-trains the whole net; False freezes the backbone, so that only the projection and prediction heads "
+        "learn, and train_model.py --load_byol starts from the backbone as it was",
+    )  # fmt: skip
+    flags.add_optimisation_flags(parser)
+    flags.add_augmentations_flag(
+        parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
+        f"with {NO_AUGMENTATIONS!r}",
+    )  # fmt: skip
+    flags.add_output_flag(parser)
+    flags.add_data_flags(parser)
+    flags.add_network_flags(parser)
+    flags.add_device_flags(parser)
+    args = parser.parse_args(arguments)
+    flags.fill_in(args, ARCHITECTURES[args.net_name].byol_defaults)
+    return args
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Pre-train and report. Raises InputError."""
+    args = parse_arguments(arguments)
+    from core_code.core_utils.checkpoints import LAST, CheckpointFiles
+    from core_code.epochs import run_epochs
+    from core_code.runs import deciding_settings, open_log, pick_hardware, training_of
+    from core_code.train_byol import make_byol_task, warn_of_collapse
+
+    device, dtype = pick_hardware(args)
+    files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name, byol=True)
+    train, val, augmentations, provenance = open_data(args, device)
+    resumed = args.resume and files.path(LAST).exists()
+    task = make_byol_task(
+        args.net_name, train, val, training_of(args, dtype), augmentations,
+        weights="none" if resumed else args.weights, fine_tune=args.fine_tune,
+    )  # fmt: skip
+    log = open_log(args, task, device, dtype)
+    say_what_is_learned(args, task, log)
+    history = run_epochs(
+        task, args.epochs, {**deciding_settings(args), **provenance}, files, log, args.resume, args.verbose,
+        after_epoch=lambda record: warn_of_collapse(record, log),
+    )  # fmt: skip
+    report(args, task, history, files, log)
+
+
+def open_data(
+    args: argparse.Namespace, device: "torch.device"
+) -> tuple["FaceBatches", "FaceBatches", "Augmentations | None", dict[str, str | int]]:
+    """Batches for training and for validation, the augmentations, and what the training data are."""
+    from core_code.datasets.augmentation_store import Augmentations
+    from core_code.datasets.batches import FaceBatches
+    from core_code.datasets.fer2013 import FER2013
+    from core_code.runs import made_from
+
+    faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+    val = FER2013(args.data_root, "val", args.dataset)
+    folder = None if args.augmentations_folder == Path(NO_AUGMENTATIONS) else args.augmentations_folder
+    augmentations = Augmentations.open(folder, faces) if folder else None
+    train = FaceBatches(faces, args.batch_size, device, shuffle=True, seed=args.seed)
+    return train, FaceBatches(val, args.batch_size, device), augmentations, made_from(faces, folder)
+
+
+def say_what_is_learned(args: argparse.Namespace, task: "BYOLTask", log: "TrainingLog") -> None:
+    """How many faces have augmentations, and which parts of the net learn."""
+    from core_code.epochs import say
+    from core_code.train_byol import faces_without
+
+    without = faces_without(task.augmentations, task.faces_per_epoch)
+    say(
+        f"second views: of a GAN augmentation for {task.faces_per_epoch - without} faces; of the face itself for "
+        f"{without} that have none, and for all {len(task.val.dataset)} of val",
+        log,
+    )
+    if not args.fine_tune:
+        say(
+            "--fine_tune False: only the projection and prediction heads learn, the backbone is frozen; "
+            "--fine_tune True pre-trains the backbone",
+            log,
+        )
+
+
+def report(
+    args: argparse.Namespace, task: "BYOLTask", history: "list[Record]", files: "CheckpointFiles", log: "TrainingLog"
+) -> None:
+    """The picture of the losses, the best epoch's figures, and what to run next."""
+    from core_code.core_utils.plots import plot_byol_losses
+    from core_code.epochs import best_epoch, say
+
+    plot = plot_byol_losses(history, args.output_root / "plots_output", args.net_name, args.exp_name)
+    best = history[best_epoch(history, task) - 1]
+    say(
+        f"\nbest epoch: {best['epoch']} of {args.epochs}, validation loss {best['validation_loss']:.4f}, "
+        f"feature spread {best['feature_spread']:.4f}",
+        log,
+    )
+    say(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
+    run = f"--net_name {args.net_name} --exp_name {args.exp_name}"
+    say(f"fine-tune: python train_model.py {run} --emotion_transform_prob 0 --load_byol True", log)
+
+
+if __name__ == "__main__":
+    run_command(main)
