@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from core_code.epochs import Record
     from core_code.train_byol import BYOLTask
 
-NO_AUGMENTATIONS = "none"
-
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags; those of the optimisation default to the net's entry in the table of architectures."""
@@ -35,7 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_optimisation_flags(parser)
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
-        f"with {NO_AUGMENTATIONS!r}",
+        f"with {flags.NO_AUGMENTATIONS}",
     )  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
@@ -82,7 +80,7 @@ def open_data(
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
-    folder = None if args.augmentations_folder == Path(NO_AUGMENTATIONS) else args.augmentations_folder
+    folder = None if args.augmentations_folder == Path(flags.NO_AUGMENTATIONS) else args.augmentations_folder
     augmentations = Augmentations.open(folder, faces) if folder else None
     train = FaceBatches(faces, args.batch_size, device, shuffle=True, seed=args.seed)
     return train, FaceBatches(val, args.batch_size, device), augmentations, made_from(faces, folder)

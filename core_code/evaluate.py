@@ -2,7 +2,8 @@
 
     python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented Expanded
 
-Accuracies are also given on those test faces of which no exact copy stands in Training.
+Accuracies are also given on those test faces of which no exact copy stands in Training. With `--probe byol` it is
+BYOL checkpoints that are judged, by a linear classifier on their frozen features: see probe.py.
 """
 
 import argparse
@@ -132,6 +133,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--image_size", type=flags.count, default=None,
         help="side of the views in pixels (default: what each experiment was trained on)",
     )  # fmt: skip
+    parser.add_argument(
+        "--probe", choices=("byol",), default=None,
+        help="judge the experiments' BYOL checkpoints instead: top-1 of a linear classifier on frozen features, beside "
+        "that of the net which BYOL started from",
+    )  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_device_flags(parser)
@@ -143,6 +149,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate, write and print. Raises InputError."""
     args = parse_arguments(arguments)
+    if args.probe:
+        from core_code import probe
+
+        probe.report(args, probe.probe_all(args))
+        return
     report = evaluate(args)
     written, *pictures = write_report(report, args)
     print(as_text(report))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 DATASETS = ("fer2013", "sample", "folder")
+NO_AUGMENTATIONS = "none"  # in place of their folder
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 

@@ -1,0 +1,104 @@
+"""How much a linear classifier reads out of a net's frozen features, before and after BYOL pre-training.
+
+    python -m core_code.evaluate --probe byol --net_name resnet18 --exp_names Regular
+
+A judgement of pre-training in minutes, without a fine-tune.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import write_json
+from core_code.datasets.batches import FaceBatches
+from core_code.datasets.fer2013 import FER2013
+from core_code.inference import load_byol, predict
+from core_code.models.emotion_net import EmotionNet
+from core_code.runs import pick_hardware
+
+BEFORE, AFTER = "before BYOL", "after BYOL"
+SPLITS = ("val", "test")
+Accuracies = dict[str, dict[str, float]]
+
+
+def linear_classifier() -> Pipeline:
+    """Multinomial logistic regression on features of mean 0 and variance 1, the same for every net."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+
+
+def probe_all(args: argparse.Namespace) -> dict[str, Accuracies]:
+    """Accuracies in [0,1] by experiment, net (before and after BYOL) and split. Raises InputError.
+
+    args: the flags of core_code.evaluate.
+    """
+    device, dtype = pick_hardware(args)
+    folder = args.output_root / "checkpoints"
+    nets = {name: nets_to_compare(folder, args.net_name, name, args.checkpoint) for name in args.exp_names}
+    data = {phase: FER2013(args.data_root, phase, args.dataset) for phase in SPLITS}
+    data["train"] = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+    if len(data["train"].labels.unique()) < 2:
+        raise InputError(f"{args.data_root}: the {len(data['train'])} training faces are all of one emotion")
+    batches = {phase: FaceBatches(faces, args.batch_size, device) for phase, faces in data.items()}
+    return {
+        experiment: {
+            which: probe(net.to(device), batches, args.image_size or size, dtype, f"{experiment}, {which}")
+            for which, net in pair.items()
+        }
+        for experiment, (pair, size) in nets.items()
+    }
+
+
+def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], int]:
+    """The net that BYOL started from and the one in its checkpoint, both giving features; and the views' size.
+
+    Random weights that BYOL started from are drawn again from its seed. Raises InputError.
+    """
+    state, path = load_byol(folder, name, experiment, kind)
+    settings = state["settings"]
+    torch.manual_seed(state["seed"])
+    before = EmotionNet(name)
+    before.load_backbone(settings["weights"])
+    after = EmotionNet(name)
+    after.load_backbone_state(state, str(path))
+    return {BEFORE: before.drop_head(), AFTER: after.drop_head()}, int(settings["image_size"])
+
+
+def probe(
+    net: EmotionNet, batches: dict[str, FaceBatches], image_size: int, dtype: torch.dtype, what: str
+) -> dict[str, float]:
+    """Top-1 accuracies on val and test of a classifier fitted to the features of train."""
+    features, labels = features_of(net, batches["train"], image_size, dtype, f"{what}, train")
+    print(f"{what}: fitting {features.shape[1]} features of {len(features)} faces")
+    classifier = linear_classifier().fit(features, labels)
+    return {
+        split: float(classifier.score(*features_of(net, batches[split], image_size, dtype, f"{what}, {split}")))
+        for split in SPLITS
+    }
+
+
+def features_of(
+    net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features float64 [N,F] of evaluation views and labels int64 [N]."""
+    features, labels = predict(net, batches, image_size, dtype, what)
+    return features.double().numpy(), labels.numpy()
+
+
+def report(args: argparse.Namespace, results: dict[str, Accuracies]) -> None:
+    """Print the table and write plots_output/probe_byol_<net>.json."""
+    width = max(10, *(len(name) for name in results)) + 2
+    print(f"\n{'top-1 of a linear classifier':<{width + 24}}{'val':>8}{'test':>8}")
+    for experiment, nets in results.items():
+        for which, accuracies in nets.items():
+            figures = "".join(f"{100 * accuracies[split]:>8.2f}" for split in SPLITS)
+            print(f"{experiment:<{width}}{which:<24}{figures}")
+    path = args.output_root / "plots_output" / f"probe_byol_{args.net_name}.json"
+    settings = {"net": args.net_name, "checkpoint": args.checkpoint, "dataset": args.dataset}
+    write_json(path, {**settings, "training_faces": args.max_faces or "all", "top1": results})
+    print(f"\nfigures: {path}")
