@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """All the flags; those of the optimisation default to the net's entry in the table of architectures."""
+    """All the flags; those of the optimisation default to the study's winner, else to the net's entry in the table.
+
+    Raises InputError for a study that cannot be read.
+    """
     parser = flags.make_parser(
         __doc__, "python train_model.py --net_name resnet18 --exp_name Baseline --emotion_transform_prob 0"
     )
@@ -34,6 +37,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_boolean(parser, "--fine_tune", False, "train the new head only")
     flags.add_boolean(parser, "--load_byol", False, "start from the BYOL weights of the same net and experiment")
     flags.add_optimisation_flags(parser)
+    parser.add_argument(
+        "--study", type=Path, default=None, metavar="PKL",
+        help="a study of optuna_study.py, whose best trial gives --batch_size, --lr, --weight_decay, --optimizer and "
+        "--scheduler where they are not given; nothing but plain data is read from the file",
+    )  # fmt: skip
     flags.add_augmentations_flag(parser, "what create_augmentations.py made")
     parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"))
     flags.add_output_flag(parser)
@@ -43,6 +51,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
+    if args.study:
+        from core_code.study_results import read_best_values
+
+        flags.fill_in(args, argparse.Namespace(**read_best_values(args.study, args.net_name)))
     flags.fill_in(args, ARCHITECTURES[args.net_name].defaults)
     return args
 

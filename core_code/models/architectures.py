@@ -6,6 +6,7 @@ Nothing heavy is imported, so that argument parsers can read names and defaults.
 from dataclasses import dataclass, replace
 
 BYOL_BATCH_SIZE = 32
+BYOL_STUDY_BATCH_SIZES = (16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Architecture:
 
     `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
     `head` the dotted path of the last linear layer, which reads `features` numbers. `renamed` is a pattern and its
-    replacement where ImageNet files have older parameter names than the module.
+    replacement where ImageNet files have older parameter names than the module. A study of fine-tuning chooses among
+    `study_batch_sizes`.
     """
 
     builder: str
@@ -34,6 +36,7 @@ class Architecture:
     head: str
     defaults: HyperParameters
     renamed: tuple[str, str] | None = None
+    study_batch_sizes: tuple[int, ...] = (32, 64, 128)
 
     @property
     def byol_defaults(self) -> HyperParameters:
@@ -55,6 +58,7 @@ ARCHITECTURES = {
         features=1920,
         head="classifier",
         defaults=HyperParameters(batch_size=32, lr=3e-4, weight_decay=3.4e-5),
+        study_batch_sizes=(16, 32),
         renamed=(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2"),
     ),
 }

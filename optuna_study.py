@@ -1,0 +1,171 @@
+"""Search the hyper-parameters of fine-tuning, or of BYOL pre-training, with Optuna; draw a study's plots."""
+
+import argparse
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_code.core_utils import flags
+from core_code.core_utils.errors import run_command
+from core_code.models.architectures import ARCHITECTURES
+
+if TYPE_CHECKING:
+    import optuna
+
+    from core_code.core_utils.logs import TrainingLog
+    from core_code.study import Budget
+    from core_code.study_files import StudyFiles
+    from core_code.study_tasks import MakeTask
+
+TRIALS, BYOL_TRIALS = 30, 20
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """All the flags."""
+    parser = flags.make_parser(__doc__, "python optuna_study.py --net_name resnet18 --workers 2")
+    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), help="(required unless --plot_results)")
+    parser.add_argument(
+        "--exp_name", type=flags.run_name, default="Regular", help="becomes part of the files' names (default: Regular)"
+    )
+    parser.add_argument(
+        "--plot_results", type=Path, default=None, metavar="PKL",
+        help="draw the plots of a study's .pkl beside it and run nothing; a .pkl can hold code, so one that asks for "
+        "more than the plain data types of such a study is refused",
+    )  # fmt: skip
+    flags.add_boolean(parser, "--byol", False, "study BYOL pre-training: its validation loss goes down")
+    parser.add_argument(
+        "--n_trials", type=flags.count, default=None,
+        help="trials of the whole study, complete, pruned or failed; those that are finished already count, "
+        f"interrupted ones do not (default: {TRIALS}, with --byol {BYOL_TRIALS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=flags.positive, default=4800.0, metavar="S",
+        help="no trial begins after so many seconds of this run; one that has begun is finished (default: 4800)",
+    )  # fmt: skip
+    parser.add_argument("--epochs", type=flags.count, default=45, help="of each trial (default: 45)")
+    parser.add_argument("--train_faces", type=flags.count, default=3840, help="in each epoch (default: 3840)")
+    parser.add_argument("--val_faces", type=flags.count, default=1280, help="(default: 1280)")
+    parser.add_argument(
+        "--storage", default=None, metavar="URL",
+        help="where the study lives, so that it goes on when started again and any number of processes and machines "
+        "share it: the path of a journal file, or a URL such as postgresql+psycopg://user@host/database or "
+        "mysql+pymysql://... (default: a SQLite file beside the .pkl)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=flags.count, default=1, help="processes that run trials at once here (default: 1)"
+    )
+    flags.add_augmentations_flag(parser, "with --byol: what create_augmentations.py made, or none")
+    flags.add_output_flag(parser)
+    flags.add_data_flags(parser, max_faces=False)
+    flags.add_network_flags(parser)
+    flags.add_device_flags(parser)
+    args = parser.parse_args(arguments)
+    if args.net_name is None and args.plot_results is None:
+        parser.error("--net_name is required (unless --plot_results is given)")
+    if args.n_trials is None:
+        args.n_trials = BYOL_TRIALS if args.byol else TRIALS
+    return args
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a study and report, or report alone. Raises InputError."""
+    args = parse_arguments(arguments)
+    if args.plot_results:
+        from core_code.study_files import StudyFiles, read_study, settings_of
+
+        study = read_study(args.plot_results)
+        settings = settings_of(study)
+        report(study, StudyFiles(args.plot_results.parent, settings["net_name"], settings["exp_name"]))
+        return
+    from core_code.core_utils.interrupts import end_saying
+    from core_code.core_utils.logs import TrainingLog
+    from core_code.study import Budget, fail_abandoned
+    from core_code.study_results import describe_counts
+    from core_code.study_storage import place, shown, storage_errors
+
+    budget = Budget(args.n_trials, time.time() + args.timeout)
+    make_task, study, files = set_up(args)
+    storage = place(args.storage, files)
+    log = TrainingLog(args.output_root / "logs")
+    log.parameters({**vars(args), "storage": shown(storage)})
+    with storage_errors(storage):
+        for number in fail_abandoned(study, files.folder):
+            print(f"trial {number} was left behind by a process that is gone: marked as failed, not counted")
+        print(f"study {study.study_name} in {shown(storage)}: {describe_counts(study)}; log in {log.path}")
+        try:
+            run(args, budget, make_task, study, files, log)
+        except KeyboardInterrupt as interrupt:
+            kept = (
+                f"{describe_counts(study)}; all finished trials are kept in {shown(storage)} and {files.write(study)}"
+            )
+            log.line(f"interrupted: {kept}")
+            end_saying(interrupt, f"{kept}; the same command goes on from there")
+        print(f"study: {files.write(study)}")
+    report(study, files)
+
+
+def set_up(args: argparse.Namespace) -> "tuple[MakeTask, optuna.Study, StudyFiles]":
+    """What makes a trial's task, the study, and its files."""
+    from core_code.study_files import StudyFiles
+    from core_code.study_storage import open_study, place
+    from core_code.study_tasks import direction_of, prepare
+
+    make_task, settings = prepare(args)
+    files = StudyFiles(args.output_root / "optuna_study_output", args.net_name, args.exp_name)
+    return make_task, open_study(place(args.storage, files), files, direction_of(args.byol), settings), files
+
+
+def run(
+    args: argparse.Namespace, budget: "Budget", make_task: "MakeTask", study: "optuna.Study", files: "StudyFiles",
+    log: "TrainingLog",
+) -> None:  # fmt: skip
+    """Run trials until the budget is spent: here, or in workers."""
+    if args.workers > 1:
+        from core_code.study_workers import run_workers
+
+        run_workers(args.workers, work, (args, budget), study, files, budget, log)
+        return
+    from core_code.study import batch_sizes, make_objective, run_trials
+
+    objective = make_objective(make_task, batch_sizes(args.net_name, args.byol), args.epochs, log)
+    run_trials(study, files, objective, budget, args.seed, log)
+
+
+def work(args: argparse.Namespace, budget: "Budget") -> None:
+    """A worker's whole life: trials until the budget is spent. It shows errors alone; the rest is in its log."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
+
+    def run_alone() -> None:
+        from core_code.core_utils.logs import TrainingLog
+        from core_code.study_storage import place, storage_errors
+        from core_code.study_workers import share_the_processor
+
+        share_the_processor(args.workers)
+        make_task, study, files = set_up(args)
+        log = TrainingLog(args.output_root / "logs")
+        with storage_errors(place(args.storage, files)), suppress(KeyboardInterrupt):
+            run(argparse.Namespace(**{**vars(args), "workers": 1}), budget, make_task, study, files, log)
+
+    run_command(run_alone)
+
+
+def report(study: "optuna.Study", files: "StudyFiles") -> None:
+    """The pictures, the table and the winner's command. Raises InputError when no trial is complete."""
+    from core_code.core_utils.study_plots import plot_study
+    from core_code.study_files import settings_of
+    from core_code.study_results import as_table, describe_counts, winner_command
+
+    byol = settings_of(study)["byol"]
+    name = f"validation {'loss' if byol else 'accuracy'}"
+    title = f"{files.net_name}, {files.experiment}"
+    pictures = plot_study(study, files.picture, title, name, percent=not byol)
+    print(f"\n{describe_counts(study)}; the best by {name}:\n{as_table(study)}\n")
+    print("\n".join(map(str, pictures)))
+    print(f"\ntrain with the winner:\n{winner_command(study)}")
+
+
+if __name__ == "__main__":
+    run_command(main)
