@@ -1,9 +1,10 @@
 """Pre-training with BYOL: its step, its epoch, what is measured after it, and a warning of collapse."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from core_code.core_utils.devices import autocast
@@ -72,11 +73,15 @@ class BYOLTask:
 
     @torch.no_grad()
     def measure(self, epoch: int, last: bool) -> Record:
-        """The loss on val, and how far its features and projections are spread."""
-        self.net.eval()
+        """The loss on val, and how far its features and projections are spread; by batch statistics, as in training.
+
+        The running statistics lag behind weights that change fast: in the first epochs from random weights they make
+        all faces look alike, the views agree, and such an epoch would pass for the best one.
+        """
         generator = generator_for(self.seed, 0, "validation views")
         losses, features, projections = [], [], []
-        with tqdm(total=len(self.val.dataset), desc="validation", unit=" faces", leave=False, delay=2) as bar:
+        bar = tqdm(total=len(self.val.dataset), desc="validation", unit=" faces", leave=False, delay=2)
+        with bar, only_batch_statistics(self.net.train()):
             for faces, _, _ in self.val:
                 views = self.views(faces, faces, generator)
                 with autocast(views.device, self.training.dtype):
@@ -90,6 +95,19 @@ class BYOLTask:
             "feature_spread": spread(torch.cat(features)),
             "projection_spread": spread(torch.cat(projections)),
         }
+
+
+@contextmanager
+def only_batch_statistics(net: nn.Module) -> Iterator[None]:
+    """Within it batch norms in training mode use the batch's statistics and leave the running ones as they are."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def make_byol_task(

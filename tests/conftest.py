@@ -1,10 +1,12 @@
-"""Small data sets for the tests: random images that are smooth like faces, and CSVs of them."""
+"""A small net and small data sets for the tests: random images that are smooth like faces, and CSVs of them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 Row = tuple[int, str, np.ndarray]  # label, usage, face
@@ -59,3 +61,22 @@ def fer2013_csv() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def small(monkeypatch) -> str:
+    """The name of a net that costs little, one more entry in the table of architectures."""
+    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
+    monkeypatch.setitem(ARCHITECTURES, "small", entry)
+    return "small"
+
+
+@pytest.fixture
+def data_there(tmp_path, monkeypatch, fer2013_csv) -> Path:
+    """The working folder from here on: it holds data/fer2013. Pictures are drawn small."""
+    from core_code.core_utils import plots
+
+    monkeypatch.setattr(plots, "DPI", 60)
+    monkeypatch.chdir(tmp_path)
+    fer2013_csv(tmp_path / "data" / "fer2013")
+    return tmp_path

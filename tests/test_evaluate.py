@@ -16,7 +16,6 @@ from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
-from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.models.emotion_net import EmotionNet
 
 ROOT = Path(evaluate.__file__).parents[1]
@@ -24,10 +23,8 @@ SIZES = {"A": 32, "B": 40}
 
 
 @pytest.fixture
-def there(tmp_path, monkeypatch, fer2013_csv):
+def there(tmp_path, monkeypatch, fer2013_csv, small):
     """A working folder with data, the first three test faces also in Training, and two trained nets, A and B."""
-    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
-    monkeypatch.setitem(ARCHITECTURES, "small", entry)
     monkeypatch.setattr(plots, "DPI", 60)
     monkeypatch.chdir(tmp_path)
     path = fer2013_csv(tmp_path / "data" / "fer2013", train=14, val=21, test=21) / "icml_face_data.csv"

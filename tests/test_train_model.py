@@ -11,20 +11,16 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix
+from training_runs import differences, make_augmentations
 
-import create_augmentations
 import train_model
 from core_code import epochs
-from core_code.core_utils import plots
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
-from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.models.emotion_net import EmotionNet
 from core_code.train import ClassifierTask
-from EmotionGAN.editor import save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
 
 SCRIPT = Path(train_model.__file__)
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
@@ -32,44 +28,17 @@ BASELINE = [*QUICK, "--emotion_transform_prob", "0"]
 
 
 @pytest.fixture
-def there(tmp_path, monkeypatch, fer2013_csv):
-    """A working folder with data/fer2013 and a small net in the table; `there(...)` runs the command in it."""
-    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
-    monkeypatch.setitem(ARCHITECTURES, "small", entry)
-    monkeypatch.setattr(plots, "DPI", 60)
-    monkeypatch.chdir(tmp_path)
-    fer2013_csv(tmp_path / "data" / "fer2013")
+def there(data_there, small):
+    """`there(...)` runs the command where data/fer2013 is, with a small net."""
 
     def run(*arguments: str) -> None:
-        train_model.main(["--net_name", "small", *arguments])
+        train_model.main(["--net_name", small, *arguments])
 
     return run
 
 
 def checkpoint(kind: str = "last_trained_epoch", folder: str = "checkpoints", name: str = "small") -> dict:
     return torch.load(f"{folder}/ckpt_{name}_E_{kind}.pth", weights_only=True)
-
-
-def differences(one: object, other: object, at: str = "") -> list[str]:
-    """Where two checkpoints differ in a tensor or a value; times do not count."""
-    if isinstance(one, torch.Tensor):
-        return [] if torch.equal(one, other) else [at]
-    if isinstance(one, dict):
-        keys = (one.keys() | other.keys()) - {"seconds"}
-        return [found for key in keys for found in differences(one.get(key), other.get(key), f"{at}/{key}")]
-    if isinstance(one, list) and len(one) == len(other):
-        return [
-            found for i, pair in enumerate(zip(one, other, strict=True)) for found in differences(*pair, f"{at}/{i}")
-        ]
-    return [] if one == other else [at]
-
-
-def make_augmentations(*flags: str) -> None:
-    """Images of a tiny random generator, where training looks for them."""
-    torch.manual_seed(0)
-    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
-    save_generator(Path("tiny"), build_generator(config))
-    create_augmentations.main(["--generator", "tiny", "--num_augments", "2", "--precision", "fp32", *flags])
 
 
 def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):

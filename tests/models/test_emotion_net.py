@@ -12,14 +12,6 @@ from core_code.models.architectures import ARCHITECTURES, Architecture, HyperPar
 from core_code.models.emotion_net import EmotionNet
 
 
-@pytest.fixture
-def small(monkeypatch) -> str:
-    """A third net, by one entry in the table."""
-    entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(8, 1e-3, 0.0))
-    monkeypatch.setitem(ARCHITECTURES, "small", entry)
-    return "small"
-
-
 def imagenet_state(builder: str = "shufflenet_v2_x0_5", seed: int = 3) -> dict[str, torch.Tensor]:
     """A state dict as torchvision publishes it, with 1000 classes."""
     torch.manual_seed(seed)

@@ -1,0 +1,103 @@
+"""python -m core_code.evaluate --probe byol: accuracies of a linear classifier on frozen features."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torchvision import models
+
+from core_code import evaluate
+from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.errors import run_command
+from core_code.core_utils.transforms import evaluation_view
+from core_code.datasets.fer2013 import FER2013
+from core_code.models.byol import BYOL
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, fer2013_csv, small):
+    """A working folder with data/fer2013 and, as weights.pth, what BYOL started from; `there(...)` runs the probe."""
+    monkeypatch.chdir(tmp_path)
+    fer2013_csv(tmp_path / "data" / "fer2013", train=60, val=28, test=28)
+    torch.save(plain_net(seed=1).state_dict(), "weights.pth")
+
+    def run(*arguments: str) -> None:
+        evaluate.main(["--probe", "byol", "--net_name", small, "--precision", "fp32", "--device", "cpu", *arguments])
+
+    return run
+
+
+def plain_net(seed: int) -> torch.nn.Module:
+    """torchvision's own, whose batch norms have seen faces."""
+    torch.manual_seed(seed)
+    net = models.shufflenet_v2_x0_5(weights=None)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    net.train()(evaluation_view(FER2013(phase="val").faces, 32))
+    return net.eval()
+
+
+def save_byol(pretrained: torch.nn.Module, weights: str) -> None:
+    """A checkpoint of the net, its target another one."""
+    net = BYOL("small")
+    net.target.requires_grad_(False)
+    own = {f"nn_model.{name}": value for name, value in pretrained.state_dict().items() if not name.startswith("fc.")}
+    rest = {key: None for key in ("optimizer", "scheduler", "loss", "history")}
+    settings = {"weights": weights, "image_size": 32}
+    state = {**rest, "net": {**net.state_dict(), **own}, "epoch": 1, "seed": 3, "settings": settings}
+    CheckpointFiles(Path("checkpoints"), "small", "E", byol=True).save("best_validation", state)
+
+
+def accuracies_of(net: torch.nn.Module) -> dict[str, float]:
+    """From what goes into torchvision's last layer, caught by a hook, to scikit-learn's score, worked out here."""
+    caught = []
+    net.fc.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].double().numpy()))
+    data = [FER2013(phase=phase) for phase in ("train", "val", "test")]
+    with torch.no_grad():
+        for faces in data:
+            net.eval()(evaluation_view(faces.faces, 32))
+    mean, deviation = caught[0].mean(axis=0), caught[0].std(axis=0)
+    deviation[deviation == 0] = 1
+    train, val, test = ((features - mean) / deviation for features in caught)
+    classifier = LogisticRegression(C=0.01, max_iter=500).fit(train, data[0].labels)
+    return {"val": classifier.score(val, data[1].labels), "test": classifier.score(test, data[2].labels)}
+
+
+def test_accuracies_equal_an_independent_fit_on_features_from_plain_hooks(there, capsys):
+    pretrained = plain_net(seed=2)
+    save_byol(pretrained, "weights.pth")
+    there("--exp_names", "E")
+    before = models.shufflenet_v2_x0_5(weights=None)
+    before.load_state_dict(torch.load("weights.pth", weights_only=True))
+    found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
+    assert found == {"before BYOL": accuracies_of(before), "after BYOL": accuracies_of(pretrained)}
+    assert found["before BYOL"] != found["after BYOL"]
+    said = capsys.readouterr().out
+    for which, accuracies in found.items():
+        (line,) = [line for line in said.splitlines() if which in line and "fitting" not in line]
+        assert line.split()[-2:] == [f"{100 * accuracies[split]:.2f}" for split in ("val", "test")]
+
+
+def test_random_weights_that_byol_started_from_are_drawn_again(there):
+    torch.manual_seed(3)
+    start = BYOL("small")
+    plain = models.shufflenet_v2_x0_5(weights=None)
+    plain.load_state_dict({name.removeprefix("nn_model."): value for name, value in start.state_dict().items()
+                           if name.startswith("nn_model.")}, strict=False)  # fmt: skip
+    save_byol(plain_net(seed=2), "none")
+    there("--exp_names", "E")
+    found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
+    assert found["before BYOL"] == accuracies_of(plain)
+
+
+def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there("--exp_names", "E"))
+    assert ended.value.code == 2
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert "ckpt_byol_small_E_best_validation.pth" in said
+    assert "python train_byol_model.py --net_name small --exp_name E" in said
+    assert not Path("plots_output").exists()

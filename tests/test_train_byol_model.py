@@ -1,0 +1,265 @@
+"""train_byol_model.py as a user runs it: files, pairs, resumption, freezing, collapse, and the fine-tune after it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from training_runs import differences, make_augmentations
+
+import train_byol_model
+import train_model
+from core_code import train_byol
+from core_code.core_utils.errors import run_command
+from core_code.core_utils.transforms import train_view
+from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.batches import FaceBatches
+from core_code.datasets.fer2013 import FER2013
+from core_code.models.byol import BYOL
+from core_code.models.emotion_net import EmotionNet
+from core_code.train import Training
+from core_code.train_byol import BYOLTask, make_byol_task
+
+KINDS = ("best_validation", "last_trained_epoch", "final_checkpoint")
+QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
+ALONE = [*QUICK, "--batch_size", "16", "--fine_tune", "True", "--augmentations_folder", "none"]
+
+
+@pytest.fixture
+def there(data_there, small):
+    """`there(...)` runs the command where data/fer2013 is, with a small net."""
+
+    def run(*arguments: str) -> None:
+        train_byol_model.main(["--net_name", small, *arguments])
+
+    return run
+
+
+def checkpoint(kind: str = "last_trained_epoch", folder: str = "checkpoints") -> dict:
+    return torch.load(f"{folder}/ckpt_byol_small_E_{kind}.pth", weights_only=True)
+
+
+def log_text(folder: str = "logs") -> str:
+    (log,) = Path(folder).glob("training_*.log")
+    return log.read_text()
+
+
+def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_loss(there, capsys):
+    there(*ALONE, "--epochs", "3", "--lr", "0.01")
+    assert {path.name for path in Path("checkpoints").iterdir()} == {f"ckpt_byol_small_E_{kind}.pth" for kind in KINDS}
+    assert [path.name for path in Path("plots_output").iterdir()] == ["byol_loss_small_E.png"]
+    with Image.open("plots_output/byol_loss_small_E.png") as image:
+        assert min(image.size) > 250
+    last = checkpoint()
+    assert (last["epoch"], last["name"], last["experiment"]) == (3, "small", "E")
+    losses = [record["validation_loss"] for record in last["history"]]
+    assert checkpoint("best_validation")["epoch"] == 1 + losses.index(min(losses))
+    assert f"best epoch: {1 + losses.index(min(losses))} of 3" in capsys.readouterr().out
+    lines = [line for line in log_text().splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 3
+    for line, record in zip(lines, last["history"], strict=True):
+        for figure in ("loss", "validation_loss", "feature_spread", "projection_spread"):
+            assert f"{figure.replace('_', ' ')} {record[figure]:.4f}" in line
+    assert "lr: 0.01" in log_text() and "BYOL(" in log_text()
+
+
+@pytest.mark.parametrize("worsening", [False, True])
+def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypatch, worsening):
+    losses = iter([-0.5, -0.4, -0.3] if worsening else [-0.5, -0.6, -0.7])
+    figures = {"feature_spread": 1.0, "projection_spread": 1.0}
+    monkeypatch.setattr(BYOLTask, "measure", lambda *args: {"validation_loss": next(losses), **figures})
+    monkeypatch.setattr(BYOLTask, "steps", lambda *args: iter([(torch.zeros(()), 40)]))
+    there(*ALONE, "--epochs", "3", "--scheduler", "none")
+    assert checkpoint("best_validation")["epoch"] == (1 if worsening else 3)
+
+
+def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, monkeypatch):
+    drawn = []
+
+    def note(*args) -> torch.Tensor:
+        drawn.append(train_view(*args))
+        return drawn[-1]
+
+    monkeypatch.setattr(train_byol, "train_view", note)
+    there(*ALONE, "--epochs", "1")
+    net = BYOL("small")
+    net.load_state_dict(checkpoint()["net"])
+    net.train()
+    (views,) = drawn[3:]  # 40 faces in batches of 16, then the 14 of val in one
+    with torch.no_grad():
+        features = net(views)
+        predictions = net.prediction(net.projection(features))
+        targets = net.target.projection(net.target(views))
+    cosines = torch.cosine_similarity(predictions, targets.roll(14, dims=0))
+    record = checkpoint()["history"][0]
+    assert record["validation_loss"] == pytest.approx(-cosines.mean().item(), abs=1e-5)
+    units = torch.nn.functional.normalize(features[:14]).double().numpy()
+    assert record["feature_spread"] == pytest.approx(units.std(axis=0).mean() * 1024**0.5, rel=1e-3)
+
+
+def test_validation_leaves_the_net_as_it_is(there):
+    batches = FaceBatches(FER2013(phase="val"), 14, torch.device("cpu"))
+    training = Training(1, 1e-3, 0.0, "adam", "none", image_size=32, seed=1, dtype=torch.float32)
+    task = make_byol_task("small", batches, batches, training, weights="none")
+    before = {name: value.clone() for name, value in task.net.state_dict().items()}
+    assert task.measure(1, last=False) == task.measure(2, last=True)
+    assert differences(before, dict(task.net.state_dict())) == []
+    task.net.train()(torch.rand(4, 3, 32, 32))
+    assert differences(before, dict(task.net.state_dict())) != [], "training must go on to measure"
+
+
+def test_second_views_are_of_the_faces_augmentations_and_how_many_have_none_is_logged(there, monkeypatch):
+    make_augmentations("--max_faces", "25")
+    pairs = []
+    views = BYOLTask.views
+
+    def note(self, faces, partners, generator) -> torch.Tensor:
+        pairs.append((faces, partners))
+        return views(self, faces, partners, generator)
+
+    monkeypatch.setattr(BYOLTask, "views", note)
+    there(*QUICK, "--epochs", "1", "--fine_tune")
+    assert "a GAN augmentation for 25 faces; of the face itself for 15 that have none" in log_text()
+    train = FER2013(phase="train")
+    augmentations = Augmentations.open(Path("data/fer2013_augmentations"), train)
+    rows = {face.numpy().tobytes(): row for row, face in enumerate(train.faces)}
+    seen = set()
+    for faces, partners in pairs[:-1]:
+        for face, partner in zip(faces, partners, strict=True):
+            row = rows[face.numpy().tobytes()]
+            seen.add(row)
+            own = augmentations.images[augmentations.first[row] : augmentations.first[row + 1]]
+            assert len(own) == (2 if row < 25 else 0)
+            assert any(torch.equal(partner, image) for image in (own if row < 25 else [face]))
+    assert seen == set(range(40))
+    faces, partners = pairs[-1]
+    assert torch.equal(faces, partners) and torch.equal(faces, FER2013(phase="val").faces)
+
+
+def test_without_augmentations_each_face_gets_two_different_views_of_itself(there, monkeypatch):
+    seen = []
+    step = BYOLTask.step
+    monkeypatch.setattr(BYOLTask, "step", lambda self, views: (seen.append(views), step(self, views))[1])
+    there(*ALONE, "--epochs", "1")
+    assert "a GAN augmentation for 0 faces; of the face itself for 40" in log_text()
+    assert [len(views) for views in seen] == [32, 32, 16]
+    assert all((one != other).any() for views in seen for one, other in zip(*views.chunk(2), strict=True))
+
+
+def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):
+    make_augmentations("--max_faces", "25")
+    run = [*QUICK, "--epochs", "2", "--fine_tune", "True"]
+    there(*run, "--output_root", "unbroken")
+    step, steps = BYOLTask.step, []
+
+    def interrupted_step(*args) -> torch.Tensor:
+        steps.append(1)
+        if len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(*args)
+
+    monkeypatch.setattr(BYOLTask, "step", interrupted_step)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*run))
+    assert ended.value.code == 130 and "ckpt_byol_small_E_last_trained_epoch.pth" in capsys.readouterr().err
+    assert checkpoint()["epoch"] == 1
+    there(*run, "--resume", "True")
+    for kind in KINDS:
+        assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*QUICK, "--epochs", "2", "--resume", "True", "--fine_tune", "False"))
+    assert ended.value.code == 2 and "made with fine_tune True, expected False" in capsys.readouterr().err
+
+
+def test_without_fine_tune_only_the_heads_learn_and_the_log_says_so(there):
+    torch.manual_seed(5)
+    start = EmotionNet("small")
+    torch.save(start.state_dict(), "weights.pth")
+    flags = ["weights.pth" if flag == "none" else flag for flag in QUICK]
+    there(*flags, "--augmentations_folder", "none", "--epochs", "1")
+    state = checkpoint()["net"]
+    backbone = {name: value for name, value in start.state_dict().items() if not name.startswith("nn_model.fc.")}
+    assert backbone.keys() == {name for name in state if name.startswith("nn_model.")}
+    for name, value in backbone.items():
+        assert torch.equal(state[name], value) and torch.equal(state[f"target.{name}"], value)
+    assert not torch.equal(state["projection.0.weight"], state["target.projection.0.weight"])
+    assert "only the projection and prediction heads learn" in log_text()
+    there(*flags, "--augmentations_folder", "none", "--epochs", "1", "--fine_tune", "True", "--output_root", "tuned")
+    assert not torch.equal(checkpoint(folder="tuned/checkpoints")["net"]["nn_model.conv1.0.weight"],
+                           start.nn_model.conv1[0].weight)  # fmt: skip
+    assert "only the projection" not in log_text("tuned/logs")
+
+
+def test_a_collapse_is_warned_of(there, monkeypatch, capsys):
+    there(*ALONE, "--epochs", "1", "--output_root", "healthy")
+    measure = BYOLTask.measure
+
+    def collapsed(self, *args) -> dict[str, float]:
+        with torch.no_grad():
+            self.net.projection[3].weight.zero_()
+        return measure(self, *args)
+
+    monkeypatch.setattr(BYOLTask, "measure", collapsed)
+    capsys.readouterr()
+    there(*ALONE, "--epochs", "1")
+    assert "warning: the representation has collapsed: projection spread 0.0000 after epoch 1" in log_text()
+    assert "collapsed" in capsys.readouterr().out
+    assert "collapsed" not in log_text("healthy/logs")
+
+
+def test_fine_tuning_starts_from_the_best_checkpoints_online_backbone(there, monkeypatch):
+    there(*ALONE, "--epochs", "1")
+    pretrained = checkpoint("best_validation")["net"]
+    train_model.main(["--net_name", "small", *QUICK, "--emotion_transform_prob", "0", "--epochs", "1",
+                      "--load_byol", "True", "--fine_tune", "True"])  # fmt: skip
+    tuned = torch.load("checkpoints/ckpt_small_E_last_trained_epoch.pth", weights_only=True)["net"]
+    backbone = [name for name in tuned if not name.startswith("nn_model.fc.")]
+    assert set(backbone) == {name for name in pretrained if name.startswith("nn_model.")}
+    assert all(torch.equal(tuned[name], pretrained[name]) for name in backbone)
+    assert [tuned[f"nn_model.fc.{layer}.weight"].shape for layer in (0, 2)] == [(128, 1024), (7, 128)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "python create_augmentations.py --dest_folder data/fer2013_augmentations"),
+        (["--augmentations_folder", "none", "--weights", "nowhere.pth"], "nowhere.pth: no such weights file"),
+        (["--augmentations_folder", "none", "--data_root", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_is_missing_is_an_error_of_one_line_and_nothing_is_written(there, capsys, flags, said):
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*QUICK, *flags))
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith("error: ") and said in errors[0]
+    assert not any(Path(folder).exists() for folder in ("checkpoints", "plots_output", "logs"))
+
+
+def test_defaults_come_from_the_nets_entry_in_batches_of_32():
+    for net_name, lr, weight_decay in (("resnet18", 2e-4, 2e-5), ("densenet201", 3e-4, 3.4e-5)):
+        args = train_byol_model.parse_arguments(["--net_name", net_name, "--exp_name", "E"])
+        assert (args.batch_size, args.lr, args.weight_decay) == (32, lr, weight_decay)
+        assert (args.epochs, args.fine_tune, args.image_size, args.weights) == (100, False, 224, "imagenet")
+
+
+def test_densenet201_of_which_the_features_are_1920(tmp_path, fer2013_csv, monkeypatch, capsys):
+    monkeypatch.chdir(fer2013_csv(tmp_path, train=7, val=7, test=7))
+    train_byol_model.main(["--net_name", "densenet201", *ALONE, "--epochs", "1", "--data_root", "."])
+    assert "best epoch: 1 of 1" in capsys.readouterr().out
+    state = torch.load("checkpoints/ckpt_byol_densenet201_E_final_checkpoint.pth", weights_only=True)["net"]
+    assert state["projection.0.weight"].shape == (1024, 1920)
+
+
+def test_resnet18_from_the_shell(tmp_path, fer2013_csv):
+    fer2013_csv(tmp_path / "faces", train=7, val=7, test=7)
+    command = [sys.executable, train_byol_model.__file__, "--net_name", "resnet18", *ALONE, "--epochs", "1",
+               "--data_root", "faces", "--optimizer", "sgd"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "best epoch: 1 of 1" in done.stdout and "--load_byol True" in done.stdout
+    assert (tmp_path / "checkpoints/ckpt_byol_resnet18_E_final_checkpoint.pth").is_file()
