@@ -64,7 +64,7 @@ def open_study(storage: str, files: StudyFiles, direction: str, settings: dict[s
     with storage_errors(storage, opening=True):
         study = optuna.create_study(
             study_name=name, storage=backend, direction=direction, load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_warmup_steps=settings["epochs"] // WARM_UP_SHARE),
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=settings["epochs"] // WARM_UP_SHARE + 1),
         )  # fmt: skip
         made = study.user_attrs.get(SETTINGS)
         if made is None and not study.get_trials(deepcopy=False):

@@ -68,8 +68,9 @@ def quietly() -> Iterator[None]:
 
 def watch(workers: Sequence[SpawnProcess], study: optuna.Study, budget: Budget, log: TrainingLog) -> None:
     """Until the last worker has ended: a line for each trial that ends, and a bar of those that count."""
-    told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
-    with tqdm(total=budget.trials, desc="study", unit=" trials") as bar:
+    before = study.get_trials(deepcopy=False)
+    told = {trial.number for trial in before if trial.state.is_finished()}
+    with tqdm(total=budget.trials, initial=sum(map(is_counted, before)), desc="study", unit=" trials") as bar:
         alive = list(workers)
         while alive:
             connection.wait([worker.sentinel for worker in alive], POLL_S)
