@@ -1,7 +1,7 @@
 """GANmut's game: the two players, the recipe they follow, and every kind of step they take.
 
-Three stages: the critic learns to read emotions off real faces; the generator learns a first overlay of expressions
-(see warm_up.py); then the two play.
+Two stages: the critic learns to read emotions off real faces; then the two play. A generator with an overlay (see
+overlay.py) starts from its closed fit.
 """
 
 import copy
@@ -20,7 +20,6 @@ from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.editor import to_range
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import ExpectedFaces, overlay
 
 # Where the gaussians start: six emotions on a ring, neighbours alike, Neutral in the middle. They move in the game.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
@@ -124,14 +123,12 @@ class Learning:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{path}: holds a run of another generator or critic; choose another --dest") from error
 
-    def move_generator(self, loss: Tensor, rate: float) -> None:
-        """One step of Adam for the generator at this rate, and of its average."""
-        for group in self.generator_adam.param_groups:
-            group["lr"] = rate
-        self.generator_adam.zero_grad()
-        loss.backward()
-        self.generator_adam.step()
-        self.update_average()
+    def start(self, faces: LabelledFaces) -> None:
+        """Fit the overlay, where the generator has one; the trunk then starts by adding nothing to it."""
+        if self.generator.overlay is not None:
+            self.generator.overlay.fit(faces.images, faces.labels)
+            torch.nn.init.zeros_(self.generator.main[-1].weight)
+            self.average.load_state_dict(self.generator.state_dict())
 
     def update_average(self) -> None:
         with torch.no_grad():
@@ -148,29 +145,6 @@ def teach_classes(learning: Learning, faces: LabelledFaces, draws: torch.Generat
     loss.backward()
     learning.critic_adam.step()
     return {"classes": loss.detach(), "accuracy": (classes.argmax(-1) == labels).float().mean()}
-
-
-def overlay_error(
-    recipe: Recipe, expected: ExpectedFaces, images: Tensor, labels: Tensor, edited: Tensor, distances: Tensor
-) -> Tensor:
-    """L1 between edits [B,C,S,S] and the overlay that their codes mean, by their distances [B,7] to the emotions."""
-    weights = (-distances.detach()).softmax(-1)
-    wanted = overlay(images[:, :1].float(), labels, weights, expected(images[:, :1].float()), recipe.amplitude)
-    return F.l1_loss(edited.float(), wanted.expand_as(edited))
-
-
-def teach_overlay(
-    learning: Learning, faces: LabelledFaces, expected: ExpectedFaces, draws: torch.Generator
-) -> dict[str, Tensor]:
-    """Stage 2: the generator keeps the face and lays over it how such faces differ between two emotions."""
-    images, labels = faces.draw(learning.recipe.batch_size, draws)
-    targets = torch.randint(7, (len(images),), generator=draws).to(images.device)
-    noise = torch.randn(len(images), 2, generator=draws).to(images.device)
-    codes = (learning.generator.centres()[targets] + 0.15 * noise).clamp(-1, 1).detach()
-    edited, distances, _ = learning.generator(images, codes)
-    loss = overlay_error(learning.recipe, expected, images, labels, edited, distances)
-    learning.move_generator(loss, learning.recipe.overlay_rate)
-    return {"overlay": loss.detach()}
 
 
 def play_critic(
@@ -196,14 +170,7 @@ def play_critic(
 
 
 def play_generator(
-    learning: Learning,
-    expected: ExpectedFaces,
-    images: Tensor,
-    labels: Tensor,
-    edited: Tensor,
-    distances: Tensor,
-    targets: Tensor,
-    draws: torch.Generator,
+    learning: Learning, images: Tensor, edited: Tensor, distances: Tensor, targets: Tensor, draws: torch.Generator
 ) -> dict[str, Tensor]:
     """The generator's move: look real, show what the code means, and come back to the face one started from."""
     recipe, critic = learning.recipe, learning.critic
@@ -217,17 +184,17 @@ def play_generator(
         "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), images),
         "agreement": recipe.lambda_agreement * losses.agreement(classes, distances),
         "centres": recipe.lambda_centres * F.cross_entropy(classes[: len(targets)].float(), targets),
-        "overlay": recipe.lambda_overlay * overlay_error(recipe, expected, images, labels, edited, distances),
     }
-    learning.move_generator(sum(terms.values()), recipe.generator_rate)
+    learning.generator_adam.zero_grad()
+    sum(terms.values()).backward()
+    learning.generator_adam.step()
+    learning.update_average()
     critic.requires_grad_(True)
     return terms
 
 
-def play(
-    learning: Learning, faces: LabelledFaces, expected: ExpectedFaces, draws: torch.Generator
-) -> dict[str, Tensor]:
-    """Stage 3, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
+def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+    """Stage 2, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0
     with torch.set_grad_enabled(generators_turn):
@@ -235,5 +202,5 @@ def play(
         edited, distances, _ = learning.generator(images, codes)
     terms = play_critic(learning, images, labels, edited, codes, draws)
     if generators_turn:
-        terms |= play_generator(learning, expected, images, labels, edited, distances, targets, draws)
+        terms |= play_generator(learning, images, edited, distances, targets, draws)
     return {name: value.detach() for name, value in terms.items()}

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core_code.core_utils.errors import InputError
+from EmotionGAN.overlay import Overlay
 
 EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 PARAMETRISATIONS = ("gaussian", "linear")
-OUTPUTS = ("plain", "blend")
+OUTPUTS = ("plain", "overlay")
 CODE_INPUTS = ("maps", "norms")
 STYLE_WIDTH = 64
 COLOURS = ("grey", "RGB", "BGR")
@@ -27,11 +28,11 @@ class GeneratorConfig:
 
     `colours` is the order of the input's channels (grey: one channel). `framing` says how its training faces were
     cut: `fer2013` (as FER2013's 48x48 faces are) or `dlib` (the box of dlib's frontal detector). `output` is `plain`
-    (GANmut: the trunk paints the whole face) or `blend` (the trunk also gives a mask, and the face shows through
-    where the mask is 0; Pumarola et al., "GANimation", ECCV 2018, equation 2). `codes` says how a code enters: as
-    `maps` (GANmut: two constant channels beside the image's) or through the `norms`, whose scale and shift depend on
-    it (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017). The first instance norm subtracts
-    what a constant channel adds, but for the borders: a generator with maps is slow to listen to its codes.
+    (GANmut: the trunk paints the whole face) or `overlay` (it paints what is added to the face and to a statistical
+    overlay of the emotion, see overlay.py). `codes` says how a code enters: as `maps` (GANmut: two constant channels
+    beside the image's) or through the `norms`, whose scale and shift depend on it (Dumoulin et al., "A Learned
+    Representation for Artistic Style", ICLR 2017). The first instance norm subtracts what a constant channel adds,
+    but for the borders: a generator with maps is slow to listen to its codes.
     """
 
     parametrisation: str = "gaussian"
@@ -131,7 +132,6 @@ class Generator(nn.Module):
         width = config.width
         styled = config.codes == "norms"
         seen = config.channels + (0 if styled else 2)
-        painted = config.channels + (config.output == "blend")
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
             return [layer, InstanceNorm(channels, styled), nn.ReLU(inplace=True)]
@@ -143,8 +143,9 @@ class Generator(nn.Module):
             *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
             *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
-            nn.Conv2d(width, painted, 7, padding=3, bias=False),
+            nn.Conv2d(width, config.channels, 7, padding=3, bias=False),
         )
+        self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
         if styled:
             self.style = nn.Sequential(
                 nn.Linear(2, STYLE_WIDTH), nn.ReLU(), nn.Linear(STYLE_WIDTH, STYLE_WIDTH), nn.ReLU()
@@ -156,14 +157,14 @@ class Generator(nn.Module):
         images: float [B,C,S,S] in [-1,1]; codes: float [B,2] in [-1,1].
         Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
         """
-        painted = self.paint(images, codes)
-        if self.config.output == "plain":
-            return torch.tanh(painted), self.distances(codes), codes
-        mask = torch.sigmoid(painted[:, -1:])
-        return images + mask * (torch.tanh(painted[:, :-1]) - images), self.distances(codes), codes
+        painted, distances = self.paint(images, codes), self.distances(codes)
+        if self.overlay is None:
+            return torch.tanh(painted), distances, codes
+        change = self.overlay(images, (-distances).softmax(-1))
+        return (images + change + painted).clamp(-1, 1), distances, codes
 
     def paint(self, images: Tensor, codes: Tensor) -> Tensor:
-        """What the trunk paints, before its tanh: [B,C,S,S], and one channel more for `blend`'s mask."""
+        """What the trunk paints, before its tanh: [B,C,S,S]."""
         if self.config.codes == "norms":
             return self.main(images, self.style(codes.to(images.dtype)))
         maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])

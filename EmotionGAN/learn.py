@@ -1,6 +1,6 @@
 """Learn a generator of emotions from labelled faces: `python -m EmotionGAN.learn`.
 
-One counter of steps runs through the game's three stages. Every random draw depends on (seed, step) alone, so a run
+One counter of steps runs through the game's two stages. Every random draw depends on (seed, step) alone, so a run
 that is stopped and started again ends as an unbroken one.
 """
 
@@ -20,14 +20,11 @@ if TYPE_CHECKING:
 
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import Generator
-    from EmotionGAN.warm_up import ExpectedFaces
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
 
-def run_steps(
-    learning: "Learning", faces: "LabelledFaces", expected: "ExpectedFaces", dtype: "torch.dtype"
-) -> "Iterator[dict[str, Tensor]]":
+def run_steps(learning: "Learning", faces: "LabelledFaces", dtype: "torch.dtype") -> "Iterator[dict[str, Tensor]]":
     """Take the steps that are left, yielding each step's terms."""
     import torch
 
@@ -40,10 +37,8 @@ def run_steps(
         with autocast(learning.device, dtype):
             if learning.step < recipe.critic_steps:
                 terms = game.teach_classes(learning, faces, draws)
-            elif learning.step < recipe.critic_steps + recipe.overlay_steps:
-                terms = game.teach_overlay(learning, faces, expected, draws)
             else:
-                terms = game.play(learning, faces, expected, draws)
+                terms = game.play(learning, faces, draws)
         learning.step += 1
         yield terms
 
@@ -79,8 +74,7 @@ def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
 
 
 def learn(
-    learning: "Learning", faces: "LabelledFaces", expected: "ExpectedFaces", shown: "Tensor", dest: Path, every: int,
-    dtype: "torch.dtype",
+    learning: "Learning", faces: "LabelledFaces", shown: "Tensor", dest: Path, every: int, dtype: "torch.dtype"
 ) -> None:  # fmt: skip
     """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
 
@@ -98,7 +92,7 @@ def learn(
 
     total, seen = learning.recipe.total_steps, defaultdict(list)
     with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
-        for terms in run_steps(learning, faces, expected, dtype):
+        for terms in run_steps(learning, faces, dtype):
             bar.update()
             for name, value in terms.items():
                 seen[name].append(value)
@@ -130,8 +124,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--width", type=count, default=32, help="channels of the first layer (GANmut: 64; default: 32)")
     parser.add_argument("--blocks", type=count, default=4, help="residual blocks (GANmut: 6; default: 4)")
     parser.add_argument(
-        "--output", choices=("plain", "blend"), default="blend",
-        help="plain: GANmut's; blend: a mask lets the face show through (default: blend)",
+        "--output", choices=("plain", "overlay"), default="overlay",
+        help="plain: GANmut's; overlay: added to the face and to a statistical overlay (default: overlay)",
     )  # fmt: skip
     parser.add_argument(
         "--codes", choices=("maps", "norms"), default="norms",
@@ -156,7 +150,6 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.game import LabelledFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
     from EmotionGAN.recipe import Recipe
-    from EmotionGAN.warm_up import ExpectedFaces
 
     config = GeneratorConfig(
         parametrisation=args.parametrisation, image_size=args.image_size, colours="grey", width=args.width,
@@ -173,8 +166,9 @@ def main(arguments: list[str] | None = None) -> None:
             learning.load(args.dest / CHECKPOINT)
             print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
         faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
-        expected = ExpectedFaces(faces.images, faces.labels)
-        learn(learning, faces, expected, shown, args.dest, args.every, pick_dtype(args.precision, device))
+        if learning.step == 0:
+            learning.start(faces)
+        learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

@@ -14,13 +14,11 @@ class Recipe:
     """Stages, rates and weights of losses. Where GANmut's published value differs, the help says so."""
 
     critic_steps: int = setting(700, "stage 1: steps in which the critic learns real emotions; not in GANmut")
-    overlay_steps: int = setting(1000, "stage 2: steps of the expression warm-up; not in GANmut")
-    steps: int = setting(20000, "stage 3: steps of the game")
+    steps: int = setting(20000, "stage 2: steps of the game")
     batch_size: int = setting(16, "faces a step")
     critic_batch_size: int = setting(64, "faces a step in stage 1")
     n_critic: int = setting(1, "critic's moves to one of the generator; GANmut: 5")
-    overlay_rate: float = setting(1e-3, "Adam's rate for the generator in stage 2")
-    generator_rate: float = setting(1.5e-4, "Adam's rate for the generator in stage 3; GANmut: 1e-4")
+    generator_rate: float = setting(1.5e-4, "Adam's rate for the generator; GANmut: 1e-4")
     critic_rate: float = setting(3e-4, "Adam's rate for the critic; GANmut: 1e-4")
     critic_width: int = setting(64, "channels of the critic's first layer")
     critic_layers: int = setting(4, "strided layers of the critic; GANmut: 6 at 128 px")
@@ -29,12 +27,10 @@ class Recipe:
     lambda_agreement: float = setting(0.3, "weight of the KL between classes and distances; GANmut: lambda_classes")
     lambda_codes: float = setting(0.5, "weight of the code that the critic reads back")
     lambda_centres: float = setting(1.0, "weight of the cross entropy at the centres; GANmut: 0.5")
-    lambda_overlay: float = setting(3.0, "weight of the L1 between an edit and the overlay; not in GANmut")
     lambda_r1: float = setting(0.5, "weight of the R1 penalty; GANmut: gradient penalty, 10")
     r1_every: int = setting(8, "steps between R1 penalties")
-    amplitude: float = setting(3.0, "strength of the overlay, stages 2 and 3")
     average: float = setting(0.998, "momentum of the averaged weights, the ones that are shipped")
 
     @property
     def total_steps(self) -> int:
-        return self.critic_steps + self.overlay_steps + self.steps
+        return self.critic_steps + self.steps

@@ -10,12 +10,12 @@ from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.game import LabelledFaces, Learning, jitter
 from EmotionGAN.generator import GeneratorConfig
 from EmotionGAN.learn import run_steps, sample_sheet
+from EmotionGAN.overlay import Overlay, standardise
 from EmotionGAN.recipe import Recipe
-from EmotionGAN.warm_up import ExpectedFaces, overlay
 
-CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "blend", "norms", "fer2013")
+CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "overlay", "norms", "fer2013")
 RECIPE = Recipe(
-    critic_steps=2, overlay_steps=2, steps=4, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
+    critic_steps=2, steps=6, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
     n_critic=2, r1_every=2,
 )  # fmt: skip
 CPU = torch.device("cpu")
@@ -29,14 +29,14 @@ def some_faces(count=40):
 def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
     data = LabelledFaces(faces, labels, 16, 1, CPU)
-    expected = ExpectedFaces(data.images, labels, components=4)
     learning = Learning(CONFIG, RECIPE, 1, CPU)
-    for taken, _ in enumerate(run_steps(learning, data, expected, torch.float32), start=1):
+    learning.start(data)
+    for taken, _ in enumerate(run_steps(learning, data, torch.float32), start=1):
         if taken == steps_at_once:
             learning.save(tmp_path / "checkpoint.pth")
             learning = Learning(CONFIG, RECIPE, 1, CPU)
             learning.load(tmp_path / "checkpoint.pth")
-            for _ in run_steps(learning, data, expected, torch.float32):
+            for _ in run_steps(learning, data, torch.float32):
                 pass
             break
     return learning
@@ -56,7 +56,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
 
 def test_a_checkpoint_of_other_players_is_refused(tmp_path):
     Learning(CONFIG, RECIPE, 1, CPU).save(tmp_path / "checkpoint.pth")
-    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "blend", "norms", "fer2013")
+    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "overlay", "norms", "fer2013")
     with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
         Learning(other, RECIPE, 1, CPU).load(tmp_path / "checkpoint.pth")
 
@@ -105,41 +105,55 @@ def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
     assert penalty == pytest.approx(total / 2, rel=1e-2)
 
 
-def test_overlay_adds_the_difference_of_the_meant_and_the_own_mean():
-    images = torch.rand(2, 1, 8, 8) - 0.5
-    means = torch.rand(2, 7, 8, 8)
-    weights = torch.eye(7)[[3, 4]]
-    wanted = overlay(images, torch.tensor([6, 4]), weights, means, 0.5)
-    expected = images[0, 0] + 0.5 * images[0].std() * (means[0, 3] - means[0, 6])
-    assert torch.allclose(wanted[0, 0], expected.clamp(-1, 1), atol=1e-6)
-    assert torch.allclose(wanted[1], images[1], atol=1e-6)
-
-
-def test_expected_faces_are_a_regression_on_the_leading_components():
-    """Everyone's least squares, plus each emotion's ridge on what is left: by numpy, from the definition."""
+def faces_of_six_emotions(count=600, side=8):
+    """Smooth random faces whose emotions differ by a pattern each; no face of the seventh."""
     draws = np.random.default_rng(3)
-    base = draws.normal(size=(3, 36))
-    labels = np.arange(90) % 6
-    raw = draws.normal(size=(90, 3)) * [9, 6, 4] @ base + draws.normal(size=(6, 36))[labels]
-    raw = torch.tensor(raw.reshape(90, 1, 6, 6) / 60, dtype=torch.float32)
-    expected = ExpectedFaces(raw, torch.tensor(labels), components=4)(raw[:5]).numpy()
+    base = draws.normal(size=(80, side * side)) * np.linspace(3, 0.3, 80)[:, None]
+    labels = np.arange(count) % 6
+    raw = draws.normal(size=(count, 80)) @ base + 12 * draws.normal(size=(6, side * side))[labels]
+    return torch.tensor(raw.reshape(count, 1, side, side) / 60, dtype=torch.float32), labels
+
+
+def test_the_overlays_fit_is_a_regression_on_the_leading_components():
+    """Everyone's least squares, plus each emotion's ridge on what is left: by numpy, from the definition."""
+    images, labels = faces_of_six_emotions()
+    fitted = Overlay(8)
+    fitted.fit(images, torch.tensor(labels))
 
     def standard(x):
         flat = x.reshape(len(x), -1).astype(np.float64)
         return (flat - flat.mean(1, keepdims=True)) / flat.std(1, ddof=1, keepdims=True)
 
-    faces = np.concatenate([standard(raw.numpy()), standard(raw.numpy()[..., ::-1])])
+    faces = np.concatenate([standard(images.numpy()), standard(images.numpy()[..., ::-1])])
     both = np.concatenate([labels, labels])
-    mean = faces.mean(0)
-    _, _, rows = np.linalg.svd(faces - mean, full_matrices=False)
-    known = np.concatenate([(faces - mean) @ rows[:4].T, np.ones((180, 1))], axis=1)
+    centred = faces - faces.mean(0)
+    rows = np.linalg.svd(centred, full_matrices=False).Vh
+    known = np.concatenate([centred @ rows[:12].T, np.ones((len(faces), 1))], axis=1)
     everyone = np.linalg.lstsq(known, faces, rcond=None)[0]
-    penalty = np.diag([5e4] * 4 + [0])
+    penalty = np.diag([5e4] * 12 + [0])
+    with torch.no_grad():
+        mine = fitted.places(torch.tensor(faces[:5], dtype=torch.float32))
+        mine = torch.einsum("bc,ecp->ebp", torch.cat([mine[:, :12], torch.ones(5, 1)], 1), fitted.expected).numpy()
     for emotion in range(7):
-        own = both == emotion if emotion < 6 else np.ones(180, bool)
+        own = both == emotion if emotion < 6 else np.ones(len(both), bool)
         x, y = known[own], (faces - known @ everyone)[own]
-        own_weights = everyone + np.linalg.solve(x.T @ x + penalty, x.T @ y)
-        np.testing.assert_allclose(expected[:, emotion].reshape(5, -1), known[:5] @ own_weights, atol=2e-3)
+        weights = everyone + np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        np.testing.assert_allclose(mine[emotion], known[:5] @ weights, atol=5e-3)
+
+
+def test_the_overlay_turns_a_face_towards_the_wanted_emotion():
+    images, labels = faces_of_six_emotions()
+    fitted = Overlay(8, amplitude=1.0)
+    fitted.fit(images, torch.tensor(labels))
+    read = fitted.reader(fitted.places(standardise(images).flatten(1))).argmax(1)
+    assert (read.numpy() == labels).mean() > 0.9
+    with torch.no_grad():
+        change = fitted(images[:6], torch.eye(7)[[1] * 6])
+    means = np.stack([images[labels == e].mean(0)[0].numpy() for e in range(6)])
+    for face in (0, 2, 3, 4, 5):
+        meant = (means[1] - means[face]).ravel()
+        assert np.corrcoef(change[face].flatten().numpy(), meant)[0, 1] > 0.5
+    assert change[1].abs().mean() < 0.5 * change[0].abs().mean()
 
 
 def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():

@@ -13,8 +13,8 @@ from EmotionGAN.editor import Editor, load_generator, save_generator
 from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
-BLEND = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="blend", framing="fer2013")
-STYLED = GeneratorConfig("gaussian", 32, "grey", 4, 2, "blend", "norms", "fer2013")
+OVERLAY = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="overlay", framing="fer2013")
+STYLED = GeneratorConfig("gaussian", 32, "grey", 4, 2, "overlay", "norms", "fer2013")
 
 
 def published_shapes(parametrisation: str) -> dict[str, tuple[int, ...]]:
@@ -52,7 +52,7 @@ def published_state(parametrisation: str) -> dict[str, torch.Tensor]:
     }
 
 
-def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarray, blocks: int, blend: bool):
+def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarray, blocks: int, overlaid: bool):
     """The generator's picture of one image [C,S,S], layer by layer in float64, statistics by numpy."""
     get = {name: tensor.double() for name, tensor in state.items()}
     styled = "style.0.weight" in get
@@ -87,25 +87,46 @@ def recompute(state: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarra
     up += 3
     x = norm(F.conv_transpose2d(x, get[f"main.{up}.weight"], stride=2, padding=1), f"main.{up + 1}").clamp_min(0)
     painted = F.conv2d(x, get[f"main.{up + 3}.weight"], padding=3)[0].numpy()
-    if not blend:
+    if not overlaid:
         return np.tanh(painted)
-    mask = 1 / (1 + np.exp(-painted[-1:]))
-    return mask * np.tanh(painted[:-1]) + (1 - mask) * image
+    return np.clip(painted + image + overlay(get, image, code), -1, 1)
 
 
-@pytest.mark.parametrize("config", [SMALL, BLEND, STYLED], ids=["plain", "blend", "styled"])
+def overlay(get: dict[str, torch.Tensor], image: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """What the overlay adds to one grey image [1,S,S] at a code, from its weights by numpy."""
+
+    def softmax(x: np.ndarray) -> np.ndarray:
+        return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+
+    deviation = image.std(ddof=1)
+    places = ((image - image.mean()) / deviation).ravel() - get["overlay.mean"].numpy()
+    places = places @ get["overlay.axes"].numpy() / get["overlay.scales"].numpy()
+    offsets = code - np.tanh(get["mu.weight"].numpy())
+    wanted = softmax(-(offsets**2 / np.abs(get["covariance_axes.weight"].numpy())).sum(1))  # angles are 0
+    own = softmax(get["overlay.reader.weight"].numpy() @ places + get["overlay.reader.bias"].numpy())
+    known = np.append(places[:12], 1)
+    change = sum((wanted[e] - own[e]) * (known @ get["overlay.expected"][e].numpy()) for e in range(7))
+    return float(get["overlay.amplitude"]) * deviation * change.reshape(image.shape)
+
+
+@pytest.mark.parametrize("config", [SMALL, OVERLAY, STYLED], ids=["plain", "overlay", "styled"])
 def test_a_generator_equals_a_plain_recomputation_of_its_layers(config):
     torch.manual_seed(3)
     generator = build_generator(config)
     for parameter in generator.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
+    if config.parametrisation == "gaussian":
+        torch.nn.init.zeros_(generator.covariance_angles.weight)
+    if generator.overlay is not None:
+        generator.overlay.axes.normal_(std=0.03)
+        generator.overlay.expected.data.mul_(0.1)
     images = torch.rand(3, 1, 32, 32) * 2 - 1
     codes = torch.rand(3, 2) * 2 - 1
     made, _, returned = generator(images, codes)
     assert torch.equal(returned, codes)
     for i in range(3):
         expected = recompute(
-            generator.state_dict(), images[i].numpy(), codes[i].numpy(), config.blocks, config.output == "blend"
+            generator.state_dict(), images[i].numpy(), codes[i].numpy(), config.blocks, config.output == "overlay"
         )
         np.testing.assert_allclose(made[i].detach().numpy(), expected, atol=2e-5)
 
@@ -199,7 +220,7 @@ def test_codes_stay_in_the_neighbourhood_and_in_the_square():
 
 
 def test_a_learned_generator_is_saved_whole_and_comes_back_with_its_own_space(tmp_path):
-    generator = build_generator(BLEND)
+    generator = build_generator(OVERLAY)
     save_generator(tmp_path / "mine", generator, half_precision=False)
     editor = Editor.load(tmp_path / "mine", torch.device("cpu"))
     assert editor.image_size == 32 and editor.name == "mine"
@@ -220,16 +241,16 @@ def damage(folder, kind):
     elif kind == "empty":
         weights.write_bytes(b"")
     elif kind == "other architecture":
-        torch.save(build_generator(SMALL).state_dict(), weights)
+        torch.save(build_generator(STYLED).state_dict(), weights)
     elif kind == "other shapes":
-        wider = GeneratorConfig(image_size=32, colours="grey", width=5, blocks=2, output="blend", framing="fer2013")
+        wider = GeneratorConfig(image_size=32, colours="grey", width=5, blocks=2, output="overlay", framing="fer2013")
         torch.save(build_generator(wider).state_dict(), weights)
     elif kind == "not a state dict":
         torch.save([1, 2, 3], weights)
     elif kind == "code inside":
         torch.save({"mu.weight": print}, weights)
     elif kind == "not numbers":
-        state = build_generator(BLEND).state_dict()
+        state = build_generator(OVERLAY).state_dict()
         state["mu.weight"][0, 0] = float("nan")
         torch.save(state, weights)
     elif kind == "config not JSON":
@@ -252,7 +273,7 @@ def damage(folder, kind):
 )  # fmt: skip
 def test_a_wrong_generator_is_a_one_line_error_naming_the_file(tmp_path, kind):
     folder = tmp_path / "mine"
-    save_generator(folder, build_generator(BLEND))
+    save_generator(folder, build_generator(OVERLAY))
     damage(folder, kind)
     with pytest.raises(InputError) as error:
         load_generator(folder)

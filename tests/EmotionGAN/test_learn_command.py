@@ -13,7 +13,7 @@ from EmotionGAN.learn import main
 
 TINY = [
     "--image_size", "16", "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4",
-    "--critic_steps", "1", "--overlay_steps", "1", "--steps", "2", "--every", "2", "--batch_size", "4",
+    "--critic_steps", "1", "--steps", "3", "--every", "2", "--batch_size", "4",
     "--critic_batch_size", "4", "--device", "cpu",
 ]  # fmt: skip
 
@@ -51,9 +51,9 @@ def test_a_run_leaves_a_generator_that_edits_and_sheets(tmp_path, fer2013_csv, p
 def test_a_finished_run_started_again_with_more_steps_goes_on(tmp_path, fer2013_csv, capsys):
     root = fer2013_csv(tmp_path / "data")
     learn(root, tmp_path / "short")
-    learn(root, tmp_path / "short", "--steps", "4")
+    learn(root, tmp_path / "short", "--steps", "5")
     assert "going on from step 4" in capsys.readouterr().out
-    learn(root, tmp_path / "long", "--steps", "4")
+    learn(root, tmp_path / "long", "--steps", "5")
     for name, tensor in weights(tmp_path / "long").items():
         assert torch.equal(tensor, weights(tmp_path / "short")[name])
 
