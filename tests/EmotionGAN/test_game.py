@@ -106,11 +106,16 @@ def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
 
 
 def faces_of_six_emotions(count=600, side=8):
-    """Smooth random faces whose emotions differ by a pattern each; no face of the seventh."""
+    """Symmetric faces: much of twelve poses, a pattern of the emotion, a little noise; none of the seventh emotion."""
     draws = np.random.default_rng(3)
-    base = draws.normal(size=(80, side * side)) * np.linspace(3, 0.3, 80)[:, None]
+
+    def symmetric(amount):
+        half = draws.normal(size=(amount, side, side // 2))
+        return np.concatenate([half, half[..., ::-1]], axis=2).reshape(amount, -1)
+
     labels = np.arange(count) % 6
-    raw = draws.normal(size=(count, 80)) @ base + 12 * draws.normal(size=(6, side * side))[labels]
+    raw = 6 * draws.normal(size=(count, 12)) @ symmetric(12) + 4 * symmetric(6)[labels]
+    raw += draws.normal(size=raw.shape)
     return torch.tensor(raw.reshape(count, 1, side, side) / 60, dtype=torch.float32), labels
 
 
