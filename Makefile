@@ -1,18 +1,18 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 OUT = demo_output
-# Small enough for two cores: faces at 48 px, few epochs, random weights.
-TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 48 --weights none --batch_size 64 --output_root $(OUT)
+# Small enough for two cores: views of 32 px, few epochs, random weights.
+TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 32 --weights none --batch_size 64 --output_root $(OUT)
 
 .PHONY: demo test lint clean
 
 demo: .venv/ready
-	$(RUN) create_augmentations.py --dataset sample --num_augments 4 --dest_folder $(OUT)/augmentations --output_root $(OUT)
+	$(RUN) create_augmentations.py --dataset sample --num_augments 2 --dest_folder $(OUT)/augmentations --output_root $(OUT)
 	$(RUN) create_augmentations.py --dataset sample --expand_dataset True --dest_folder $(OUT)/expanded --output_root $(OUT)
-	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 6
-	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 6
+	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 8
+	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 8
 	$(TRAIN) --exp_name expanded --use_expanded_dataset True --expanded_folder $(OUT)/expanded --epochs 2
-	$(RUN) -m core_code.evaluate --net_name resnet18 --exp_names baseline augmented expanded --dataset sample --image_size 48 --output_root $(OUT)
+	$(RUN) -m core_code.evaluate --net_name resnet18 --exp_names baseline augmented expanded --dataset sample --output_root $(OUT)
 	@echo "pictures: $(OUT)/plots_output"
 
 test: .venv/ready-dev
