@@ -67,8 +67,16 @@ class StudyFiles:
         on disk is the newest."""
         with one_at_a_time(self.folder):
             copy = in_memory(study)
-            write_whole(self.results, lambda file: pickle.dump(copy, file))
+            write_whole(self.results, lambda file: dump(copy, file))
         return self.results
+
+
+def dump(study: optuna.Study, file: BinaryIO) -> None:
+    """pickle.dump, with states and directions as plain calls of their class: Python 3.11.0 to 3.11.3 would pickle
+    them as calls of getattr, which no careful reader admits."""
+    pickler = pickle.Pickler(file)
+    pickler.dispatch_table = {kind: lambda value: (type(value), (int(value),)) for kind in (TrialState, StudyDirection)}
+    pickler.dump(study)
 
 
 def in_memory(study: optuna.Study) -> optuna.Study:

@@ -66,6 +66,16 @@ def test_the_reader_finds_the_same_study(written):
     assert isinstance(read_study(path).trials[0].datetime_start, datetime)
 
 
+def test_a_file_of_an_older_python_is_read_too(tmp_path, monkeypatch):
+    """Python 3.11.0 to 3.11.3 pickle members of an enumeration as calls of getattr."""
+    monkeypatch.setattr(
+        optuna.trial.TrialState, "__reduce_ex__", lambda state, protocol: (getattr, (type(state), state.name))
+    )
+    study = small_study()
+    assert b"getattr" in pickle.dumps(study)
+    same(read_study(StudyFiles(tmp_path, "resnet18", "E").write(study)), study)
+
+
 def test_a_study_from_a_database_takes_no_connection_along(tmp_path):
     settings = {**SETTINGS, "exp_name": "D"}
     storage = f"sqlite:///{tmp_path}/study.db"
