@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
-from core_code.models.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     import torch
@@ -174,6 +173,8 @@ def classifier_reader(files: "CheckpointFiles", device: "torch.device", dtype: "
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    from core_code.models.architectures import ARCHITECTURES
+
     parser = flags.make_parser(
         "Judge a generator on faces it has not learned from: does an independent classifier read the meant emotion, "
         "how much of the face stays, how real and how smooth the edits are. Writes JSON and a sheet.",
