@@ -55,8 +55,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "mysql+pymysql://... (default: a SQLite file beside the .pkl)",
     )  # fmt: skip
     parser.add_argument(
-        "--workers", type=flags.count, default=1, help="processes that run trials at once here (default: 1)"
-    )
+        "--workers", type=flags.count, default=1,
+        help="processes that run trials at once here; what a trial draws depends on --seed, its number and the trials "
+        "finished before it, so that a study that goes on draws as an unbroken one, and with several workers the order "
+        "in which they finish plays a part (default: 1)",
+    )  # fmt: skip
     flags.add_augmentations_flag(parser, "with --byol: what create_augmentations.py made, or none")
     flags.add_output_flag(parser)
     flags.add_data_flags(parser, max_faces=False)
