@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "True pre-trains the whole net; False freezes the backbone, so that only the projection and prediction heads "
         "learn, and train_model.py --load_byol starts from the backbone as it was",
     )  # fmt: skip
-    flags.add_optimisation_flags(parser)
+    flags.add_optimisation_flags(parser, batch_size="32")
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
         f"with {flags.NO_AUGMENTATIONS}",

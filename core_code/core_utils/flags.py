@@ -96,9 +96,9 @@ def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
 
 
-def add_optimisation_flags(parser: argparse.ArgumentParser) -> None:
+def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str = "the net's") -> None:
     """How to optimise: None where the user leaves it to the net's entry in the table, see `fill_in`."""
-    parser.add_argument("--batch_size", type=count, default=None, help="(default: the net's)")
+    parser.add_argument("--batch_size", type=count, default=None, help=f"(default: {batch_size})")
     parser.add_argument("--lr", type=positive, default=None, help="learning rate (default: the net's)")
     parser.add_argument("--weight_decay", type=non_negative, default=None, help="(default: the net's)")
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default=None, help="(default: the net's)")
