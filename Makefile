@@ -9,9 +9,9 @@ TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 
 demo: .venv/ready
 	$(RUN) create_augmentations.py --dataset sample --num_augments 2 --dest_folder $(OUT)/augmentations --output_root $(OUT)
 	$(RUN) create_augmentations.py --dataset sample --expand_dataset True --dest_folder $(OUT)/expanded --output_root $(OUT)
-	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 8
-	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 8
-	$(TRAIN) --exp_name expanded --use_expanded_dataset True --expanded_folder $(OUT)/expanded --epochs 2
+	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 6
+	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 6
+	$(TRAIN) --exp_name expanded --use_expanded_dataset True --expanded_folder $(OUT)/expanded --epochs 1
 	$(RUN) -m core_code.evaluate --net_name resnet18 --exp_names baseline augmented expanded --dataset sample --output_root $(OUT)
 	@echo "pictures: $(OUT)/plots_output"
 
