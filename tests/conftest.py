@@ -1,5 +1,6 @@
 """A small net and small data sets for the tests: random images that are smooth like faces, and CSVs of them."""
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
+
+# A shell starts what runs in the background with Ctrl-C ignored; tests of interruptions need it heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 Row = tuple[int, str, np.ndarray]  # label, usage, face
