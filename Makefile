@@ -8,7 +8,7 @@ TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 
 
 demo: .venv/ready
 	$(RUN) create_augmentations.py --dataset sample --num_augments 2 --dest_folder $(OUT)/augmentations --output_root $(OUT)
-	$(RUN) create_augmentations.py --dataset sample --expand_dataset True --dest_folder $(OUT)/expanded --output_root $(OUT)
+	$(RUN) create_augmentations.py --dataset sample --expand_dataset True --max_faces 1000 --dest_folder $(OUT)/expanded --output_root $(OUT)
 	$(TRAIN) --exp_name baseline --emotion_transform_prob 0 --epochs 6
 	$(TRAIN) --exp_name augmented --emotion_transform_prob 0.5 --augmentations_folder $(OUT)/augmentations --epochs 6
 	$(TRAIN) --exp_name expanded --use_expanded_dataset True --expanded_folder $(OUT)/expanded --epochs 1
