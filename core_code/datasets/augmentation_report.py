@@ -17,9 +17,7 @@ from core_code.datasets.png_images import BadImage, read_chunk
 MOST_ROWS = 10
 
 
-def report(
-    settings: Settings, train: FER2013, made: Made, folder: Path, expansion_folder: Path, plots: Path
-) -> None:
+def report(settings: Settings, train: FER2013, made: Made, folder: Path, expansion_folder: Path, plots: Path) -> None:
     """Print what was made and where it is, and draw the label distribution and examples into `plots`.
 
     After a run for augmentations the distribution shows the expansion too, where `expansion_folder` holds one of

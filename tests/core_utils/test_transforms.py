@@ -76,9 +76,7 @@ def test_crops_follow_torchvisions_distribution():
 
 def test_train_view_has_three_equal_channels_in_range_and_depends_on_the_generator_alone():
     faces = make_faces(64)
-    first, again, other = (
-        transforms.train_view(faces, 32, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
-    )
+    first, again, other = (transforms.train_view(faces, 32, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert first.shape == (64, 3, 32, 32) and first.dtype == torch.float32
     assert first.min() >= 0 and first.max() <= 1
     assert torch.equal(first[:, 0], first[:, 1]) and torch.equal(first[:, 0], first[:, 2])
