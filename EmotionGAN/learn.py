@@ -144,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.interrupts import terminable
+    from core_code.core_utils.interrupts import end_saying, terminable
     from core_code.core_utils.locks import only_writer
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.game import LabelledFaces, Learning
@@ -168,7 +168,10 @@ def main(arguments: list[str] | None = None) -> None:
         faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
         if learning.step == 0:
             learning.start(faces)
-        learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
+        try:
+            learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
+        except KeyboardInterrupt as interrupt:
+            end_saying(interrupt, f"checkpoints are in {args.dest}; start the same command again to go on")
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

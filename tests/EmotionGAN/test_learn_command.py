@@ -1,6 +1,8 @@
 """python -m EmotionGAN.learn: what it leaves on disk, what it learns from, and how it refuses."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -83,3 +85,20 @@ def test_a_damaged_checkpoint_is_an_error_naming_it(tmp_path, fer2013_csv):
     (tmp_path / "run" / "learning.pth").write_bytes(b"half a file")
     with pytest.raises(InputError, match=r"learning\.pth"):
         learn(root, tmp_path / "run")
+
+
+def test_terminated_it_says_how_to_go_on_and_ends_with_143(tmp_path, fer2013_csv, monkeypatch, capsys):
+    def terminate(*_arguments, **_more):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    root = fer2013_csv(tmp_path / "data")
+    monkeypatch.setattr("EmotionGAN.learn.write_sheet", terminate)
+    with pytest.raises(SystemExit) as ended:
+        learn(root, tmp_path / "run")
+    assert ended.value.code == 143
+    assert "start the same command again to go on" in capsys.readouterr().err
+    monkeypatch.undo()
+    learn(root, tmp_path / "run")
+    learn(root, tmp_path / "unbroken")
+    for name, tensor in weights(tmp_path / "unbroken").items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
