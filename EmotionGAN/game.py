@@ -75,16 +75,16 @@ def place_emotions(generator: Generator) -> None:
         generator.axes.bias.fill_(-1.5)
 
 
-def draw_codes(generator: Generator, batch_size: int, draws: torch.Generator) -> tuple[Tensor, Tensor, int]:
+def draw_codes(generator: Generator, batch_size: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
     """Codes [B,2] of a batch: the first half at centres of random emotions, the rest anywhere in the square.
 
-    Returns the codes, the emotions [B/2] of the first half, and how many those are. Gradients reach the centres.
+    Returns the codes and the emotions [B/2] of the first half. Gradients reach the centres.
     """
     half = batch_size // 2
     device = next(generator.parameters()).device
     targets = torch.randint(7, (half,), generator=draws).to(device)
     anywhere = (torch.rand(batch_size - half, 2, generator=draws) * 2 - 1).to(device)
-    return torch.cat([generator.centres()[targets], anywhere]), targets, half
+    return torch.cat([generator.centres()[targets], anywhere]), targets
 
 
 class Learning:
@@ -198,7 +198,7 @@ def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> di
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0
     with torch.set_grad_enabled(generators_turn):
-        codes, targets, _ = draw_codes(learning.generator, len(images), draws)
+        codes, targets = draw_codes(learning.generator, len(images), draws)
         edited, distances, _ = learning.generator(images, codes)
     terms = play_critic(learning, images, labels, edited, codes, draws)
     if generators_turn:
