@@ -32,7 +32,7 @@ class GeneratorConfig:
     overlay of the emotion, see overlay.py). `codes` says how a code enters: as `maps` (GANmut: two constant channels
     beside the image's) or through the `norms`, whose scale and shift depend on it (Dumoulin et al., "A Learned
     Representation for Artistic Style", ICLR 2017). The first instance norm subtracts what a constant channel adds,
-    but for the borders: a generator with maps is slow to listen to its codes.
+    but for the borders, from which alone a generator with maps hears its codes.
     """
 
     parametrisation: str = "gaussian"
