@@ -63,7 +63,7 @@ def draw_curve(axes: Axes, history: Sequence[dict[str, float]], entry: str) -> N
         best = max(range(len(points)), key=lambda i: accuracies[i])
         axes.annotate(
             f"best {accuracies[best]:.2f} %, epoch {epochs[best]}", (epochs[best], accuracies[best]),
-            xytext=(6, -14), textcoords="offset points", ha="right", fontsize=8, color=colour,
+            xytext=(6, -32), textcoords="offset points", ha="right", fontsize=8, color=colour,
         )  # fmt: skip
     axes.set_ylabel("accuracy (%)" if axes.lines[1:] else f"{'training' if train else 'validation'} accuracy (%)")
 
