@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.cache import load_or_make
 from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
+from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.splits import EMOTIONS, PHASES, Splits
 
 __all__ = ["EMOTIONS", "FER2013", "PHASES"]
 
 
-class FER2013(Dataset):
+class FER2013(LabelledFaces):
     """Labelled 48x48 grayscale faces of one phase, in memory as bytes.
 
     I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine learning contests",
@@ -49,28 +49,11 @@ class FER2013(Dataset):
         self.faces = torch.from_numpy(faces[:max_faces])
         self.labels = torch.from_numpy(labels[:max_faces]).to(torch.int64)
 
-    @property
-    def class_counts(self) -> torch.Tensor:
-        """Faces of each emotion, int64 [7]."""
-        return torch.bincount(self.labels, minlength=len(EMOTIONS))
-
     def fingerprint(self, count: int | None = None) -> str:
         """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
         digest = hashlib.sha256(self.labels[:count].numpy())
         digest.update(self.faces[:count].numpy())
         return digest.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """One face, uint8 [48, 48], and its label."""
-        return self.faces[index], int(self.labels[index])
-
-    def __getitems__(self, indices: list[int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A batch at once: uint8 [B, 48, 48] and int64 [B] (in a DataLoader: `collate_fn=lambda batch: batch`)."""
-        indices = torch.as_tensor(indices)
-        return self.faces[indices], self.labels[indices]
 
 
 def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:

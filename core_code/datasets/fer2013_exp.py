@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import torch
-from torch.utils.data import Dataset
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentation_store import load_images
 from core_code.datasets.augmentations import EXPANSION
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.labelled_faces import LabelledFaces
 
 
-class FER2013Exp(Dataset):
+class FER2013Exp(LabelledFaces):
     """The training faces followed by the images of the expansion with their new labels.
 
     faces: uint8 [N, 48, 48]; labels: int64 [N], 0..6 in the order of EMOTIONS.
@@ -31,20 +31,3 @@ class FER2013Exp(Dataset):
         self.dataset = train.dataset
         self.faces = torch.cat([train.faces, torch.from_numpy(pack.images)])
         self.labels = torch.cat([train.labels, torch.from_numpy(pack.ks)])
-
-    @property
-    def class_counts(self) -> torch.Tensor:
-        """Faces of each emotion, int64 [7]."""
-        return torch.bincount(self.labels, minlength=len(EMOTIONS))
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """One face, uint8 [48, 48], and its label."""
-        return self.faces[index], int(self.labels[index])
-
-    def __getitems__(self, indices: list[int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A batch at once: uint8 [B, 48, 48] and int64 [B]."""
-        indices = torch.as_tensor(indices)
-        return self.faces[indices], self.labels[indices]

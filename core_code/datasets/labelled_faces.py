@@ -1,0 +1,30 @@
+"""What every data set here is: faces and labels in memory, one by one for people, in batches for the loader."""
+
+import torch
+from torch.utils.data import Dataset
+
+from core_code.datasets.splits import EMOTIONS
+
+
+class LabelledFaces(Dataset):
+    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], 0..6 in the order of EMOTIONS. Subclasses fill them in."""
+
+    faces: torch.Tensor
+    labels: torch.Tensor
+
+    @property
+    def class_counts(self) -> torch.Tensor:
+        """Faces of each emotion, int64 [7]."""
+        return torch.bincount(self.labels, minlength=len(EMOTIONS))
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """One face, uint8 [48, 48], and its label."""
+        return self.faces[index], int(self.labels[index])
+
+    def __getitems__(self, indices: list[int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch at once: uint8 [B, 48, 48] and int64 [B] (in a DataLoader: `collate_fn=lambda batch: batch`)."""
+        indices = torch.as_tensor(indices)
+        return self.faces[indices], self.labels[indices]
