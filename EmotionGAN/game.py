@@ -26,7 +26,7 @@ FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 
 FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.08
 
 
-class LabelledFaces:
+class BalancedFaces:
     """Training faces on the device, drawn so that rare emotions come more often than they are (square root)."""
 
     def __init__(self, faces: Tensor, labels: Tensor, size: int, channels: int, device: torch.device) -> None:
@@ -123,7 +123,7 @@ class Learning:
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{path}: holds a run of another generator or critic; choose another --dest") from error
 
-    def start(self, faces: LabelledFaces) -> None:
+    def start(self, faces: BalancedFaces) -> None:
         """Fit the overlay, where the generator has one; the trunk then starts by adding nothing to it."""
         if self.generator.overlay is not None:
             self.generator.overlay.fit(faces.images, faces.labels)
@@ -136,7 +136,7 @@ class Learning:
                 mean.lerp_(now, 1 - self.recipe.average)
 
 
-def teach_classes(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+def teach_classes(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 1: the critic reads emotions off real faces."""
     images, labels = faces.draw(learning.recipe.critic_batch_size, draws)
     _, classes, _ = learning.critic(jitter(images, draws))
@@ -193,7 +193,7 @@ def play_generator(
     return terms
 
 
-def play(learning: Learning, faces: LabelledFaces, draws: torch.Generator) -> dict[str, Tensor]:
+def play(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 2, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from EmotionGAN.game import LabelledFaces, Learning
+    from EmotionGAN.game import BalancedFaces, Learning
     from EmotionGAN.generator import Generator
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
 
-def run_steps(learning: "Learning", faces: "LabelledFaces", dtype: "torch.dtype") -> "Iterator[dict[str, Tensor]]":
+def run_steps(learning: "Learning", faces: "BalancedFaces", dtype: "torch.dtype") -> "Iterator[dict[str, Tensor]]":
     """Take the steps that are left, yielding each step's terms."""
     import torch
 
@@ -74,7 +74,7 @@ def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
 
 
 def learn(
-    learning: "Learning", faces: "LabelledFaces", shown: "Tensor", dest: Path, every: int, dtype: "torch.dtype"
+    learning: "Learning", faces: "BalancedFaces", shown: "Tensor", dest: Path, every: int, dtype: "torch.dtype"
 ) -> None:  # fmt: skip
     """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
 
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.core_utils.interrupts import end_saying, terminable
     from core_code.core_utils.locks import only_writer
     from core_code.datasets.fer2013 import FER2013
-    from EmotionGAN.game import LabelledFaces, Learning
+    from EmotionGAN.game import BalancedFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
     from EmotionGAN.recipe import Recipe
 
@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
         if (args.dest / CHECKPOINT).exists():
             learning.load(args.dest / CHECKPOINT)
             print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
-        faces = LabelledFaces(train.faces, train.labels, config.image_size, config.channels, device)
+        faces = BalancedFaces(train.faces, train.labels, config.image_size, config.channels, device)
         if learning.step == 0:
             learning.start(faces)
         try:

@@ -37,7 +37,10 @@ def edit_all(editor: "Editor", faces: "Tensor", codes: "Tensor", batch_size: int
 
     batches = zip(faces.split(batch_size), codes.split(batch_size), strict=True)
     total = -(-len(faces) // batch_size)
-    edited = [editor.edit(*batch).cpu() for batch in tqdm(batches, total=total, unit="batch", leave=False, delay=2)]
+    edited = [
+        editor.edit(*batch).cpu()
+        for batch in tqdm(batches, total=total, desc="editing", unit="batch", leave=False, delay=2)
+    ]
     return torch.cat(edited)
 
 

@@ -7,7 +7,7 @@ import torch
 from core_code.core_utils.errors import InputError
 from EmotionGAN import losses
 from EmotionGAN.discriminator import Discriminator
-from EmotionGAN.game import LabelledFaces, Learning, jitter
+from EmotionGAN.game import BalancedFaces, Learning, jitter
 from EmotionGAN.generator import GeneratorConfig
 from EmotionGAN.learn import run_steps, sample_sheet
 from EmotionGAN.overlay import Overlay, standardise
@@ -28,7 +28,7 @@ def some_faces(count=40):
 
 def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
-    data = LabelledFaces(faces, labels, 16, 1, CPU)
+    data = BalancedFaces(faces, labels, 16, 1, CPU)
     learning = Learning(CONFIG, RECIPE, 1, CPU)
     learning.start(data)
     for taken, _ in enumerate(run_steps(learning, data, torch.float32), start=1):
@@ -64,7 +64,7 @@ def test_a_checkpoint_of_other_players_is_refused(tmp_path):
 def test_faces_are_drawn_by_the_square_root_of_their_emotions_share():
     counts = torch.tensor([100, 4, 100, 400, 100, 100, 100])
     labels = torch.repeat_interleave(torch.arange(7), counts)
-    faces = LabelledFaces(torch.zeros(len(labels), 16, 16, dtype=torch.uint8), labels, 16, 1, CPU)
+    faces = BalancedFaces(torch.zeros(len(labels), 16, 16, dtype=torch.uint8), labels, 16, 1, CPU)
     _, drawn = faces.draw(20000, torch.Generator().manual_seed(0))
     expected = counts.double().sqrt() / counts.double().sqrt().sum()
     assert torch.bincount(drawn, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
