@@ -12,6 +12,7 @@ from torchvision import models
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
 from core_code.models.architectures import ARCHITECTURES, Architecture
+from core_code.models.small_maps import speed_up_small_maps
 
 EMOTION_COUNT = 7
 HIDDEN_HEAD = 128
@@ -34,6 +35,7 @@ class EmotionNet(nn.Module):
         self.head_only = head_only
         self.nn_model = build(self.architecture)
         set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
+        speed_up_small_maps(self.nn_model)
         if head_only:
             self.nn_model.requires_grad_(False)
             self.head.requires_grad_(True)
