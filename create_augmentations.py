@@ -26,6 +26,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--num_augments", type=flags.count, default=10, help="images a face; not for the expansion (default: 10)"
     )
+    parser.add_argument(
+        "--centre", choices=("emotion", "face"), default="emotion",
+        help="draw codes around the centre of the face's emotion, or around the point that the generator's critic "
+        "reads off the face itself, so that an ambiguous face stays one; not for the expansion (default: emotion)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--neighborhood", type=flags.non_negative, default=None,
+        help="half the side of the box that codes are drawn from; the space is [-1,1] x [-1,1] (default: 0.2; with "
+        "--expand_dataset True, 0.05)",
+    )  # fmt: skip
     flags.add_boolean(parser, "--expand_dataset", False, "make the expansion instead of augmentations")
     parser.add_argument(
         "--folder_batch_size", type=flags.count, default=100,
@@ -39,6 +49,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_generator_flag(parser)
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)
+    if args.expand_dataset and args.centre == "face":
+        parser.error("--centre face: the expansion goes to the other emotions' centres; leave it out")
     args.dest_folder = args.dest_folder or DEFAULT_FOLDERS[args.expand_dataset]
     return args
 
@@ -53,7 +65,8 @@ def command_of(args: argparse.Namespace, precision: str) -> str:
     else:
         words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
     words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
-    optional = {"--generator": args.generator, "--max_faces": args.max_faces}
+    words += ["--centre", args.centre] if not args.expand_dataset else []
+    optional = {"--neighborhood": args.neighborhood, "--generator": args.generator, "--max_faces": args.max_faces}
     for name, value in optional.items():
         words += [name, str(value)] if value is not None else []
     return shlex.join(words)
@@ -83,6 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
         batch_size=args.batch_size,
         seed=args.seed,
         precision=precision,
+        centre=args.centre,
+        neighborhood=args.neighborhood,
     )
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
     made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision))

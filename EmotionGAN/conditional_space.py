@@ -48,6 +48,14 @@ class ConditionalSpace:
             low[index, 1] = self.centres[index, 1]
         return low.clamp(-1, 1), high.clamp(-1, 1)
 
+    def near(self, points: Tensor, uniforms: Tensor, half_width: float) -> Tensor:
+        """The codes that uniform draws [M,2] in [0,1) pick in the boxes around points [M,2], clipped to the square.
+
+        Returns float32 [M,2].
+        """
+        low, high = (points - half_width).clamp(-1, 1), (points + half_width).clamp(-1, 1)
+        return (low + uniforms * (high - low)).float()
+
     def codes(self, emotions: Tensor, uniforms: Tensor, half_width: float) -> Tensor:
         """The codes that uniform draws pick in the emotions' neighbourhoods.
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from EmotionGAN.code_reader import READ_BATCH, READER_FILE, load_reader, read_points
 from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
@@ -69,8 +71,8 @@ def save_generator(folder: Path, generator: Generator, half_precision: bool = Tr
 class Editor:
     """A generator ready for use on a device.
 
-    name and fingerprint identify the weights; image_size is the generator's own, faces of other sizes are resized
-    to it and back.
+    name and fingerprint identify the weights; `reader` finds a face's own point, where the generator came with one;
+    image_size is the generator's own, faces of other sizes are resized to it and back.
     """
 
     generator: Generator
@@ -79,6 +81,7 @@ class Editor:
     dtype: torch.dtype
     name: str
     fingerprint: str
+    reader: Discriminator | None = None
 
     @classmethod
     def load(cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32) -> "Editor":
@@ -88,11 +91,32 @@ class Editor:
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
         generator = generator.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        return cls(generator, space, device, dtype, path.name, fingerprint)
+        reader = load_reader(path) if path.is_dir() else None
+        if reader:
+            fingerprint += "+" + hashlib.sha256((path / READER_FILE).read_bytes()).hexdigest()
+            reader = reader.to(device, memory_format=torch.channels_last)
+        return cls(generator, space, device, dtype, path.name, fingerprint, reader)
 
     @property
     def image_size(self) -> int:
         return self.generator.config.image_size
+
+    def own_points(self, faces: Tensor) -> Tensor:
+        """The code of each face uint8 [N,H,W] itself: float32 [N,2] on the CPU.
+
+        Raises InputError when the generator came without a code reader.
+        """
+        if self.reader is None:
+            raise InputError(
+                f"{self.name}: this generator has no {READER_FILE} beside it, which reads a face's own point; "
+                f"take --centre emotion, or a generator of python -m EmotionGAN.learn"
+            )
+        size, channels = self.reader.settings["image_size"], self.reader.settings["channels"]
+        batches = [
+            read_points(self.reader, to_range(batch.to(self.device), size, channels)).cpu()
+            for batch in faces.split(READ_BATCH)
+        ]
+        return torch.cat(batches)
 
     @torch.inference_mode()
     def edit(self, faces: Tensor, codes: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ overlay.py) starts from its closed fit.
 
 import copy
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,14 +16,15 @@ from torch import Tensor
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
 from EmotionGAN import losses
-from EmotionGAN.discriminator import Discriminator
+from EmotionGAN.discriminator import Discriminator, Verdict
 from EmotionGAN.editor import to_range
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
+from EmotionGAN.losses import genuine_as
 from EmotionGAN.recipe import Recipe
 
 # Where the gaussians start: six emotions on a ring, neighbours alike, Neutral in the middle. They move in the game.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
-FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.08
+FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.15
 
 
 class BalancedFaces:
@@ -98,8 +99,11 @@ class Learning:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.critic = Discriminator(config.image_size, config.channels, recipe.critic_width, recipe.critic_layers)
         self.critic = self.critic.to(device, memory_format=torch.channels_last)
-        self.generator_adam = torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, (0.5, 0.999))
-        self.critic_adam = torch.optim.Adam(self.critic.parameters(), recipe.critic_rate, (0.5, 0.999))
+        fused = device.type in {"cpu", "cuda"}
+        self.generator_adam = torch.optim.Adam(
+            self.generator.parameters(), recipe.generator_rate, (0.5, 0.999), fused=fused
+        )
+        self.critic_adam = torch.optim.Adam(self.critic.parameters(), recipe.critic_rate, (0.5, 0.999), fused=fused)
         self.step = 0
 
     def parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
@@ -136,54 +140,87 @@ class Learning:
                 mean.lerp_(now, 1 - self.recipe.average)
 
 
+def reading_losses(recipe: Recipe, verdict: Verdict, labels: Tensor, generator: Generator) -> dict[str, Tensor]:
+    """What the critic learns of real faces' emotions: the classes, and codes that lie near the emotion's place."""
+    distances = generator.distances(verdict.codes.float())
+    return {
+        "classes": recipe.lambda_classes * F.cross_entropy(verdict.classes.float(), labels),
+        "places": recipe.lambda_places * F.cross_entropy(-distances, labels),
+    }
+
+
 def teach_classes(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 1: the critic reads emotions off real faces."""
     images, labels = faces.draw(learning.recipe.critic_batch_size, draws)
-    _, classes, _ = learning.critic(jitter(images, draws))
-    loss = F.cross_entropy(classes.float(), labels)
+    verdict = learning.critic(jitter(images, draws))
+    terms = reading_losses(learning.recipe, verdict, labels, learning.generator)
     learning.critic_adam.zero_grad()
-    loss.backward()
+    sum(terms.values()).backward()
     learning.critic_adam.step()
-    return {"classes": loss.detach(), "accuracy": (classes.argmax(-1) == labels).float().mean()}
+    return detached(terms) | {"accuracy": (verdict.classes.argmax(-1) == labels).float().mean()}
+
+
+@dataclass
+class Edits:
+    """One step's faces and what the generator made of them.
+
+    images, edited: float [B,C,S,S]; own_codes: float [B,2], read off the images; distances: float [B,7], of the codes
+    that the edits were made at; targets: the emotions at whose centres the first of them lie.
+    """
+
+    images: Tensor
+    edited: Tensor
+    own_codes: Tensor
+    codes: Tensor
+    distances: Tensor
+    targets: Tensor
+
+    @property
+    def shares(self) -> Tensor:
+        """How much of each emotion is meant: float [B,7], without gradients."""
+        return (-self.distances.detach()).softmax(-1)
 
 
 def play_critic(
-    learning: Learning, images: Tensor, labels: Tensor, edited: Tensor, codes: Tensor, draws: torch.Generator
+    learning: Learning, images: Tensor, labels: Tensor, edits: Edits, draws: torch.Generator
 ) -> dict[str, Tensor]:
     """The critic's move: tell real from made, read the emotions of real faces and the codes of made ones."""
     recipe, critic = learning.recipe, learning.critic
-    real_logits, real_classes, _ = critic(jitter(images, draws))
-    fake_logits, _, read_codes = critic(jitter(edited.detach(), draws))
+    real, fake = critic(jitter(images, draws)), critic(jitter(edits.edited.detach(), draws))
+    labelled = F.one_hot(labels, 7).float()
+    real_as, fake_as = genuine_as(real.genuine, labelled), genuine_as(fake.genuine, edits.shares)
     terms = {
-        "critic": losses.critic_adversarial(real_logits.float(), fake_logits.float()),
-        "classes": recipe.lambda_classes * F.cross_entropy(real_classes.float(), labels),
-        "codes": recipe.lambda_codes * losses.code_error(read_codes, codes.detach()),
-    }
+        "critic": losses.critic_adversarial(real.patches.float(), fake.patches.float()),
+        "critic_genuine": recipe.lambda_genuine * losses.critic_adversarial(real_as, fake_as),
+        "codes": recipe.lambda_codes * losses.code_error(fake.codes, edits.codes.detach()),
+    } | reading_losses(recipe, real, labels, learning.generator)
     loss = sum(terms.values())
     if learning.step % recipe.r1_every == 0:
         with torch.autocast(images.device.type, enabled=False):
-            loss = loss + recipe.lambda_r1 * recipe.r1_every * losses.r1_penalty(critic, images)
+            loss = loss + recipe.lambda_r1 * recipe.r1_every * losses.r1_penalty(critic, images, labelled)
     learning.critic_adam.zero_grad()
     loss.backward()
     learning.critic_adam.step()
-    return terms | {"accuracy": (real_classes.argmax(-1) == labels).float().mean()}
+    return terms | {"accuracy": (real.classes.argmax(-1) == labels).float().mean()}
 
 
-def play_generator(
-    learning: Learning, images: Tensor, edited: Tensor, distances: Tensor, targets: Tensor, draws: torch.Generator
-) -> dict[str, Tensor]:
-    """The generator's move: look real, show what the code means, and come back to the face one started from."""
+def play_generator(learning: Learning, edits: Edits, identity: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
+    """The generator's move: look real, show what the code means, and come back to the face one started from.
+
+    identity: scalar, the change that was made where none was asked for.
+    """
     recipe, critic = learning.recipe, learning.critic
     critic.requires_grad_(False)
-    with torch.no_grad():
-        _, _, own_codes = critic(images)
-    logits, classes, _ = critic(jitter(edited, draws))
-    returned, _, _ = learning.generator(edited, own_codes.float().clamp(-1, 1))
+    verdict = critic(jitter(edits.edited, draws))
+    returned, _, _ = learning.generator(edits.edited, edits.own_codes)
+    at_centres = verdict.classes[: len(edits.targets)].float()
     terms = {
-        "generator": losses.generator_adversarial(logits.float()),
-        "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), images),
-        "agreement": recipe.lambda_agreement * losses.agreement(classes, distances),
-        "centres": recipe.lambda_centres * F.cross_entropy(classes[: len(targets)].float(), targets),
+        "generator": losses.generator_adversarial(verdict.patches.float()),
+        "genuine": recipe.lambda_genuine * losses.generator_adversarial(genuine_as(verdict.genuine, edits.shares)),
+        "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), edits.images),
+        "identity": recipe.lambda_identity * identity,
+        "agreement": recipe.lambda_agreement * losses.agreement(verdict.classes, edits.distances),
+        "centres": recipe.lambda_centres * F.cross_entropy(at_centres, edits.targets),
     }
     learning.generator_adam.zero_grad()
     sum(terms.values()).backward()
@@ -193,14 +230,32 @@ def play_generator(
     return terms
 
 
+def make_edits(learning: Learning, images: Tensor, draws: torch.Generator) -> tuple[Edits, Tensor]:
+    """Edit a batch: a quarter at the code that the critic reads off each face, the rest as `draw_codes` says.
+
+    Returns the rest and, of the quarter, the mean absolute change.
+    """
+    with torch.no_grad():
+        own_codes = learning.critic(images).codes.float().clamp(-1, 1)
+    kept = len(images) // 4
+    drawn, targets = draw_codes(learning.generator, len(images) - kept, draws)
+    edited, distances, codes = learning.generator(images, torch.cat([drawn, own_codes[len(drawn) :]]))
+    identity = F.l1_loss(edited[len(drawn) :].float(), images[len(drawn) :]) if kept else edited.sum() * 0
+    asked = slice(len(drawn))
+    return Edits(images[asked], edited[asked], own_codes[asked], codes[asked], distances[asked], targets), identity
+
+
 def play(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 2, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
     images, labels = faces.draw(learning.recipe.batch_size, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0
     with torch.set_grad_enabled(generators_turn):
-        codes, targets = draw_codes(learning.generator, len(images), draws)
-        edited, distances, _ = learning.generator(images, codes)
-    terms = play_critic(learning, images, labels, edited, codes, draws)
+        edits, identity = make_edits(learning, images, draws)
+    terms = play_critic(learning, images, labels, edits, draws)
     if generators_turn:
-        terms |= play_generator(learning, images, edited, distances, targets, draws)
+        terms |= play_generator(learning, edits, identity, draws)
+    return detached(terms)
+
+
+def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in terms.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.flags import add_data_flags, add_device_flags, count, make_parser
+from core_code.core_utils.flags import add_data_flags, add_device_flags, boolean, count, make_parser
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +88,7 @@ def learn(
     from tqdm import tqdm
 
     from core_code.core_utils.files import append_line
+    from EmotionGAN.code_reader import save_reader
     from EmotionGAN.editor import save_generator
 
     total, seen = learning.recipe.total_steps, defaultdict(list)
@@ -103,6 +104,7 @@ def learn(
                 raise InputError(f"the losses are no longer numbers at step {learning.step}; last good: {dest}")
             learning.save(dest / CHECKPOINT)
             save_generator(dest / "generator", learning.average)
+            save_reader(dest / "generator", learning.critic)
             append_line(dest / LOG, json.dumps({"step": learning.step} | means))
             write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
             bar.set_postfix(means)
@@ -132,6 +134,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="maps: GANmut's two constant channels; norms: scale and shift of the norms (default: norms)",
     )  # fmt: skip
     parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
+    parser.add_argument(
+        "--compile", type=boolean, nargs="?", const=True, default=False,
+        help="compile the generator first: a minute, then faster steps; needs a C++ compiler (default: False)",
+    )  # fmt: skip
     for field in fields(Recipe):
         parser.add_argument(
             f"--{field.name}", type=type(field.default), default=field.default,
@@ -168,6 +174,8 @@ def main(arguments: list[str] | None = None) -> None:
         faces = BalancedFaces(train.faces, train.labels, config.image_size, config.channels, device)
         if learning.step == 0:
             learning.start(faces)
+        if args.compile:
+            learning.generator.compile(dynamic=False)
         try:
             learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
         except KeyboardInterrupt as interrupt:

@@ -21,14 +21,22 @@ def generator_adversarial(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
-def r1_penalty(critic: Discriminator, images: Tensor) -> Tensor:
-    """Squared gradient of the mean patch logit at real images [B,C,S,S] -> scalar.
+def genuine_as(genuine: Tensor, shares: Tensor) -> Tensor:
+    """The critic's logits per emotion [B,7], weighed by how much of each is meant, [B,7] in 0..1 -> [B,1]."""
+    return (genuine.float() * shares).sum(dim=1, keepdim=True)
 
-    Of the mean, not the sum: the gradient of the sum grows with the number of patches and silences the critic.
+
+def r1_penalty(critic: Discriminator, images: Tensor, shares: Tensor) -> Tensor:
+    """Squared gradient, at real images [B,C,S,S] of emotions `shares` [B,7], of the mean patch logit and the logit of
+    being genuine -> scalar.
+
+    Of the patches' mean, not the sum: the gradient of the sum grows with the number of patches and silences the
+    critic.
     """
     images = images.detach().float().requires_grad_()
-    logits, _, _ = critic(images)
-    (gradient,) = torch.autograd.grad(logits.mean(dim=1).sum(), images, create_graph=True)
+    verdict = critic(images)
+    score = verdict.patches.mean(dim=1) + genuine_as(verdict.genuine, shares)[:, 0]
+    (gradient,) = torch.autograd.grad(score.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 

@@ -205,6 +205,12 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.core_utils.files import write_json
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
+    from EmotionGAN.exaggeration import (
+        draw_confidences,
+        draw_side_by_side,
+        exaggeration_table,
+        measure_exaggeration,
+    )
     from EmotionGAN.learn import sample_sheet
 
     device = pick_device(args.device)
@@ -215,13 +221,23 @@ def main(arguments: list[str] | None = None) -> None:
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
     result = measure(editor, reader, data.faces, data.labels)
     plots = args.output_root / "plots_output"
+    pictures = [plots / f"generator_sheet_{editor.name}_{args.dataset}.png"]
+    if editor.reader:
+        result["exaggeration"] = measure_exaggeration(editor, reader, data.faces, data.labels)
+        path = plots / f"generator_confidence_{editor.name}.png"
+        pictures.append(draw_confidences(path, result["exaggeration"], editor.name))
+        path = plots / f"generator_centres_{editor.name}_{args.dataset}.png"
+        pictures.append(draw_side_by_side(path, editor, data.faces, data.labels))
     write_json(plots / f"generator_quality_{editor.name}.json", result)
-    sheet = plots / f"generator_sheet_{editor.name}_{args.dataset}.png"
     rows = sample_sheet(editor.generator, data.faces[:SHEET_FACES], device)
     titles = [editor.space.emotions[label] for label in data.labels[:SHEET_FACES]]
-    face_sheet(sheet, [[picture.numpy() for picture in row] for row in rows], titles, ("face", *editor.space.emotions))
+    face_sheet(
+        pictures[0], [[picture.numpy() for picture in row] for row in rows], titles, ("face", *editor.space.emotions)
+    )
     print(as_table(result))
-    print(f"\nfigures: {plots / f'generator_quality_{editor.name}.json'}\nsheet: {sheet}")
+    if editor.reader:
+        print("\n" + exaggeration_table(result["exaggeration"]))
+    print(f"\nfigures: {plots / f'generator_quality_{editor.name}.json'}\npictures: {', '.join(map(str, pictures))}")
 
 
 if __name__ == "__main__":

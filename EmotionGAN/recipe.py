@@ -13,7 +13,7 @@ def setting(default: Any, help: str) -> Any:
 class Recipe:
     """Stages, rates and weights of losses. Where GANmut's published value differs, the help says so."""
 
-    critic_steps: int = setting(700, "stage 1: steps in which the critic learns real emotions; not in GANmut")
+    critic_steps: int = setting(2500, "stage 1: steps in which the critic learns real emotions; not in GANmut")
     steps: int = setting(20000, "stage 2: steps of the game")
     batch_size: int = setting(16, "faces a step")
     critic_batch_size: int = setting(64, "faces a step in stage 1")
@@ -27,9 +27,12 @@ class Recipe:
     lambda_agreement: float = setting(0.3, "weight of the KL between classes and distances; GANmut: lambda_classes")
     lambda_codes: float = setting(0.5, "weight of the code that the critic reads back")
     lambda_centres: float = setting(1.0, "weight of the cross entropy at the centres; GANmut: 0.5")
+    lambda_genuine: float = setting(1.0, "weight of being a real face of the emotion, both players; not in GANmut")
+    lambda_places: float = setting(0.5, "weight of real faces' codes lying near their emotions; not in GANmut")
+    lambda_identity: float = setting(5.0, "weight of no change (L1) at the code read off the face; not in GANmut")
     lambda_r1: float = setting(0.5, "weight of the R1 penalty; GANmut: gradient penalty, 10")
     r1_every: int = setting(8, "steps between R1 penalties")
-    average: float = setting(0.998, "momentum of the averaged weights, the ones that are shipped")
+    average: float = setting(0.999, "momentum of the averaged weights, the ones that are shipped")
 
     @property
     def total_steps(self) -> int:

@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import create_augmentations
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
+from core_code.datasets.augmentations import Settings, make_plan
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from EmotionGAN.code_reader import save_reader
+from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.generator import GeneratorConfig, build_generator
 
@@ -151,3 +155,31 @@ def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there
     saved = len(list(tmp_path.glob("data/fer2013_augmentations/*/*.png")))
     assert process.returncode == 143 and f"{saved} of 80000 images are saved" in error and "Traceback" not in error
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_around_the_faces_own_points(there, tmp_path, capsys):
+    save_reader(tmp_path / "tiny", Discriminator(16, 1, width=4, layers=2))
+    there("--num_augments", "3", "--max_faces", "10", "--centre", "face", "--neighborhood", "0.1")
+    manifest = json.loads((tmp_path / "data/fer2013_augmentations/manifest.json").read_text())
+    assert manifest["centre"] == "face" and manifest["half_width"] == 0.1
+    editor = Editor.load(tmp_path / "tiny", torch.device("cpu"))
+    train = FER2013(phase="train")
+    points = editor.own_points(train.faces[:10])
+    plan = make_plan(Settings(num_augments=3, centre="face", neighborhood=0.1), train.labels[:10],
+                     train.class_counts, editor.space, points)  # fmt: skip
+    offsets = torch.from_numpy(plan.codes).view(10, 3, 2) - points[:, None]
+    assert (offsets.abs() <= 0.1 + 1e-6).all() and offsets.abs().max() > 0.05
+    with Image.open(tmp_path / "data/fer2013_augmentations/4/4_1.png") as image:
+        made = torch.from_numpy(np.array(image)).int()
+    expected = editor.edit(train.faces[4:5], torch.from_numpy(plan.codes[13:14]))[0]
+    assert (made - expected.int()).abs().max() <= 1
+    with pytest.raises(InputError, match="made with --centre face, this run has emotion"):
+        there("--num_augments", "3", "--max_faces", "10", "--neighborhood", "0.1")
+    with pytest.raises(InputError, match=r"made with --neighborhood 0\.1, this run has 0\.2"):
+        there("--num_augments", "3", "--max_faces", "10", "--centre", "face")
+
+
+def test_a_generator_without_a_reader_cannot_centre_on_the_face(there, tmp_path):
+    with pytest.raises(InputError, match="take --centre emotion"):
+        there("--centre", "face")
+    assert not list(tmp_path.glob("data/fer2013_augmentations/*/*.png"))

@@ -17,7 +17,7 @@ from core_code.core_utils.files import read_json, write_json, write_whole
 from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.locks import only_writer
 from core_code.datasets.augmentation_manifest import MANIFEST_NAME, check_same, describe
-from core_code.datasets.augmentations import CodeSpace, Plan, Settings, image_names, make_plan
+from core_code.datasets.augmentations import FACE, CodeSpace, Plan, Settings, image_names, make_plan
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.image_pack import list_images, sub_folders
 from core_code.datasets.png_images import encode
@@ -33,6 +33,9 @@ class Editor(Protocol):
     name: str
     fingerprint: str
     space: CodeSpace
+
+    def own_points(self, faces: torch.Tensor) -> torch.Tensor:
+        """Faces uint8 [N, H, W] to their own codes float32 [N, 2]; raises InputError where it cannot."""
 
     def edit(self, faces: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]."""
@@ -67,7 +70,8 @@ def make_images(
         raise ValueError(f"faces of {train.phase}: only training faces may be edited")
     folder = Path(folder)
     with only_writer(folder):
-        plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space)
+        own_points = editor.own_points(train.faces[:face_count]) if settings.centre == FACE else None
+        plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, own_points)
         manifest = describe(settings, train, face_count, editor, plan, command)
         accept_folder(folder, settings, manifest, train)
         names = image_names(settings, plan)
@@ -109,16 +113,24 @@ def write_missing(
     """Make and write the missing images, batch by batch, with a progress bar."""
     bar = ProgressBar(len(plan), int((~missing).sum()), int(plan.faces.max()) + 1)
     with ThreadPoolExecutor(WRITERS) as writers, terminable():
-        waiting: deque[Future[int]] = deque()
+        waiting: deque[Future[None]] = deque()
+        written: list[int] = []  # counted where they are written: an interruption may lose hold of a waiting batch
+
+        def write(rows: np.ndarray, images: np.ndarray) -> None:
+            written.append(write_images(folder, [names[row] for row in rows], images))
+
         try:
             for rows, images in edited_batches(settings.batch_size, plan, missing, faces, editor):
-                waiting.append(writers.submit(write_images, folder, [names[row] for row in rows], images))
+                waiting.append(writers.submit(write, rows, images))
                 while len(waiting) > WAITING_BATCHES:
-                    bar.add(waiting.popleft().result())
+                    waiting.popleft().result()
+                bar.show(sum(written))
             while waiting:
-                bar.add(waiting.popleft().result())
+                waiting.popleft().result()
+                bar.show(sum(written))
         except KeyboardInterrupt as interrupt:
-            bar.add(sum(batch.result() for batch in waiting))
+            writers.shutdown(wait=True)
+            bar.show(sum(written))
             end_interrupted(interrupt, bar, folder)
         except BaseException:
             writers.shutdown(wait=False, cancel_futures=True)
@@ -162,9 +174,10 @@ class ProgressBar:
         self.found = found
         self.start = time.perf_counter()
 
-    def add(self, images: int) -> None:
+    def show(self, made: int) -> None:
+        """`made`: images made by this run so far."""
         seconds = time.perf_counter() - self.start
-        self.bar.update(images)
+        self.bar.update(self.found + made - self.bar.n)
         rate = (self.bar.n - self.found) * self.faces_per_image / max(seconds, 1e-9)
         self.bar.set_postfix_str(f"{rate:.1f} faces/s", refresh=False)
 

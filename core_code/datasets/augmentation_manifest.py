@@ -7,7 +7,7 @@ import numpy as np
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
-from core_code.datasets.augmentations import AUGMENTATIONS, EXPANSION, Plan, Settings
+from core_code.datasets.augmentations import AUGMENTATIONS, EMOTION, EXPANSION, Plan, Settings
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
 
 MANIFEST_NAME = "manifest.json"
@@ -16,7 +16,8 @@ FORMAT = 1
 FIXED = {
     "generator_fingerprint": "generator",
     "seed": "--seed",
-    "half_width": "half-width",
+    "centre": "--centre",
+    "half_width": "--neighborhood",
     "precision": "--precision",
     "batch_size": "--batch_size",
     "folder_batch_size": "--folder_batch_size",
@@ -44,6 +45,7 @@ def describe(
         "generator": generator.name,
         "generator_fingerprint": generator.fingerprint,
         "seed": settings.seed,
+        "centre": settings.centre,
         "half_width": settings.half_width,
         "precision": settings.precision,
         "batch_size": settings.batch_size,
@@ -83,6 +85,7 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     if old["mode"] != new["mode"]:
         raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
     check_faces(old, path, train)
+    old = {"centre": EMOTION} | old  # manifests older than the choice
     for key, name in FIXED.items():
         if old.get(key) != new.get(key):
             was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))

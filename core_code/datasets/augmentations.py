@@ -13,6 +13,7 @@ import torch
 from core_code.datasets.splits import EMOTIONS
 
 AUGMENTATIONS, EXPANSION = "augmentations", "expansion"
+EMOTION, FACE = "emotion", "face"
 HALF_WIDTHS = {AUGMENTATIONS: 0.2, EXPANSION: 0.05}
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -25,6 +26,9 @@ class CodeSpace(Protocol):
     def codes(self, emotions: torch.Tensor, uniforms: torch.Tensor, half_width: float) -> torch.Tensor:
         """Emotions int64 [M] and uniforms [M, 2] in [0, 1) to codes float32 [M, 2]."""
 
+    def near(self, points: torch.Tensor, uniforms: torch.Tensor, half_width: float) -> torch.Tensor:
+        """Points float [M, 2] and uniforms [M, 2] in [0, 1) to codes float32 [M, 2]."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -36,11 +40,13 @@ class Settings:
     batch_size: int = 256  # images that go through the generator at once
     seed: int = 1
     precision: str = "fp32"
+    centre: str = EMOTION  # codes are drawn around the emotion's centre, or around the face's own point
+    neighborhood: float | None = None  # half the side of the box that codes are drawn from; None: the mode's own
 
     @property
     def half_width(self) -> float:
-        """Of the box around an emotion's centre that codes are drawn from."""
-        return HALF_WIDTHS[self.mode]
+        """Half the side of the box that codes are drawn from, in the units of the square [-1, 1]^2."""
+        return HALF_WIDTHS[self.mode] if self.neighborhood is None else self.neighborhood
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,18 @@ class Plan:
         return len(self.faces)
 
 
-def make_plan(settings: Settings, labels: torch.Tensor, class_counts: torch.Tensor, space: CodeSpace) -> Plan:
+def make_plan(
+    settings: Settings,
+    labels: torch.Tensor,
+    class_counts: torch.Tensor,
+    space: CodeSpace,
+    own_points: torch.Tensor | None = None,
+) -> Plan:
     """The plan of either mode.
 
     labels: int64 [N], those of the faces to edit; class_counts: int64 [7], of the whole training set, from which
-    p(k) follows however few of its faces are edited.
+    p(k) follows however few of its faces are edited; own_points: float [N, 2], the faces' own codes, needed where
+    the settings' centre is the face.
     """
     labels = labels.numpy()
     if settings.mode == AUGMENTATIONS:
@@ -79,7 +92,10 @@ def make_plan(settings: Settings, labels: torch.Tensor, class_counts: torch.Tens
         kept = (ks != labels[faces]) & (uniforms[:, 2] >= left_out[ks])
         faces, ks, uniforms = faces[kept], ks[kept], uniforms[kept, :2]
         emotions = ks
-    codes = space.codes(torch.from_numpy(emotions), torch.from_numpy(uniforms), settings.half_width)
+    if settings.centre == FACE:
+        codes = space.near(own_points[torch.from_numpy(faces)], torch.from_numpy(uniforms), settings.half_width)
+    else:
+        codes = space.codes(torch.from_numpy(emotions), torch.from_numpy(uniforms), settings.half_width)
     return Plan(faces, emotions, ks, codes.cpu().numpy())
 
 

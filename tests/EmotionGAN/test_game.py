@@ -7,7 +7,7 @@ import torch
 from core_code.core_utils.errors import InputError
 from EmotionGAN import losses
 from EmotionGAN.discriminator import Discriminator
-from EmotionGAN.game import BalancedFaces, Learning, jitter
+from EmotionGAN.game import BalancedFaces, Learning, jitter, make_edits
 from EmotionGAN.generator import GeneratorConfig
 from EmotionGAN.learn import run_steps, sample_sheet
 from EmotionGAN.overlay import Overlay, standardise
@@ -86,11 +86,10 @@ def test_adversarial_losses_are_logistic():
     assert float(losses.generator_adversarial(fake)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
-    critic = Discriminator(16, 1, 4, 2).double()
-    images = torch.rand(2, 1, 16, 16)
-    critic.float()
-    penalty = float(losses.r1_penalty(critic, images).detach())
+def test_r1_is_the_squared_gradient_of_the_mean_patch_logit_and_the_labels_genuine_logit():
+    critic = Discriminator(16, 1, 4, 2)
+    images, labels = torch.rand(2, 1, 16, 16), [3, 5]
+    penalty = float(losses.r1_penalty(critic, images, torch.eye(7)[labels]).detach())
     critic.double()
     step, total = 1e-5, 0.0
     for b in range(2):
@@ -100,9 +99,31 @@ def test_r1_is_the_squared_gradient_of_the_mean_patch_logit():
                 nudged[0, 0, y, x] += step
                 nudged[1, 0, y, x] -= step
                 with torch.no_grad():
-                    up, down = critic(nudged)[0].mean(dim=1)
+                    verdict = critic(nudged)
+                    up, down = verdict.patches.mean(dim=1) + verdict.genuine[:, labels[b]]
                 total += float((up - down) / (2 * step)) ** 2
     assert penalty == pytest.approx(total / 2, rel=1e-2)
+
+
+def test_an_edit_is_judged_by_the_emotions_that_its_code_means():
+    genuine, shares = torch.randn(3, 7), torch.rand(3, 7)
+    expected = (genuine.numpy() * shares.numpy()).sum(1)
+    assert losses.genuine_as(genuine, shares)[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_quarter_of_a_batch_is_edited_at_the_code_that_the_critic_reads_off_the_face():
+    faces, labels = some_faces()
+    data = BalancedFaces(faces, labels, 16, 1, CPU)
+    learning = Learning(CONFIG, RECIPE, 1, CPU)
+    learning.start(data)
+    images, _ = data.draw(8, torch.Generator().manual_seed(2))
+    edits, identity = make_edits(learning, images, torch.Generator().manual_seed(3))
+    assert len(edits.edited) == len(edits.codes) == 6 and len(edits.targets) == 3
+    with torch.no_grad():
+        own = learning.critic(images[6:]).codes.clamp(-1, 1)
+        change = (learning.generator(images[6:], own)[0] - images[6:]).abs().mean()
+    assert float(identity.detach()) == pytest.approx(float(change), rel=1e-5)
+    torch.testing.assert_close(edits.codes[:3], learning.generator.centres()[edits.targets])
 
 
 def faces_of_six_emotions(count=600, side=8):

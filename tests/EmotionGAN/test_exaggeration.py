@@ -1,0 +1,73 @@
+"""How exaggerated augmentations are, measured on editors and classifiers whose answers are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.exaggeration import draw_codes, draw_confidences, draw_side_by_side, measure_exaggeration
+from EmotionGAN.measure import Reader
+
+CENTRES = torch.stack([torch.linspace(-0.9, 0.9, 7), torch.zeros(7)], dim=1)
+EMOTIONS = ConditionalSpace(CENTRES).emotions
+
+
+def distances(codes):
+    return torch.cdist(codes, CENTRES) ** 2
+
+
+@pytest.fixture
+def editor():
+    """Its edits have the grey level 100 + 100 x; a face's own point is (0, 0) for dark faces, (0.9, 0) for others."""
+
+    def edit(faces, codes):
+        return (
+            (100 + 100 * codes[:, 0])[:, None, None].expand(-1, *faces.shape[1:]).round().clamp(0, 255).to(torch.uint8)
+        )
+
+    def own_points(faces):
+        return torch.stack([0.9 * (faces.float().mean(dim=(1, 2)) > 100), torch.zeros(len(faces))], dim=1)
+
+    generator = SimpleNamespace(config=SimpleNamespace(emotions=EMOTIONS), distances=distances)
+    space = ConditionalSpace(CENTRES)
+    return SimpleNamespace(
+        space=space, edit=edit, own_points=own_points, generator=generator, device="cpu", name="fixed"
+    )
+
+
+def test_codes_lie_in_the_boxes_around_centre_and_own_point(editor):
+    faces, labels = torch.full((9, 24, 24), 50, dtype=torch.uint8), torch.arange(9) % 7
+    codes = draw_codes(editor, faces, labels, draws=3)
+    assert codes["centre=emotion"].shape == (9, 3, 2)
+    assert ((codes["centre=emotion"] - CENTRES[labels][:, None]).abs() <= 0.2 + 1e-6).all()
+    assert (codes["centre=face"].abs() <= 0.2).all() and codes["centre=face"].abs().max() > 0.1
+    assert torch.equal(draw_codes(editor, faces, labels, 3)["centre=face"], codes["centre=face"])
+
+
+def test_confidences_are_the_classifiers_own(editor, tmp_path):
+    draws = torch.Generator().manual_seed(0)
+    faces = torch.randint(0, 256, (30, 1, 1), generator=draws).expand(-1, 24, 24).to(torch.uint8).contiguous()
+    labels = torch.arange(30) % 7
+
+    def read(batch):
+        logits = torch.eye(7)[0] * batch.float().mean(dim=(1, 2))[:, None] / 50
+        return logits, logits
+
+    result = measure_exaggeration(editor, Reader(read, "levels"), faces, labels)
+    level = faces[:, 0, 0].numpy() / 50
+    expected = np.where(labels == 0, np.exp(level), 1) / (np.exp(level) + 6)
+    assert result["real"]["mean"] == pytest.approx(expected.mean(), rel=1e-4)
+    assert result["real"]["quartiles"] == pytest.approx(np.quantile(expected, [0.25, 0.5, 0.75]), rel=1e-4)
+    assert result["real"]["histogram"] == pytest.approx(np.histogram(expected, 20, (0, 1))[0] / 30)
+    assert result["real"]["change"] == 0 < result["centre=face"]["change"]
+    own = np.where(faces[:, 0, 0].numpy() > 100, 6, 3)
+    assert result["own_point_nearest_label"] == pytest.approx((own == labels.numpy()).mean())
+    for path in (
+        draw_confidences(tmp_path / "confidence.png", result, "fixed"),
+        draw_side_by_side(tmp_path / "sheet.png", editor, faces, labels),
+    ):
+        with Image.open(path) as picture:
+            assert picture.width > 500 and np.asarray(picture).std() > 0
