@@ -7,23 +7,32 @@ BYOL checkpoints that are judged, by a linear classifier on their frozen feature
 """
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from core_code.core_utils import flags
 from core_code.core_utils.checkpoints import BEST, KINDS, CheckpointFiles
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.files import write_json
 from core_code.models.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core_code.core_utils.metrics import Scores
+    from core_code.evaluation_report import Report
 
-SUREST, MEAN = "vote (surest)", "vote (mean of softmaxes)"
 NOVEL = "test_not_in_training"
-Report = dict[str, dict[str, "Scores"]]
+
+
+class Readings(NamedTuple):
+    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment."""
+
+    faces: "Tensor"
+    labels: "Tensor"
+    logits: "dict[str, Tensor]"
+
+    def of(self, chosen: "Tensor") -> "Readings":
+        """The readings of some of the faces: bool [N] or int64 [M]."""
+        logits = {name: values[chosen] for name, values in self.logits.items()}
+        return Readings(self.faces[chosen], self.labels[chosen], logits)
 
 
 def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
@@ -34,18 +43,8 @@ def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
     return torch.tensor([face.tobytes() not in known for face in faces.numpy()], dtype=torch.bool)
 
 
-def score_all(logits: dict[str, "Tensor"], labels: "Tensor") -> dict[str, "Scores"]:
-    """The scores of each experiment and, where there are several, of their votes."""
-    from core_code.core_utils.metrics import mean_vote, score, surest_vote
-
-    one_by_one = list(logits.values())
-    if len(one_by_one) > 1:
-        logits = {**logits, SUREST: surest_vote(one_by_one), MEAN: mean_vote(one_by_one)}
-    return {name: score(values, labels) for name, values in logits.items()}
-
-
-def evaluate(args: argparse.Namespace) -> Report:
-    """Scores by split (val, test, test_not_in_training) and by model. Raises InputError."""
+def read_splits(args: argparse.Namespace) -> dict[str, Readings]:
+    """What each experiment says of val, test and test_not_in_training. Raises InputError."""
     from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
@@ -57,67 +56,23 @@ def evaluate(args: argparse.Namespace) -> Report:
     trained = [load_trained(CheckpointFiles(folder, args.net_name, name), args.checkpoint) for name in args.exp_names]
     splits = {phase: FER2013(args.data_root, phase, args.dataset) for phase in ("val", "test")}
     novel = not_in(splits["test"].faces, FER2013(args.data_root, "train", args.dataset, args.max_faces).faces)
-    report: Report = {}
-    for phase, faces in splits.items():
-        batches = FaceBatches(faces, args.batch_size, device)
+    readings = {}
+    for phase, data in splits.items():
+        batches = FaceBatches(data, args.batch_size, device)
         logits = {}
         for name, (net, size) in zip(args.exp_names, trained, strict=True):
-            logits[name], labels = predict(net.to(device), batches, args.image_size or size, dtype, f"{name}, {phase}")
-        report[phase] = score_all(logits, labels)
+            logits[name], _ = predict(net.to(device), batches, args.image_size or size, dtype, f"{name}, {phase}")
+        readings[phase] = Readings(data.faces, data.labels, logits)
     if novel.any():
-        report[NOVEL] = score_all({name: values[novel] for name, values in logits.items()}, labels[novel])
-    return report
+        readings[NOVEL] = readings["test"].of(novel)
+    return readings
 
 
-def as_text(report: Report) -> str:
-    """A table of accuracies and, for val and test, the confusion matrices."""
-    from core_code.core_utils.metrics import as_table
-    from core_code.datasets.fer2013 import EMOTIONS
+def evaluate(readings: dict[str, Readings]) -> "Report":
+    """The figures of the experiments and of their votes, by split."""
+    from core_code.evaluation_report import rows_of, with_votes
 
-    width = max(len(name) for name in report["val"]) + 2
-    lines = []
-    for split, models in report.items():
-        faces = next(iter(models.values())).faces
-        lines.append(f"\n{split} ({faces} faces)")
-        lines.append(f"{'':<{width}}{'top-1':>8}{'top-2':>8}{'mean per class':>16}")
-        for name, scores in models.items():
-            figures = f"{100 * scores.top1:>8.2f}{100 * scores.top2:>8.2f}{100 * scores.mean_per_class:>16.2f}"
-            lines.append(f"{name:<{width}}{figures}")
-    for split in ("val", "test"):
-        for name, scores in report[split].items():
-            lines.append(f"\n{name} on {split}: rows are the true emotions")
-            lines.append(as_table(scores.confusion, EMOTIONS))
-    return "\n".join(lines)
-
-
-def write_report(report: Report, args: argparse.Namespace) -> list[Path]:
-    """plots_output/evaluation_<net>.json and a picture of each confusion matrix; returns the paths."""
-    from core_code.core_utils.plots import plot_confusion_matrix
-    from core_code.datasets.fer2013 import EMOTIONS
-
-    folder = args.output_root / "plots_output"
-    names = {SUREST: "vote_surest", MEAN: "vote_mean"}
-    paths = []
-    for split in ("val", "test"):
-        for name, scores in report[split].items():
-            path = folder / f"confusion_matrix_{args.net_name}_{names.get(name, name)}_{split}.png"
-            title = f"{args.net_name}, {name}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
-            paths.append(plot_confusion_matrix(scores.confusion, EMOTIONS, path, title))
-    path = folder / f"evaluation_{args.net_name}.json"
-    write_json(
-        path,
-        {
-            "net": args.net_name,
-            "experiments": args.exp_names,
-            "checkpoint": args.checkpoint,
-            "dataset": args.dataset,
-            "emotions": EMOTIONS,
-            "splits": {
-                split: {name: scores._asdict() for name, scores in models.items()} for split, models in report.items()
-            },
-        },
-    )
-    return [path, *paths]
+    return {split: rows_of(with_votes(read.logits), read.labels) for split, read in readings.items()}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -154,9 +109,13 @@ def main(arguments: list[str] | None = None) -> None:
 
         probe.report(args, probe.probe_all(args))
         return
-    report = evaluate(args)
-    written, *pictures = write_report(report, args)
-    print(as_text(report))
+    from core_code.evaluation_report import as_text, write_report
+
+    readings = read_splits(args)
+    report = evaluate(readings)
+    plain = list(report["val"])
+    written, *pictures = write_report(report, plain, args)
+    print(as_text(report, plain))
     print(f"\nfigures: {written}\npictures: {len(pictures)} in {written.parent}/confusion_matrix_{args.net_name}_*.png")
 
 

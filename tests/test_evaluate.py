@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, top_k_accuracy_score
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    top_k_accuracy_score,
+)
 
 from core_code import evaluate
 from core_code.core_utils import plots
@@ -70,6 +77,7 @@ def check(figures: dict, logits: torch.Tensor, labels: torch.Tensor) -> None:
     assert figures["top1"] == pytest.approx(accuracy_score(labels, predictions))
     assert figures["top2"] == pytest.approx(top_k_accuracy_score(labels, logits, k=2, labels=range(7)))
     assert figures["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, predictions))
+    assert figures["macro_f1"] == pytest.approx(f1_score(labels, predictions, average="macro"))
     assert figures["confusion"] == confusion_matrix(labels, predictions, labels=range(7)).tolist()
     assert figures["faces"] == len(labels)
 
@@ -99,6 +107,38 @@ def test_two_experiments_vote(there):
     check(splits["test"]["vote (mean of softmaxes)"], mean, data.labels)
     pictures = {path.name for path in Path("plots_output").glob("*vote*_test.png")}
     assert pictures == {"confusion_matrix_small_vote_surest_test.png", "confusion_matrix_small_vote_mean_test.png"}
+
+
+def test_every_model_is_compared_with_the_first_one_face_by_face(there, capsys):
+    report = there("--exp_names", "A", "B")
+    assert report["compared_with"] == "A"
+    data = FER2013(phase="test")
+    right = [(logits_of(name, data.faces).argmax(1) == data.labels).tolist() for name in SIZES]
+    only_a = sum(a and not b for a, b in zip(*right, strict=True))
+    only_b = sum(b and not a for a, b in zip(*right, strict=True))
+    test = report["splits"]["test"]
+    assert only_a + only_b > 0 and test["A"]["mcnemar"] is None
+    p = binomtest(only_b, only_a + only_b, 0.5).pvalue
+    wanted = {"only_this": only_b, "only_other": only_a, "p_value": pytest.approx(p), "method": "exact"}
+    assert test["B"]["mcnemar"] == wanted
+    assert test["vote (surest)"]["mcnemar"]["method"] == "exact"
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [cell.strip(" |") for cell in lines[0]] == [
+        "val (21 faces)", "top-1", "top-2", "mean per class", "macro F1", "calibration error",
+        "p (McNemar, against A)",
+    ]  # fmt: skip
+    (row,) = [line for line in lines[5:10] if line[0].strip("| ") == "B"]
+    figures = [test["B"][key] for key in ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")]
+    assert [cell.strip() for cell in row[1:6]] == [f"{100 * figure:.2f}" for figure in figures]
+    assert row[6].strip(" |") == f"{p:.2g}"
+
+
+def test_copies_are_found_as_by_comparing_every_pair():
+    generator = torch.Generator().manual_seed(0)
+    faces, others = (torch.randint(0, 3, (count, 2, 2), generator=generator, dtype=torch.uint8) for count in (60, 50))
+    wanted = [not any(torch.equal(face, other) for other in others) for face in faces]
+    assert 0 < sum(wanted) < 60
+    assert evaluate.not_in(faces, others).tolist() == wanted
 
 
 def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(there):

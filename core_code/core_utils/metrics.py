@@ -1,17 +1,21 @@
-"""How well logits read the labels: accuracies in [0,1] and confusion matrices."""
+"""How well logits read the labels: shares in [0,1] and confusion matrices. And votes of several models."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from core_code.core_utils.calibration import reliability
+
 
 class Scores(NamedTuple):
-    """What is reported of one set of predictions; the accuracies are shares in [0,1]."""
+    """What is reported of one set of predictions; all figures but the counts are shares in [0,1]."""
 
     top1: float
     top2: float
     mean_per_class: float
+    macro_f1: float
+    calibration_error: float
     confusion: list[list[int]]
     faces: int
 
@@ -23,6 +27,8 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
         top1=top_accuracy(logits, labels, 1),
         top2=top_accuracy(logits, labels, 2),
         mean_per_class=mean_class_accuracy(confusion),
+        macro_f1=macro_f1(confusion),
+        calibration_error=reliability(logits, labels).expected_error,
         confusion=confusion.tolist(),
         faces=len(labels),
     )
@@ -48,6 +54,16 @@ def mean_class_accuracy(confusion: Tensor) -> float:
     if not there.any():
         return float("nan")
     return (confusion.diagonal()[there] / faces[there].double()).mean().item()
+
+
+def macro_f1(confusion: Tensor) -> float:
+    """The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur or are predicted."""
+    right_twice = 2 * confusion.diagonal().double()
+    named = confusion.sum(0) + confusion.sum(1)  # TP + FP, and TP + FN
+    there = named > 0
+    if not there.any():
+        return float("nan")
+    return (right_twice[there] / named[there]).mean().item()
 
 
 def surest_vote(logits: list[Tensor]) -> Tensor:

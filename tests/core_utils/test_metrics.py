@@ -26,6 +26,7 @@ def test_scores_equal_scikit_learns(answers):
     assert scores.top1 == pytest.approx(reference.accuracy_score(labels, predictions))
     assert scores.top2 == pytest.approx(reference.top_k_accuracy_score(labels, logits, k=2, labels=classes))
     assert scores.mean_per_class == pytest.approx(reference.balanced_accuracy_score(labels, predictions))
+    assert scores.macro_f1 == pytest.approx(reference.f1_score(labels, predictions, average="macro"))
     assert np.array_equal(scores.confusion, reference.confusion_matrix(labels, predictions, labels=classes))
     assert scores.faces == 200
 
@@ -34,6 +35,15 @@ def test_an_emotion_without_faces_does_not_count_in_the_mean():
     labels = torch.tensor([0, 0, 2])
     logits = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     assert score(logits, labels).mean_per_class == pytest.approx((0.5 + 1) / 2)
+
+
+def test_macro_f1_leaves_out_what_neither_occurs_nor_is_predicted_as_scikit_learn_does():
+    labels = torch.tensor([0, 0, 2, 2, 5])
+    logits = torch.nn.functional.one_hot(torch.tensor([0, 3, 2, 2, 0]), 7).float()
+    wanted = reference.f1_score(labels, logits.argmax(1), average="macro")
+    assert score(logits, labels).macro_f1 == pytest.approx(wanted)
+    # by hand: class 0 has F1 1/2, class 2 has 1, classes 3 and 5 have 0
+    assert wanted == pytest.approx((1 / 2 + 1 + 0 + 0) / 4)
 
 
 def test_votes_by_hand():

@@ -1,0 +1,108 @@
+"""What core_code.evaluate tells: the figures of every model on every split, as Markdown, as JSON and as pictures."""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from core_code.core_utils.files import write_json
+from core_code.core_utils.metrics import Scores, as_table, mean_vote, score, surest_vote
+from core_code.core_utils.plots import plot_confusion_matrix
+from core_code.core_utils.significance import McNemar, mcnemar
+from core_code.datasets.fer2013 import EMOTIONS
+
+SUREST, MEAN = "vote (surest)", "vote (mean of softmaxes)"
+FILE_NAMES = {SUREST: "vote_surest", MEAN: "vote_mean"}
+
+
+class Row(NamedTuple):
+    """The figures of one model, or of a vote, on one split; `mcnemar` compares it with the first model."""
+
+    scores: Scores
+    mcnemar: McNemar | None
+
+
+Report = dict[str, dict[str, Row]]  # by split, then by model
+
+
+def with_votes(logits: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The logits of each experiment and, where there are several, of their votes: float [N,7] each."""
+    if len(logits) < 2:
+        return logits
+    one_by_one = list(logits.values())
+    return {**logits, SUREST: surest_vote(one_by_one), MEAN: mean_vote(one_by_one)}
+
+
+def rows_of(logits: dict[str, Tensor], labels: Tensor) -> dict[str, Row]:
+    """The figures of each model; all but the first are compared with the first."""
+    right = {name: values.argmax(1) == labels for name, values in logits.items()}
+    first = next(iter(right.values()))
+    return {
+        name: Row(score(values, labels), None if right[name] is first else mcnemar(right[name], first))
+        for name, values in logits.items()
+    }
+
+
+def as_text(report: Report, plain: list[str]) -> str:
+    """A Markdown table for each split and, for val and test, the confusion matrices of the models in `plain`."""
+    lines = []
+    for split, rows in report.items():
+        lines += ["", *markdown(split, rows)]
+    for split in ("val", "test"):
+        for name in plain:
+            lines.append(f"\n{name} on {split}: rows are the true emotions")
+            lines.append(as_table(report[split][name].scores.confusion, EMOTIONS))
+    return "\n".join(lines)
+
+
+def markdown(split: str, rows: dict[str, Row]) -> list[str]:
+    """The lines of a Markdown table: shares in percent, and p of McNemar's test against the first row."""
+    first, faces = next((name, row.scores.faces) for name, row in rows.items())
+    titles = [f"{split} ({faces} faces)", "top-1", "top-2", "mean per class", "macro F1", "calibration error"]
+    cells = [[name, *(f"{100 * share:.2f}" for share in row.scores[: len(titles) - 1])] for name, row in rows.items()]
+    if len(rows) > 1:
+        titles.append(f"p (McNemar, against {first})")
+        for line, row in zip(cells, rows.values(), strict=True):
+            line.append(f"{row.mcnemar.p_value:.2g}" if row.mcnemar else "")
+    widths = [max(len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
+    lines = [
+        "| " + " | ".join(f"{cell:{'>' if i else '<'}{widths[i]}}" for i, cell in enumerate(line)) + " |"
+        for line in [titles, *cells]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 1) + ("-:"[i > 0]) for i, width in enumerate(widths)) + "|")
+    return lines
+
+
+def as_json(report: Report, args: argparse.Namespace) -> dict[str, Any]:
+    """The figures as plain values."""
+    return {
+        "net": args.net_name,
+        "experiments": args.exp_names,
+        "checkpoint": args.checkpoint,
+        "dataset": args.dataset,
+        "emotions": EMOTIONS,
+        "compared_with": args.exp_names[0],
+        "splits": {
+            split: {
+                name: {**row.scores._asdict(), "mcnemar": row.mcnemar and row.mcnemar._asdict()}
+                for name, row in rows.items()
+            }
+            for split, rows in report.items()
+        },
+    }
+
+
+def write_report(report: Report, plain: list[str], args: argparse.Namespace) -> list[Path]:
+    """plots_output/evaluation_<net>.json and a picture of each confusion matrix; returns the paths."""
+    folder = args.output_root / "plots_output"
+    paths = []
+    for split in ("val", "test"):
+        for name in plain:
+            scores = report[split][name].scores
+            path = folder / f"confusion_matrix_{args.net_name}_{FILE_NAMES.get(name, name)}_{split}.png"
+            title = f"{args.net_name}, {name}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
+            paths.append(plot_confusion_matrix(scores.confusion, EMOTIONS, path, title))
+    path = folder / f"evaluation_{args.net_name}.json"
+    write_json(path, as_json(report, args))
+    return [path, *paths]
