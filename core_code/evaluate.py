@@ -20,19 +20,24 @@ if TYPE_CHECKING:
     from core_code.evaluation_report import Report
 
 NOVEL = "test_not_in_training"
+NONE, *AUGMENTATIONS = "none", "flip", "ten_crop"  # core_utils.tta.KINDS
 
 
 class Readings(NamedTuple):
-    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment."""
+    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
+
+    `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
+    """
 
     faces: "Tensor"
     labels: "Tensor"
     logits: "dict[str, Tensor]"
+    tta: "dict[str, Tensor]"
 
     def of(self, chosen: "Tensor") -> "Readings":
-        """The readings of some of the faces: bool [N] or int64 [M]."""
-        logits = {name: values[chosen] for name, values in self.logits.items()}
-        return Readings(self.faces[chosen], self.labels[chosen], logits)
+        """The readings of some of the faces: bool [N]."""
+        logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
+        return Readings(self.faces[chosen], self.labels[chosen], logits, tta)
 
 
 def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
@@ -59,20 +64,26 @@ def read_splits(args: argparse.Namespace) -> dict[str, Readings]:
     readings = {}
     for phase, data in splits.items():
         batches = FaceBatches(data, args.batch_size, device)
-        logits = {}
+        logits = {kind: {} for kind in dict.fromkeys((NONE, args.tta))}
         for name, (net, size) in zip(args.exp_names, trained, strict=True):
-            logits[name], _ = predict(net.to(device), batches, args.image_size or size, dtype, f"{name}, {phase}")
-        readings[phase] = Readings(data.faces, data.labels, logits)
+            for kind, read in logits.items():
+                what = f"{name}, {phase}" + (f", {kind}" if kind != NONE else "")
+                read[name], _ = predict(net.to(device), batches, args.image_size or size, dtype, what, kind)
+        readings[phase] = Readings(data.faces, data.labels, logits.pop(NONE), logits.get(args.tta, {}))
     if novel.any():
         readings[NOVEL] = readings["test"].of(novel)
     return readings
 
 
-def evaluate(readings: dict[str, Readings]) -> "Report":
-    """The figures of the experiments and of their votes, by split."""
+def evaluate(readings: dict[str, Readings], tta: str = NONE) -> "Report":
+    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
     from core_code.evaluation_report import rows_of, with_votes
 
-    return {split: rows_of(with_votes(read.logits), read.labels) for split, read in readings.items()}
+    report = {}
+    for split, read in readings.items():
+        augmented = {f"{name}, {tta}": logits for name, logits in with_votes(read.tta).items()}
+        report[split] = rows_of({**with_votes(read.logits), **augmented}, read.labels)
+    return report
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -87,6 +98,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--image_size", type=flags.count, default=None,
         help="side of the views in pixels (default: what each experiment was trained on)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tta", choices=(NONE, *AUGMENTATIONS), default=NONE,
+        help="test-time augmentation, reported beside the plain figures: the mean of the logits of the view and its "
+        "mirror image (flip), or of four corners, middle and their mirror images (ten_crop) (default: none)",
     )  # fmt: skip
     parser.add_argument(
         "--probe", choices=("byol",), default=None,
@@ -109,11 +125,11 @@ def main(arguments: list[str] | None = None) -> None:
 
         probe.report(args, probe.probe_all(args))
         return
-    from core_code.evaluation_report import as_text, write_report
+    from core_code.evaluation_report import as_text, with_votes, write_report
 
     readings = read_splits(args)
-    report = evaluate(readings)
-    plain = list(report["val"])
+    report = evaluate(readings, args.tta)
+    plain = list(with_votes(readings["val"].logits))
     written, *pictures = write_report(report, plain, args)
     print(as_text(report, plain))
     print(f"\nfigures: {written}\npictures: {len(pictures)} in {written.parent}/confusion_matrix_{args.net_name}_*.png")

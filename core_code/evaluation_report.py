@@ -81,6 +81,7 @@ def as_json(report: Report, args: argparse.Namespace) -> dict[str, Any]:
         "experiments": args.exp_names,
         "checkpoint": args.checkpoint,
         "dataset": args.dataset,
+        "tta": args.tta,
         "emotions": EMOTIONS,
         "compared_with": args.exp_names[0],
         "splits": {

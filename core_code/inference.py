@@ -10,28 +10,41 @@ from tqdm import tqdm
 from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.transforms import evaluation_view
+from core_code.core_utils.tta import NONE, views_of
 from core_code.datasets.batches import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 
 
 @torch.no_grad()
 def predict(
-    net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str = "evaluation"
-) -> tuple[Tensor, Tensor]:
+    net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str = "evaluation",
+    tta: str = NONE,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Logits float32 [N,7] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
-    Leaves the net in evaluation mode. `what` stands before the progress bar.
+    Leaves the net in evaluation mode. `what` stands before the progress bar. With `tta` of tta.KINDS other than
+    `none` the logits are the mean of those of several views.
     """
     net.eval()
     logits, labels = [], []
     with tqdm(total=len(batches.dataset), desc=what, unit=" faces", leave=False, delay=2) as bar:
         for faces, answers, _ in batches:
-            with autocast(faces.device, dtype):
-                logits.append(net(evaluation_view(faces, image_size, dtype)).float())
+            logits.append(read(net, faces, image_size, dtype, tta))
             labels.append(answers)
             bar.update(len(answers))
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
+
+
+@torch.no_grad()
+def read(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NONE) -> Tensor:
+    """Logits float32 [B,7] of a batch, uint8 [B,H,W], by a net in evaluation mode on the same device.
+
+    Several views are averaged as logits, not as softmaxes, so that what comes after (votes, confidences) is on the
+    scale of one view's logits.
+    """
+    with autocast(faces.device, dtype):
+        several = [net(view).float() for view in views_of(faces, image_size, tta, dtype)]
+    return torch.stack(several).mean(0)
 
 
 def load_trained(files: CheckpointFiles, kind: str) -> tuple[EmotionNet, int]:

@@ -16,6 +16,7 @@ from sklearn.metrics import (
     f1_score,
     top_k_accuracy_score,
 )
+from torchvision.transforms import functional
 
 from core_code import evaluate
 from core_code.core_utils import plots
@@ -131,6 +132,33 @@ def test_every_model_is_compared_with_the_first_one_face_by_face(there, capsys):
     figures = [test["B"][key] for key in ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")]
     assert [cell.strip() for cell in row[1:6]] == [f"{100 * figure:.2f}" for figure in figures]
     assert row[6].strip(" |") == f"{p:.2g}"
+
+
+@pytest.mark.parametrize("tta", ["flip", "ten_crop"])
+def test_augmentation_at_test_time_stands_beside_the_plain_figures(there, capsys, tta):
+    plain = there("--exp_names", "A", "B")["splits"]
+    splits = there("--exp_names", "A", "B", "--tta", tta)["splits"]
+    data = FER2013(phase="test")
+    answers = {}
+    for name, size in SIZES.items():
+        net = EmotionNet("small").eval()
+        net.load_state_dict(torch.load(f"checkpoints/ckpt_small_{name}_best_validation.pth")["net"])
+        side = round(size * 256 / 224)
+        resized = functional.resize(data.faces[:, None].expand(-1, 3, -1, -1) / 255, [side, side], antialias=True)
+        views = functional.ten_crop(resized, [size, size])
+        if tta == "flip":
+            view = functional.center_crop(resized, [size, size])
+            views = [view, functional.hflip(view)]
+        with torch.no_grad():
+            answers[name] = sum(net(view) for view in views) / len(views)
+        check(splits["test"][f"{name}, {tta}"], answers[name], data.labels)
+    mean = sum(logits.double().softmax(1) for logits in answers.values()) / 2
+    check(splits["test"][f"vote (mean of softmaxes), {tta}"], mean, data.labels)
+    for split, models in plain.items():
+        assert {name: splits[split][name] for name in models} == models
+        assert len(splits[split]) == 2 * len(models)
+    assert f"| A, {tta} " in capsys.readouterr().out
+    assert not list(Path("plots_output").glob(f"*{tta}*"))
 
 
 def test_copies_are_found_as_by_comparing_every_pair():
