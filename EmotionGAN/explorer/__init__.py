@@ -1,0 +1,1 @@
+"""The page of `python -m EmotionGAN.explore`: its faces, its server, and what the browser gets."""
