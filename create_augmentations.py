@@ -3,9 +3,15 @@
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from EmotionGAN.editor import Editor
 
 PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}
 DEFAULT_FOLDERS = {False: Path("data/fer2013_augmentations"), True: Path("data/expanded_fer_2013")}
@@ -36,6 +42,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="half the side of the box that codes are drawn from; the space is [-1,1] x [-1,1] (default: 0.2; with "
         "--expand_dataset True, 0.05)",
     )  # fmt: skip
+    parser.add_argument(
+        "--face_detector", choices=("none", "dlib"), default="none",
+        help="dlib: for generators that were taught faces as dlib cuts them out (GANmut's published ones); only that "
+        "part of a face is edited, and faces that it does not find get no image (default: none)",
+    )  # fmt: skip
     flags.add_boolean(parser, "--expand_dataset", False, "make the expansion instead of augmentations")
     parser.add_argument(
         "--folder_batch_size", type=flags.count, default=100,
@@ -65,11 +76,28 @@ def command_of(args: argparse.Namespace, precision: str) -> str:
     else:
         words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
     words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
+    words += ["--face_detector", args.face_detector] if args.face_detector != "none" else []
     words += ["--centre", args.centre] if not args.expand_dataset else []
     optional = {"--neighborhood": args.neighborhood, "--generator": args.generator, "--max_faces": args.max_faces}
     for name, value in optional.items():
         words += [name, str(value)] if value is not None else []
     return shlex.join(words)
+
+
+def boxes_of(faces: "Tensor", editor: "Editor") -> "Tensor":
+    """Where dlib finds the faces uint8 [N,48,48]: float [N,4], rows of NaN for those that it does not find; says how
+    many. Raises InputError for a generator whose training faces were not cut out, and when none is found."""
+    from EmotionGAN.cut_out import find_boxes
+
+    framing = editor.generator.config.framing
+    if framing != "dlib":
+        raise InputError(f"--face_detector dlib: {editor.name} was taught whole {framing} faces; leave the flag out")
+    boxes = find_boxes(faces)
+    found = int(boxes.isfinite().all(dim=1).sum())
+    print(f"dlib finds {found} of {len(faces)} faces; the others get no image")
+    if not found:
+        raise InputError("--face_detector dlib: no face found in any of the training faces")
+    return boxes
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -100,7 +128,8 @@ def main(arguments: list[str] | None = None) -> None:
         neighborhood=args.neighborhood,
     )
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
-    made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision))
+    boxes = boxes_of(train.faces[:face_count], editor) if args.face_detector == "dlib" else None
+    made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision), boxes)
     report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
 
 

@@ -13,6 +13,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
 from EmotionGAN.code_reader import READ_BATCH, READER_FILE, load_reader, read_points
 from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.cut_out import cut_out, put_back
 from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
 
@@ -119,15 +120,32 @@ class Editor:
         return torch.cat(batches)
 
     @torch.inference_mode()
-    def edit(self, faces: Tensor, codes: Tensor) -> Tensor:
+    def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Edit grey faces: uint8 [B,H,W] to the expressions at codes float [B,2]; returns uint8 [B,H,W] on the device.
 
-        The batch is computed as one; every face by its own statistics, so that neighbours do not matter.
+        The batch is computed as one; every face by its own statistics, so that neighbours do not matter. With boxes,
+        float [B,4] in pixels (left, top, right, bottom), of square faces, the generator sees and changes these alone.
         """
-        images = to_range(faces.to(self.device), self.image_size, self.generator.config.channels)
+        if boxes is not None:
+            return self.edit_boxes(faces.to(self.device), codes, boxes.to(self.device))
+        return from_range(self.generate(self.to_range(faces), codes), tuple(faces.shape[-2:]))
+
+    def edit_boxes(self, faces: Tensor, codes: Tensor, boxes: Tensor) -> Tensor:
+        """`edit` of square faces' boxes, all on the device."""
+        images = to_range(faces, faces.shape[-1], self.generator.config.channels)
+        seen = cut_out(images, boxes, self.image_size).contiguous(memory_format=torch.channels_last)
+        change = (self.generate(seen, codes) - seen).mean(dim=1, keepdim=True)
+        return from_range(images + put_back(change, boxes, faces.shape[-1]), tuple(faces.shape[-2:]))
+
+    def to_range(self, faces: Tensor) -> Tensor:
+        """uint8 [B,H,W] as the generator sees them: float [B,C,S,S] in [-1,1] on the device."""
+        return to_range(faces.to(self.device), self.image_size, self.generator.config.channels)
+
+    def generate(self, images: Tensor, codes: Tensor) -> Tensor:
+        """The generator on images float [B,C,S,S] in [-1,1] at codes [B,2]: the same shape and range, float32."""
         with autocast(self.device, self.dtype):
             edited, _, _ = self.generator(images, codes.to(self.device))
-        return from_range(edited, tuple(faces.shape[-2:]))
+        return edited.float()
 
 
 def to_range(faces: Tensor, size: int, channels: int) -> Tensor:

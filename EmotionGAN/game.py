@@ -52,7 +52,10 @@ def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
     Differentiable, so that the generator learns through it (Zhao et al., "Differentiable Augmentation", 2020).
     """
     batch = len(images)
-    shifts = (torch.rand(batch, 2, generator=generator) * 2 - 1) / 8
+    size = images.shape[-1]
+    most = size // 16
+    # whole pixels: a shift by parts of one would blur what tells made faces from real ones
+    shifts = torch.randint(-most, most + 1, (batch, 2), generator=generator) * 2 / size
     brightness = (torch.rand(batch, 1, 1, 1, generator=generator) * 2 - 1) * 0.2
     moves = torch.eye(2, 3).repeat(batch, 1, 1)
     moves[:, :, 2] = shifts
@@ -215,7 +218,7 @@ def play_generator(learning: Learning, edits: Edits, identity: Tensor, draws: to
     returned, _, _ = learning.generator(edits.edited, edits.own_codes)
     at_centres = verdict.classes[: len(edits.targets)].float()
     terms = {
-        "generator": losses.generator_adversarial(verdict.patches.float()),
+        "generator": recipe.lambda_realness * losses.generator_adversarial(verdict.patches.float()),
         "genuine": recipe.lambda_genuine * losses.generator_adversarial(genuine_as(verdict.genuine, edits.shares)),
         "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), edits.images),
         "identity": recipe.lambda_identity * identity,

@@ -14,8 +14,10 @@ from PIL import Image
 
 import create_augmentations
 from core_code.core_utils.errors import InputError, run_command
+from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.augmentations import Settings, make_plan
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from EmotionGAN import cut_out
 from EmotionGAN.code_reader import save_reader
 from EmotionGAN.discriminator import Discriminator
 from EmotionGAN.editor import Editor, save_generator
@@ -75,9 +77,9 @@ def test_no_validation_or_test_face_reaches_the_generator(there, monkeypatch):
     assert not ours & held_out
     seen, edit = set(), Editor.edit
 
-    def spy(self, faces, codes):
+    def spy(self, faces, codes, boxes=None):
         seen.update(face.numpy().tobytes() for face in faces)
-        return edit(self, faces, codes)
+        return edit(self, faces, codes, boxes)
 
     monkeypatch.setattr(Editor, "edit", spy)
     there("--num_augments", "1")
@@ -183,3 +185,32 @@ def test_a_generator_without_a_reader_cannot_centre_on_the_face(there, tmp_path)
     with pytest.raises(InputError, match="take --centre emotion"):
         there("--centre", "face")
     assert not list(tmp_path.glob("data/fer2013_augmentations/*/*.png"))
+
+
+def found_on_even_faces(faces):
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(len(faces), 1)
+    boxes[1::2] = torch.nan
+    return boxes
+
+
+def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(there, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cut_out, "find_boxes", found_on_even_faces)
+    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="dlib")
+    save_generator(tmp_path / "tiny", build_generator(config))
+    there("--num_augments", "2", "--max_faces", "10", "--face_detector", "dlib")
+    images = {path.name for path in tmp_path.glob("data/fer2013_augmentations/*/*.png")}
+    assert images == {f"{face}_{k}.png" for face in range(0, 10, 2) for k in (0, 1)}
+    assert "dlib finds 5 of 10 faces" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "data/fer2013_augmentations/manifest.json").read_text())
+    assert manifest["face_detector"] == "dlib" and manifest["faces_without_images"] == [1, 3, 5, 7, 9]
+    face = FER2013(phase="train").faces[4].numpy()
+    with Image.open(tmp_path / "data/fer2013_augmentations/4/4_1.png") as image:
+        made = np.asarray(image)
+    assert np.array_equal(made[:8], face[:8]) and not np.array_equal(made, face)
+    store = Augmentations.open(tmp_path / "data/fer2013_augmentations", FER2013(phase="train"))
+    assert store.first.diff().tolist()[:10] == [2, 0] * 5
+
+
+def test_a_generator_of_whole_faces_needs_no_detector(there):
+    with pytest.raises(InputError, match="was taught whole fer2013 faces"):
+        there("--face_detector", "dlib")

@@ -37,8 +37,9 @@ class Editor(Protocol):
     def own_points(self, faces: torch.Tensor) -> torch.Tensor:
         """Faces uint8 [N, H, W] to their own codes float32 [N, 2]; raises InputError where it cannot."""
 
-    def edit(self, faces: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]."""
+    def edit(self, faces: torch.Tensor, codes: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+        """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]; with boxes float [B, 4] (left,
+        top, right, bottom) only these parts of the faces are edited."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,20 @@ class Made:
 
 
 def make_images(
-    settings: Settings, train: FER2013, face_count: int, editor: Editor, folder: Path, command: str = ""
+    settings: Settings,
+    train: FER2013,
+    face_count: int,
+    editor: Editor,
+    folder: Path,
+    command: str = "",
+    boxes: torch.Tensor | None = None,
 ) -> Made:
     """Make whatever is missing in `folder` of the plan for the first `face_count` training faces.
 
     The images depend on settings, faces and generator alone: a run that was interrupted, however, and started
     again leaves the files that an unbroken one leaves. `command` makes the same images again; it is written into
-    the manifest for whoever finds one missing.
+    the manifest for whoever finds one missing. `boxes`, float [face_count, 4], are the parts of the faces that the
+    generator is to see; a face whose box is NaN has none and gets no image.
 
     Raises InputError when the folder holds other images or is another run's, and when it cannot be written;
     KeyboardInterrupt or SystemExit(143), having said what is saved, when interrupted.
@@ -72,7 +80,9 @@ def make_images(
     with only_writer(folder):
         own_points = editor.own_points(train.faces[:face_count]) if settings.centre == FACE else None
         plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, own_points)
-        manifest = describe(settings, train, face_count, editor, plan, command)
+        if boxes is not None:
+            plan = plan.of_faces(boxes.isfinite().all(dim=1).numpy())
+        manifest = describe(settings, train, face_count, editor, plan, command, boxes)
         accept_folder(folder, settings, manifest, train)
         names = image_names(settings, plan)
         found = set(list_images(folder, settings.mode)[0])
@@ -82,7 +92,8 @@ def make_images(
             write_json(folder / MANIFEST_NAME, manifest)
             # on a GPU: the fastest algorithm may not be the same one next time
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                write_missing(settings, plan, names, missing, train.faces, editor, folder)
+                edited = edited_batches(settings.batch_size, plan, missing, train.faces, editor, boxes)
+                write_missing(plan, names, missing, edited, folder)
         write_json(folder / MANIFEST_NAME, manifest | {"complete": True})
     return Made(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
 
@@ -102,15 +113,13 @@ def accept_folder(folder: Path, settings: Settings, manifest: dict[str, Any], tr
 
 
 def write_missing(
-    settings: Settings,
     plan: Plan,
     names: list[str],
     missing: np.ndarray,
-    faces: torch.Tensor,
-    editor: Editor,
+    edited: Iterator[tuple[np.ndarray, np.ndarray]],
     folder: Path,
 ) -> None:
-    """Make and write the missing images, batch by batch, with a progress bar."""
+    """Write the missing images as they are made, rows of the plan and images at a time, with a progress bar."""
     bar = ProgressBar(len(plan), int((~missing).sum()), int(plan.faces.max()) + 1)
     with ThreadPoolExecutor(WRITERS) as writers, terminable():
         waiting: deque[Future[None]] = deque()
@@ -120,7 +129,7 @@ def write_missing(
             written.append(write_images(folder, [names[row] for row in rows], images))
 
         try:
-            for rows, images in edited_batches(settings.batch_size, plan, missing, faces, editor):
+            for rows, images in edited:
                 waiting.append(writers.submit(write, rows, images))
                 while len(waiting) > WAITING_BATCHES:
                     waiting.popleft().result()
@@ -140,7 +149,12 @@ def write_missing(
 
 
 def edited_batches(
-    batch_size: int, plan: Plan, missing: np.ndarray, faces: torch.Tensor, editor: Editor
+    batch_size: int,
+    plan: Plan,
+    missing: np.ndarray,
+    faces: torch.Tensor,
+    editor: Editor,
+    boxes: torch.Tensor | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The missing rows of the plan and their images, uint8 [n, 48, 48], batch by batch.
 
@@ -153,7 +167,8 @@ def edited_batches(
         if not wanted.any():
             continue
         rows = np.minimum(np.arange(start, start + batch_size), len(plan) - 1)
-        images = editor.edit(faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
+        picked, codes = torch.from_numpy(plan.faces[rows]), torch.from_numpy(plan.codes[rows])
+        images = editor.edit(faces[picked], codes, None if boxes is None else boxes[picked])
         yield start + np.flatnonzero(wanted), images.cpu().numpy()[: len(wanted)][wanted]
 
 

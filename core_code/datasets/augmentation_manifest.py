@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
@@ -19,6 +20,7 @@ FIXED = {
     "centre": "--centre",
     "half_width": "--neighborhood",
     "precision": "--precision",
+    "face_detector": "--face_detector",
     "batch_size": "--batch_size",
     "folder_batch_size": "--folder_batch_size",
     "class_counts": "training labels' counts",
@@ -35,9 +37,15 @@ class Named(Protocol):
 
 
 def describe(
-    settings: Settings, faces: FER2013, face_count: int, generator: Named, plan: Plan, command: str
+    settings: Settings,
+    faces: FER2013,
+    face_count: int,
+    generator: Named,
+    plan: Plan,
+    command: str,
+    boxes: torch.Tensor | None = None,
 ) -> dict[str, Any]:
-    """The manifest of images yet to be made: `complete` is false."""
+    """The manifest of images yet to be made: `complete` is false. `boxes`: see make_images."""
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "mode": settings.mode,
@@ -60,6 +68,8 @@ def describe(
         "faces": face_count,
         "face_fingerprints": {str(n): faces.fingerprint(n) for n in checked_counts(face_count)},
         "images": len(plan),
+        "face_detector": "none" if boxes is None else "dlib",
+        "faces_without_images": [] if boxes is None else boxes.isnan().any(dim=1).nonzero()[:, 0].tolist(),
         "images_per_emotion": dict(zip(EMOTIONS, per_emotion, strict=True)),
         "command": command,
         "complete": False,
@@ -85,7 +95,7 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     if old["mode"] != new["mode"]:
         raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
     check_faces(old, path, train)
-    old = {"centre": EMOTION} | old  # manifests older than the choice
+    old = {"centre": EMOTION, "face_detector": "none"} | old  # manifests older than these choices
     for key, name in FIXED.items():
         if old.get(key) != new.get(key):
             was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))

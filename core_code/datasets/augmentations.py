@@ -66,6 +66,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.faces)
 
+    def of_faces(self, kept: np.ndarray) -> "Plan":
+        """The same plan for some of the faces alone: kept, bool [N], says of each face whether it stays."""
+        rows = kept[self.faces]
+        return Plan(self.faces[rows], self.emotions[rows], self.ks[rows], self.codes[rows])
+
 
 def make_plan(
     settings: Settings,

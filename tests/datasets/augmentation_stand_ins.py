@@ -22,7 +22,7 @@ class TinyEditor:
         self.before = before
         self.batches: list[torch.Tensor] = []
 
-    def edit(self, faces: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    def edit(self, faces: torch.Tensor, codes: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
         assert faces.dtype == torch.uint8 and codes.shape == (len(faces), 2)
         self.before(len(self.batches))
         self.batches.append(faces.clone())
