@@ -2,12 +2,13 @@
 
     python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented Expanded
 
-Accuracies are also given on those test faces of which no exact copy stands in Training. With `--probe byol` it is
-BYOL checkpoints that are judged, by a linear classifier on their frozen features: see probe.py.
+Figures are also given on those test faces of which no exact copy stands in Training; every model and vote is compared
+with the first experiment, face by face. With `--probe byol` it is BYOL checkpoints that are judged, by a linear
+classifier on their frozen features: see probe.py.
 """
 
 import argparse
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
 from core_code.core_utils.checkpoints import BEST, KINDS, CheckpointFiles
@@ -15,29 +16,14 @@ from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-    from core_code.evaluation_report import Report
+    from core_code.evaluation_report import Readings
+    from core_code.inference import Trained
 
 NOVEL = "test_not_in_training"
 NONE, *AUGMENTATIONS = "none", "flip", "ten_crop"  # core_utils.tta.KINDS
-
-
-class Readings(NamedTuple):
-    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
-
-    `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
-    """
-
-    faces: "Tensor"
-    labels: "Tensor"
-    logits: "dict[str, Tensor]"
-    tta: "dict[str, Tensor]"
-
-    def of(self, chosen: "Tensor") -> "Readings":
-        """The readings of some of the faces: bool [N]."""
-        logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
-        return Readings(self.faces[chosen], self.labels[chosen], logits, tta)
 
 
 def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
@@ -48,42 +34,55 @@ def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
     return torch.tensor([face.tobytes() not in known for face in faces.numpy()], dtype=torch.bool)
 
 
-def read_splits(args: argparse.Namespace) -> dict[str, Readings]:
+def read_splits(
+    args: argparse.Namespace, nets: "dict[str, Trained]", device: "torch.device", dtype: "torch.dtype"
+) -> "dict[str, Readings]":
     """What each experiment says of val, test and test_not_in_training. Raises InputError."""
-    from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
-    from core_code.inference import load_trained, predict
+    from core_code.evaluation_report import Readings
+    from core_code.inference import predict
 
-    device = pick_device(args.device)
-    dtype = pick_dtype(args.precision, device)
-    folder = args.output_root / "checkpoints"
-    trained = [load_trained(CheckpointFiles(folder, args.net_name, name), args.checkpoint) for name in args.exp_names]
     splits = {phase: FER2013(args.data_root, phase, args.dataset) for phase in ("val", "test")}
     novel = not_in(splits["test"].faces, FER2013(args.data_root, "train", args.dataset, args.max_faces).faces)
     readings = {}
     for phase, data in splits.items():
         batches = FaceBatches(data, args.batch_size, device)
         logits = {kind: {} for kind in dict.fromkeys((NONE, args.tta))}
-        for name, (net, size) in zip(args.exp_names, trained, strict=True):
+        for name, (net, size) in nets.items():
             for kind, read in logits.items():
                 what = f"{name}, {phase}" + (f", {kind}" if kind != NONE else "")
-                read[name], _ = predict(net.to(device), batches, args.image_size or size, dtype, what, kind)
+                read[name], _ = predict(net, batches, args.image_size or size, dtype, what, kind)
         readings[phase] = Readings(data.faces, data.labels, logits.pop(NONE), logits.get(args.tta, {}))
     if novel.any():
         readings[NOVEL] = readings["test"].of(novel)
     return readings
 
 
-def evaluate(readings: dict[str, Readings], tta: str = NONE) -> "Report":
-    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
-    from core_code.evaluation_report import rows_of, with_votes
+def evaluate(args: argparse.Namespace) -> None:
+    """Read val and test, write the figures and pictures, print the tables. Raises InputError."""
+    if args.tsne:  # scikit-learn is slow to load
+        from core_code.features_picture import draw_maps, faces_to_map
+    from core_code.evaluation_report import as_text, report_of, with_votes, write_report
+    from core_code.inference import load_trained
+    from core_code.runs import pick_hardware
 
-    report = {}
-    for split, read in readings.items():
-        augmented = {f"{name}, {tta}": logits for name, logits in with_votes(read.tta).items()}
-        report[split] = rows_of({**with_votes(read.logits), **augmented}, read.labels)
-    return report
+    device, dtype = pick_hardware(args)
+    folder = args.output_root / "checkpoints"
+    files = {name: CheckpointFiles(folder, args.net_name, name) for name in args.exp_names}
+    nets = {name: load_trained(which, args.checkpoint) for name, which in files.items()}
+    for trained in nets.values():
+        trained.net.to(device)
+    mapped = faces_to_map(args) if args.tsne else None
+    readings = read_splits(args, nets, device, dtype)
+    report = report_of(readings, args.tta)
+    plain = list(with_votes(readings["val"].logits))
+    maps, map_pictures = draw_maps(args, nets, mapped, device, dtype) if mapped else ({}, [])
+    written, *pictures = write_report(report, readings, plain, args, maps)
+    print(as_text(report, plain))
+    kinds = "{confusion_matrix,reliability,most_wrong" + (",tsne" if maps else "") + "}"
+    print(f"\nfigures: {written}")
+    print(f"pictures: {len(pictures + map_pictures)}, {written.parent}/{kinds}_{args.net_name}_*.png")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -105,6 +104,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "mirror image (flip), or of four corners, middle and their mirror images (ten_crop) (default: none)",
     )  # fmt: skip
     parser.add_argument(
+        "--most_wrong", type=flags.count, default=24, metavar="N",
+        help="draw the N faces of val that are read wrongly most surely (default: 24)",
+    )  # fmt: skip
+    flags.add_boolean(parser, "--tsne", False, "draw a t-SNE map of the features of at most 2,000 faces")
+    parser.add_argument(
+        "--tsne_on", choices=("val", "train", "augmentations"), default="val",
+        help="which faces; augmentations are those of the training faces (default: val)",
+    )  # fmt: skip
+    flags.add_augmentations_flag(parser, "where --tsne_on augmentations looks")
+    parser.add_argument(
         "--probe", choices=("byol",), default=None,
         help="judge the experiments' BYOL checkpoints instead: top-1 of a linear classifier on frozen features, beside "
         "that of the net which BYOL started from",
@@ -125,14 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         probe.report(args, probe.probe_all(args))
         return
-    from core_code.evaluation_report import as_text, with_votes, write_report
-
-    readings = read_splits(args)
-    report = evaluate(readings, args.tta)
-    plain = list(with_votes(readings["val"].logits))
-    written, *pictures = write_report(report, plain, args)
-    print(as_text(report, plain))
-    print(f"\nfigures: {written}\npictures: {len(pictures)} in {written.parent}/confusion_matrix_{args.net_name}_*.png")
+    evaluate(args)
 
 
 if __name__ == "__main__":

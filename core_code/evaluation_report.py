@@ -6,14 +6,33 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from core_code.core_utils.calibration import reliability
+from core_code.core_utils.evaluation_plots import plot_most_wrong, plot_reliability
 from core_code.core_utils.files import write_json
-from core_code.core_utils.metrics import Scores, as_table, mean_vote, score, surest_vote
+from core_code.core_utils.metrics import Scores, as_table, mean_vote, most_wrong, score, surest_vote
 from core_code.core_utils.plots import plot_confusion_matrix
 from core_code.core_utils.significance import McNemar, mcnemar
 from core_code.datasets.fer2013 import EMOTIONS
 
 SUREST, MEAN = "vote (surest)", "vote (mean of softmaxes)"
 FILE_NAMES = {SUREST: "vote_surest", MEAN: "vote_mean"}
+
+
+class Readings(NamedTuple):
+    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
+
+    `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    logits: dict[str, Tensor]
+    tta: dict[str, Tensor]
+
+    def of(self, chosen: Tensor) -> "Readings":
+        """The readings of some of the faces: bool [N]."""
+        logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
+        return Readings(self.faces[chosen], self.labels[chosen], logits, tta)
 
 
 class Row(NamedTuple):
@@ -42,6 +61,15 @@ def rows_of(logits: dict[str, Tensor], labels: Tensor) -> dict[str, Row]:
         name: Row(score(values, labels), None if right[name] is first else mcnemar(right[name], first))
         for name, values in logits.items()
     }
+
+
+def report_of(readings: dict[str, Readings], tta: str) -> Report:
+    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
+    report = {}
+    for split, read in readings.items():
+        augmented = {f"{name}, {tta}": logits for name, logits in with_votes(read.tta).items()}
+        report[split] = rows_of({**with_votes(read.logits), **augmented}, read.labels)
+    return report
 
 
 def as_text(report: Report, plain: list[str]) -> str:
@@ -74,8 +102,8 @@ def markdown(split: str, rows: dict[str, Row]) -> list[str]:
     return lines
 
 
-def as_json(report: Report, args: argparse.Namespace) -> dict[str, Any]:
-    """The figures as plain values."""
+def as_json(report: Report, args: argparse.Namespace, maps: dict[str, Any]) -> dict[str, Any]:
+    """The figures as plain values, those of the t-SNE `maps` by experiment among them."""
     return {
         "net": args.net_name,
         "experiments": args.exp_names,
@@ -91,19 +119,62 @@ def as_json(report: Report, args: argparse.Namespace) -> dict[str, Any]:
             }
             for split, rows in report.items()
         },
+        **({"tsne": {"on": args.tsne_on, "experiments": maps}} if maps else {}),
     }
 
 
-def write_report(report: Report, plain: list[str], args: argparse.Namespace) -> list[Path]:
-    """plots_output/evaluation_<net>.json and a picture of each confusion matrix; returns the paths."""
-    folder = args.output_root / "plots_output"
+def write_report(
+    report: Report, readings: dict[str, Readings], plain: list[str], args: argparse.Namespace, maps: dict[str, Any]
+) -> list[Path]:
+    """plots_output/evaluation_<net>.json and the pictures; returns the paths, the JSON's first.
+
+    `plain` names the models without test-time augmentation; `maps` is what features_picture.py found, if anything.
+    """
+    pictures = [
+        *confusion_pictures(report, plain, args),
+        *reliability_pictures(readings, args),
+        *most_wrong_pictures(readings["val"], args),
+    ]
+    path = args.output_root / "plots_output" / f"evaluation_{args.net_name}.json"
+    write_json(path, as_json(report, args, maps))
+    return [path, *pictures]
+
+
+def confusion_pictures(report: Report, plain: list[str], args: argparse.Namespace) -> list[Path]:
+    """confusion_matrix_<net>_<exp>_<split>.png of every experiment and vote on val and test."""
     paths = []
     for split in ("val", "test"):
         for name in plain:
             scores = report[split][name].scores
-            path = folder / f"confusion_matrix_{args.net_name}_{FILE_NAMES.get(name, name)}_{split}.png"
+            path = picture(args, "confusion_matrix", f"{FILE_NAMES.get(name, name)}_{split}")
             title = f"{args.net_name}, {name}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
             paths.append(plot_confusion_matrix(scores.confusion, EMOTIONS, path, title))
-    path = folder / f"evaluation_{args.net_name}.json"
-    write_json(path, as_json(report, args))
-    return [path, *paths]
+    return paths
+
+
+def reliability_pictures(readings: dict[str, Readings], args: argparse.Namespace) -> list[Path]:
+    """reliability_<net>_<exp>.png of every experiment, val beside test."""
+    paths = []
+    for name in args.exp_names:
+        bins = {split: reliability(readings[split].logits[name], readings[split].labels) for split in ("val", "test")}
+        title = f"{args.net_name}, {name}: is it right as often as it says?"
+        paths.append(plot_reliability(bins, picture(args, "reliability", name), title))
+    return paths
+
+
+def most_wrong_pictures(read: Readings, args: argparse.Namespace) -> list[Path]:
+    """most_wrong_<net>_<exp>.png of every experiment: on val, so that nobody looks at test to mend a model."""
+    paths = []
+    for name in args.exp_names:
+        logits = read.logits[name]
+        worst = most_wrong(logits, read.labels, args.most_wrong)
+        confidences, predictions = logits[worst].double().softmax(1).amax(1), logits[worst].argmax(1)
+        title = f"{args.net_name}, {name}: read most wrongly on val (above: the label, below: the reading)"
+        columns = (values.numpy() for values in (read.faces[worst], read.labels[worst], predictions, confidences))
+        paths.append(plot_most_wrong(*columns, EMOTIONS, picture(args, "most_wrong", name), title))
+    return paths
+
+
+def picture(args: argparse.Namespace, kind: str, name: str) -> Path:
+    """Where a picture lies: plots_output/<kind>_<net>_<name>.png."""
+    return args.output_root / "plots_output" / f"{kind}_{args.net_name}_{name}.png"

@@ -1,7 +1,7 @@
 """What a net says of faces: logits of a whole data set, and trained nets out of their checkpoints."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,13 +47,20 @@ def read(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tt
     return torch.stack(several).mean(0)
 
 
-def load_trained(files: CheckpointFiles, kind: str) -> tuple[EmotionNet, int]:
+class Trained(NamedTuple):
+    """A net out of a checkpoint, and the side in pixels of the views that it was trained on."""
+
+    net: EmotionNet
+    image_size: int
+
+
+def load_trained(files: CheckpointFiles, kind: str) -> Trained:
     """The net of a checkpoint and the size of the views that it was trained on. Raises InputError."""
     state = files.load(kind)
     settings = state["settings"]
     net = EmotionNet(files.name, hidden_head=bool(settings.get("load_byol")))
     load_net(net, state, files.path(kind))
-    return net, int(settings.get("image_size", 224))
+    return Trained(net, int(settings.get("image_size", 224)))
 
 
 def load_byol(folder: Path, name: str, experiment: str, kind: str = BEST) -> tuple[dict[str, Any], Path]:

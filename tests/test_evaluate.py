@@ -14,16 +14,19 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
     f1_score,
+    silhouette_score,
     top_k_accuracy_score,
 )
 from torchvision.transforms import functional
+from training_runs import make_augmentations
 
-from core_code import evaluate
+from core_code import evaluate, evaluation_report, features_picture
 from core_code.core_utils import plots
 from core_code.core_utils.checkpoints import CheckpointFiles
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.files import write_whole
 from core_code.core_utils.transforms import evaluation_view
-from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.fer2013 import EMOTIONS, FER2013
 from core_code.models.emotion_net import EmotionNet
 
 ROOT = Path(evaluate.__file__).parents[1]
@@ -47,6 +50,19 @@ def there(tmp_path, monkeypatch, fer2013_csv, small):
         return json.loads(Path("plots_output/evaluation_small.json").read_text())
 
     return run
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are files without content: drawing them is what takes time."""
+
+    def leave_empty(*given: object) -> Path:
+        (path,) = (value for value in given if isinstance(value, Path))
+        write_whole(path, lambda file: None)
+        return path
+
+    for name in ("plot_confusion_matrix", "plot_reliability", "plot_most_wrong"):
+        monkeypatch.setattr(evaluation_report, name, leave_empty)
 
 
 def save_net(net_name: str, experiment: str, kind: str = "best_validation", seed: int = 0) -> None:
@@ -91,12 +107,20 @@ def test_one_experiment_on_val_and_test(there, capsys):
         assert len(logits.argmax(1).unique()) > 2
         assert list(splits[phase]) == ["A"]
         check(splits[phase]["A"], logits, data.labels)
-        with Image.open(f"plots_output/confusion_matrix_small_A_{phase}.png") as image:
-            assert min(image.size) > 300
+    drawn = (
+        "confusion_matrix_small_A_val",
+        "confusion_matrix_small_A_test",
+        "reliability_small_A",
+        "most_wrong_small_A",
+    )
+    assert {path.stem for path in Path("plots_output").glob("*.png")} == set(drawn)
+    for name in drawn:
+        with Image.open(f"plots_output/{name}.png") as image:
+            assert min(image.size) > 100 and max(image.size) > 300
     assert f"{100 * splits['test']['A']['top1']:.2f}" in capsys.readouterr().out
 
 
-def test_two_experiments_vote(there):
+def test_two_experiments_vote(undrawn, there):
     splits = there("--exp_names", "A", "B")["splits"]
     data = FER2013(phase="test")
     answers = [logits_of(name, data.faces) for name in SIZES]
@@ -110,7 +134,7 @@ def test_two_experiments_vote(there):
     assert pictures == {"confusion_matrix_small_vote_surest_test.png", "confusion_matrix_small_vote_mean_test.png"}
 
 
-def test_every_model_is_compared_with_the_first_one_face_by_face(there, capsys):
+def test_every_model_is_compared_with_the_first_one_face_by_face(undrawn, there, capsys):
     report = there("--exp_names", "A", "B")
     assert report["compared_with"] == "A"
     data = FER2013(phase="test")
@@ -135,7 +159,7 @@ def test_every_model_is_compared_with_the_first_one_face_by_face(there, capsys):
 
 
 @pytest.mark.parametrize("tta", ["flip", "ten_crop"])
-def test_augmentation_at_test_time_stands_beside_the_plain_figures(there, capsys, tta):
+def test_augmentation_at_test_time_stands_beside_the_plain_figures(undrawn, there, capsys, tta):
     plain = there("--exp_names", "A", "B")["splits"]
     splits = there("--exp_names", "A", "B", "--tta", tta)["splits"]
     data = FER2013(phase="test")
@@ -161,6 +185,42 @@ def test_augmentation_at_test_time_stands_beside_the_plain_figures(there, capsys
     assert not list(Path("plots_output").glob(f"*{tta}*"))
 
 
+@pytest.mark.parametrize("on", ["val", "train", "augmentations"])
+def test_a_map_of_the_features_with_its_silhouettes(undrawn, there, monkeypatch, on):
+    drawn = []
+    monkeypatch.setattr(features_picture, "plot_map", lambda *given: drawn.append(given) or given[3])
+    monkeypatch.setattr(features_picture, "MOST_FACES", 19)
+    if on == "augmentations":
+        make_augmentations()
+    tsne = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
+    ((points, labels, emotions, path, title),) = drawn
+    assert path.name == f"tsne_small_A_{on}.png" and emotions == EMOTIONS
+    found = tsne["experiments"]["A"]
+    assert tsne["on"] == on and points.shape == ((17, 2) if on == "train" else (19, 2))
+    assert found["silhouette_on_map"] == pytest.approx(silhouette_score(points, labels))
+    assert f"{found['silhouette']:.3f} in the features" in title
+    again = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
+    assert again == tsne and (drawn[1][0] == points).all()
+
+
+def test_the_silhouette_is_of_what_goes_into_the_last_layer(undrawn, there):
+    found = there("--exp_names", "A", "--tsne", "True")["tsne"]["experiments"]["A"]["silhouette"]
+    net = EmotionNet("small").eval()
+    net.load_state_dict(torch.load("checkpoints/ckpt_small_A_best_validation.pth")["net"])
+    caught = []
+    net.head.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].double().numpy()))
+    val = FER2013(phase="val")
+    with torch.no_grad():
+        net(evaluation_view(val.faces, SIZES["A"]))
+    assert found == pytest.approx(silhouette_score(caught[0], val.labels), abs=1e-4)
+
+
+def test_a_map_of_augmentations_that_are_not_there_is_an_error_before_anything_is_written(there):
+    with pytest.raises(InputError, match="fer2013_augmentations"):
+        there("--exp_names", "A", "--tsne", "--tsne_on", "augmentations")
+    assert not Path("plots_output").exists()
+
+
 def test_copies_are_found_as_by_comparing_every_pair():
     generator = torch.Generator().manual_seed(0)
     faces, others = (torch.randint(0, 3, (count, 2, 2), generator=generator, dtype=torch.uint8) for count in (60, 50))
@@ -169,14 +229,14 @@ def test_copies_are_found_as_by_comparing_every_pair():
     assert evaluate.not_in(faces, others).tolist() == wanted
 
 
-def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(there):
+def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn, there):
     splits = there("--exp_names", "A")["splits"]
     data = FER2013(phase="test")
     assert splits["test"]["A"]["faces"] == 21 and splits["test_not_in_training"]["A"]["faces"] == 18
     check(splits["test_not_in_training"]["A"], logits_of("A", data.faces[3:]), data.labels[3:])
 
 
-def test_other_checkpoints_of_a_run_and_another_size(there):
+def test_other_checkpoints_of_a_run_and_another_size(undrawn, there):
     save_net("small", "A", "last_trained_epoch", seed=9)
     report = there("--exp_names", "A", "--checkpoint", "last_trained_epoch")
     data = FER2013(phase="val")

@@ -66,6 +66,13 @@ def macro_f1(confusion: Tensor) -> float:
     return (right_twice[there] / named[there]).mean().item()
 
 
+def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Which `count` faces are read wrongly most surely, the surest first: int64 [count], or fewer where fewer are."""
+    confidences, predictions = logits.double().softmax(1).amax(1), logits.argmax(1)
+    wrong = (predictions != labels).nonzero()[:, 0]
+    return wrong[confidences[wrong].argsort(descending=True, stable=True)[:count]]
+
+
 def surest_vote(logits: list[Tensor]) -> Tensor:
     """For each face the logits of whichever model has the highest top logit. [N,C] each -> [N,C].
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from core_code.core_utils.metrics import as_table, mean_vote, score, surest_vote
+from core_code.core_utils.metrics import as_table, mean_vote, most_wrong, score, surest_vote
 
 
 @pytest.fixture
@@ -55,6 +55,15 @@ def test_votes_by_hand():
     top = (e(3) / (e(3) + e(1) + 1) + 1 / (e(2) + 2)) / 2
     assert mean[0, 0].item() == pytest.approx(top)
     assert mean.sum(1).tolist() == pytest.approx([1, 1])
+
+
+def test_the_most_wrong_are_the_surest_of_the_wrong_ones(answers):
+    logits, labels = answers
+    chances = logits.double().softmax(1).tolist()
+    wrong = [i for i, row in enumerate(chances) if row.index(max(row)) != labels[i]]
+    wanted = sorted(wrong, key=lambda i: -max(chances[i]))
+    assert most_wrong(logits, labels, 10).tolist() == wanted[:10]
+    assert most_wrong(logits, labels, 1000).tolist() == wanted
 
 
 def test_the_table_has_a_row_for_each_class_with_its_share():

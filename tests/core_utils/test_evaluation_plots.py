@@ -1,0 +1,69 @@
+"""What the pictures of an evaluation show, and where."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import smooth_faces
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from core_code.core_utils import evaluation_plots, plots
+from core_code.core_utils.calibration import Reliability, reliability
+from core_code.core_utils.palette import EMOTION_COLOURS
+from core_code.datasets.splits import EMOTIONS
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Figure]:
+    """Every figure that is saved."""
+    monkeypatch.setattr(plots, "DPI", 60)
+    seen = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **b: seen.append(figure) or save(figure, *a, **b))
+    return seen
+
+
+def test_reliability_shows_accuracy_and_share_of_faces_of_each_bin(tmp_path, drawn):
+    val = Reliability([0, 2, 8], [0, 0.5, 0.9], [0, 0.75, 0.6])
+    test = reliability(torch.eye(7), torch.arange(7), bins=3)
+    evaluation_plots.plot_reliability({"val": val, "test": test}, tmp_path / "r.png", "title")
+    accuracy, _, counts, _ = drawn[0].axes
+    bars = [(bar.get_x() + bar.get_width() / 2, bar.get_y(), bar.get_height()) for bar in accuracy.patches]
+    right, gaps = bars[:2], bars[2:]
+    assert np.allclose(right, [(0.5, 0, 0.75), (5 / 6, 0, 0.6)])
+    assert np.allclose(gaps, [(0.5, 0.75, -0.25), (5 / 6, 0.6, 0.3)])
+    assert [bar.get_height() for bar in counts.patches] == pytest.approx([0, 0.2, 0.8])
+    assert "10 faces, calibration error 29.00 %" in accuracy.get_title(loc="left")
+
+
+def test_a_map_has_a_point_for_each_face_in_the_colour_of_its_emotion(tmp_path, drawn):
+    points, labels = np.random.default_rng(0).normal(size=(9, 2)), np.array([0, 1, 2, 3, 4, 5, 6, 6, 0])
+    evaluation_plots.plot_map(points, labels, EMOTIONS, tmp_path / "m.png", "title")
+    (axes,) = drawn[0].axes
+    (dots,) = axes.collections
+    assert np.allclose(dots.get_offsets(), points)
+    assert [to_hex(colour).upper() for colour in dots.get_facecolors()] == [EMOTION_COLOURS[i].upper() for i in labels]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [text.split()[0] for text in legend] == list(EMOTIONS) and legend[0] == "Angry (2)"
+
+
+def test_the_sheet_names_label_reading_and_confidence_of_each_face(tmp_path, drawn):
+    faces = smooth_faces(9)
+    labels, predictions = np.arange(9) % 7, (np.arange(9) + 3) % 7
+    evaluation_plots.plot_most_wrong(
+        faces, labels, predictions, np.linspace(0.99, 0.5, 9), EMOTIONS, tmp_path / "w.png", "title"
+    )
+    used = [axes for axes in drawn[0].axes if axes.images]
+    assert len(used) == 9
+    for axes, face, label, read in zip(used, faces, labels, predictions, strict=True):
+        assert (axes.images[0].get_array() == face).all()
+        assert axes.get_title() == EMOTIONS[label] and axes.texts[0].get_text().split()[0] == EMOTIONS[read]
+    assert used[0].texts[0].get_text() == "Happy 99 %"
+
+
+def test_a_net_without_errors_has_a_sheet_that_says_so(tmp_path, drawn):
+    none = np.zeros(0, dtype=int)
+    path = evaluation_plots.plot_most_wrong(
+        np.zeros((0, 48, 48), np.uint8), none, none, none.astype(float), EMOTIONS, tmp_path / "w.png", "title"
+    )
+    assert path.stat().st_size and "no face is read wrongly" in [text.get_text() for text in drawn[0].texts]
