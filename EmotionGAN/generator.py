@@ -91,13 +91,16 @@ class InstanceNorm(nn.InstanceNorm2d):
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         # Written out: the library's norms leave channels-last memory or are ten times slower in bfloat16 on CPUs, and
         # a compiler fuses this. Statistics are float32, what is scaled and shifted stays in x's own type.
-        variance, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
-        scale, shift = self.weight[:, None, None], self.bias[:, None, None]
+        pixels = x.flatten(2).transpose(1, 2)
+        centred = pixels - pixels.mean(dim=1, keepdim=True, dtype=torch.float32).to(x.dtype)
+        variance = centred.square().mean(dim=1, keepdim=True, dtype=torch.float32)
+        scale, shift = self.weight, self.bias
         if self.style is not None:
-            style_scale, style_shift = self.style(style).float()[:, :, None, None].chunk(2, dim=1)
+            style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
             scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
         scale = scale * (variance + self.eps).rsqrt()
-        return torch.addcmul((shift - mean * scale).to(x.dtype), x, scale.to(x.dtype))
+        made = torch.addcmul(shift.to(x.dtype), centred, scale.to(x.dtype))
+        return made.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class ResidualBlock(nn.Module):
