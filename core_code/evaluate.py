@@ -4,10 +4,11 @@
 
 Figures are also given on those test faces of which no exact copy stands in Training; every model and vote is compared
 with the first experiment, face by face. With `--probe byol` it is BYOL checkpoints that are judged, by a linear
-classifier on their frozen features: see probe.py.
+classifier on their frozen features: see probe.py. With `--from_log` curves are drawn again from logs: see curves.py.
 """
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
@@ -90,8 +91,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
         __doc__.splitlines()[0], "python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented"
     )
-    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), required=True)
-    parser.add_argument("--exp_names", type=flags.run_name, nargs="+", required=True, help="two or more also vote")
+    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), help="required, unless --from_log is given")
+    parser.add_argument(
+        "--exp_names", type=flags.run_name, nargs="+",
+        help="required, unless --from_log is given; two or more also vote, the first is what all are compared with",
+    )  # fmt: skip
     parser.add_argument("--checkpoint", choices=KINDS, default=BEST, help=f"(default: {BEST})")
     parser.add_argument("--batch_size", type=flags.count, default=128, help="(default: 128)")
     parser.add_argument(
@@ -118,17 +122,30 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="judge the experiments' BYOL checkpoints instead: top-1 of a linear classifier on frozen features, beside "
         "that of the net which BYOL started from",
     )  # fmt: skip
+    parser.add_argument(
+        "--from_log", type=Path, nargs="+", default=None, metavar="LOG",
+        help="evaluate nothing: draw the curves of accuracy and loss again from logs alone (logs/training_*.log); a "
+        "resumed run's logs make one curve",
+    )  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)
-    args.exp_names = list(dict.fromkeys(args.exp_names))
+    if not args.from_log and not (args.net_name and args.exp_names):
+        parser.error("--net_name and --exp_names are required (unless --from_log is given)")
+    args.exp_names = list(dict.fromkeys(args.exp_names or []))
     return args
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate, write and print. Raises InputError."""
     args = parse_arguments(arguments)
+    if args.from_log:
+        from core_code.curves import draw_logs
+
+        for path in draw_logs(args.from_log, args.output_root / "plots_output"):
+            print(path)
+        return
     if args.probe:
         from core_code import probe
 

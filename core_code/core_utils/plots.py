@@ -79,6 +79,22 @@ def finish_curves(axes: Axes, legend: bool) -> None:
         axes.legend(frameon=False, loc="lower right")
 
 
+def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
+    """The training loss over the epochs: loss_<net>_<exp>.png.
+
+    `history` holds a record an epoch with `epoch` and `loss`.
+    """
+    figure = Figure(figsize=(6.4, 4))
+    axes = figure.add_subplot()
+    marker = "o" if len(history) < 15 else None
+    epochs, losses = ([record[entry] for record in history] for entry in ("epoch", "loss"))
+    axes.plot(epochs, losses, color=TRAIN_COLOUR, marker=marker, markersize=4, label="training")
+    axes.set_title(f"{name}, {experiment}", fontsize=11, loc="left")
+    axes.set_ylabel("training loss (cross entropy)")
+    finish_curves(axes, legend=False)
+    return save_figure(figure, folder / f"loss_{name}_{experiment}.png")
+
+
 def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
     """The losses over the epochs, and below them how far the representation is spread: byol_loss_<net>_<exp>.png.
 

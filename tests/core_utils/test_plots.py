@@ -47,6 +47,12 @@ def test_a_history_without_training_accuracies_still_makes_the_pictures(tmp_path
     assert all(path.stat().st_size for path in plots.plot_accuracies(HISTORY[:2], tmp_path, "resnet18", "Exp"))
 
 
+def test_the_loss_over_the_epochs(tmp_path, drawn):
+    path = plots.plot_losses([{"epoch": 2, "loss": 1.5}, {"epoch": 3, "loss": 1.25}], tmp_path, "resnet18", "Exp")
+    assert path.name == "loss_resnet18_Exp.png" and path.stat().st_size
+    assert drawn[0].lines[0].get_xydata().tolist() == [[2, 1.5], [3, 1.25]]
+
+
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_order(tmp_path, drawn):
     confusion = [[0] * 7 for _ in range(7)]
     confusion[0] = [6, 0, 0, 2, 0, 0, 0]
