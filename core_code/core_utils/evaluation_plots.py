@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from core_code.core_utils.calibration import Reliability
 from core_code.core_utils.palette import EMOTION_COLOURS
-from core_code.core_utils.plots import INK, VALIDATION_COLOUR, save_figure
+from core_code.core_utils.plots import INK, TRAIN_COLOUR, VALIDATION_COLOUR, save_figure
 
 PALE = "#9dbcd8"
 FACES_A_ROW = 8
@@ -39,14 +39,14 @@ def plot_reliability(splits: dict[str, Reliability], path: Path, title: str) -> 
 
 
 def draw_reliability(axes: Axes, bins: Reliability) -> None:
-    """A bar for each bin that holds faces, the gap to its mean confidence in a paler colour."""
-    width = 1 / len(bins.faces)
+    """For each bin that holds faces a bar, as high as its accuracy, and a mark at its mean confidence."""
+    width = 0.9 / len(bins.faces)
     there = [i for i, count in enumerate(bins.faces) if count]
     places = [centres(bins)[i] for i in there]
     right, sure = ([values[i] for i in there] for values in (bins.accuracy, bins.confidence))
-    axes.bar(places, right, 0.9 * width, color=VALIDATION_COLOUR, label="accuracy")
-    gaps = [s - r for s, r in zip(sure, right, strict=True)]
-    axes.bar(places, gaps, 0.9 * width, bottom=right, color=PALE, alpha=0.8, label="gap to the confidence")
+    axes.bar(places, right, width, color=PALE, label="accuracy")
+    ends = ([place + side * width / 2 for place in places] for side in (-1, 1))
+    axes.hlines(sure, *ends, color=TRAIN_COLOUR, linewidth=2, label="mean confidence")
     axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=0.8, label="as sure as right")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.spines[["top", "right"]].set_visible(False)
@@ -86,7 +86,7 @@ def plot_most_wrong(
     columns = min(FACES_A_ROW, max(len(faces), 1))
     rows = max(-(-len(faces) // columns), 1)
     width = max(1.15 * columns, 4.6)
-    figure = Figure(figsize=(width, 1.6 * rows + 0.5))
+    figure = Figure(figsize=(width, 1.5 * rows + 0.4))
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
         if place < len(faces):
@@ -100,5 +100,5 @@ def plot_most_wrong(
     if not len(faces):
         figure.text(0.5, 0.4, "no face is read wrongly", ha="center", fontsize=9, color=INK)
     figure.suptitle(title, fontsize=10, x=0.02, ha="left")
-    figure.tight_layout(h_pad=1.2)
+    figure.tight_layout(h_pad=0.8)
     return save_figure(figure, path)
