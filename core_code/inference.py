@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net
+from core_code.core_utils.checkpoints import BEST, KEYS, CheckpointFiles, load_net
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import load_weights
 from core_code.core_utils.tta import NONE, views_of
 from core_code.datasets.batches import FaceBatches
+from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
 
 
@@ -55,11 +57,26 @@ class Trained(NamedTuple):
 
 
 def load_trained(files: CheckpointFiles, kind: str) -> Trained:
-    """The net of a checkpoint and the size of the views that it was trained on. Raises InputError."""
-    state = files.load(kind)
+    """The net of a run's checkpoint, on the CPU. Raises InputError."""
+    return trained_of(files.load(kind), files.path(kind))
+
+
+def load_trained_file(path: Path) -> Trained:
+    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU. Raises InputError."""
+    state = load_weights(path, "checkpoint")
+    for key in KEYS:
+        if key not in state:
+            raise InputError(f"{path}: not a checkpoint of train_model.py: {key!r} is missing")
+    if str(state["name"]) not in ARCHITECTURES or not isinstance(state["settings"], dict):
+        raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
+    return trained_of(state, path)
+
+
+def trained_of(state: dict[str, Any], path: Path) -> Trained:
+    """The net that a checkpoint's content describes; `path` names it in the InputError."""
     settings = state["settings"]
-    net = EmotionNet(files.name, hidden_head=bool(settings.get("load_byol")))
-    load_net(net, state, files.path(kind))
+    net = EmotionNet(state["name"], hidden_head=bool(settings.get("load_byol")))
+    load_net(net, state, path)
     return Trained(net, int(settings.get("image_size", 224)))
 
 
