@@ -1,7 +1,6 @@
 """Pre-train a net with BYOL: no labels, two views of each face, one of them of its GAN augmentation."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +31,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "learn, and train_model.py --load_byol starts from the backbone as it was",
     )  # fmt: skip
     flags.add_optimisation_flags(parser, batch_size="32")
-    parser.add_argument(
-        "--smallest_crop", type=flags.share, default=0.08,
-        help="least share of a face's area that a view shows. Two small crops of a 48-pixel face may have nothing in "
-        "common: 0.4 or more learns sooner from few faces (default: 0.08)",
-    )  # fmt: skip
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
         f"with {flags.NO_AUGMENTATIONS}",
@@ -62,16 +56,14 @@ def main(arguments: list[str] | None = None) -> None:
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name, byol=True)
     train, val, augmentations, provenance = open_data(args, device)
     resumed = args.resume and files.path(LAST).exists()
-    training = replace(training_of(args, dtype), smallest_crop=args.smallest_crop)
     task = make_byol_task(
-        args.net_name, train, val, training, augmentations,
+        args.net_name, train, val, training_of(args, dtype), augmentations,
         weights="none" if resumed else args.weights, fine_tune=args.fine_tune,
     )  # fmt: skip
     log = open_log(args, task, device, dtype)
     say_what_is_learned(args, task, log)
-    settings = {**deciding_settings(args, "smallest_crop"), **provenance}
     history = run_epochs(
-        task, args.epochs, settings, files, log, args.resume, args.verbose,
+        task, args.epochs, {**deciding_settings(args), **provenance}, files, log, args.resume, args.verbose,
         after_epoch=lambda record: warn_of_collapse(record, log),
     )  # fmt: skip
     report(args, task, history, files, log)

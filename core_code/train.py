@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.metrics import score
-from core_code.core_utils.transforms import SMALLEST_CROP, train_view
+from core_code.core_utils.transforms import train_view
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for
 from core_code.inference import predict
@@ -34,7 +34,6 @@ class Training:
     image_size: int
     seed: int
     dtype: torch.dtype
-    smallest_crop: float = SMALLEST_CROP  # of a face's area, in the random views
 
 
 class ClassifierTask:

@@ -59,10 +59,7 @@ class BYOLTask:
 
     def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator) -> Tensor:
         """Random views [2B,3,S,S], those of the faces first."""
-        return train_view(
-            torch.cat([faces, partners]), self.training.image_size, generator, self.training.dtype,
-            smallest_crop=self.training.smallest_crop,
-        )  # fmt: skip
+        return train_view(torch.cat([faces, partners]), self.training.image_size, generator, self.training.dtype)
 
     def step(self, views: Tensor) -> Tensor:
         """One update of the online net and of its moving average; returns the loss before it."""

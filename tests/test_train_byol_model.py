@@ -80,8 +80,8 @@ def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypat
 def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, monkeypatch):
     drawn = []
 
-    def note(*args, **options) -> torch.Tensor:
-        drawn.append(train_view(*args, **options))
+    def note(*args) -> torch.Tensor:
+        drawn.append(train_view(*args))
         return drawn[-1]
 
     monkeypatch.setattr(train_byol, "train_view", note)

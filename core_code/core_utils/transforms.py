@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
+CROP_AREA = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 SHARPNESS = 2.0
@@ -34,20 +34,15 @@ class Crops(NamedTuple):
 
 
 def train_view(
-    faces: Tensor,
-    size: int,
-    generator: torch.Generator,
-    dtype: torch.dtype = torch.float32,
-    channels: int = 3,
-    smallest_crop: float = SMALLEST_CROP,
+    faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3
 ) -> Tensor:
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    `faces` uint8 [B,H,W] on any device; `generator` on the CPU; `smallest_crop`, the least share of a face's area
-    that a view shows, in (0,1]. Returns `dtype` [B,channels,size,size] in [0,1], computed in float32.
+    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Returns `dtype` [B,channels,size,size] in [0,1],
+    computed in float32.
     """
     count, height, width = faces.shape
-    crops = draw_crops(count, height, width, generator, smallest_crop)
+    crops = draw_crops(count, height, width, generator)
     flips = torch.rand(count, generator=generator) < 0.5
     sharpness = torch.where(torch.rand(count, generator=generator) < 0.5, SHARPNESS, 1.0)
     brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator) - 1)
@@ -75,16 +70,14 @@ def as_floats(faces: Tensor) -> Tensor:
     return faces.to(torch.float32).div_(255)
 
 
-def draw_crops(
-    count: int, height: int, width: int, generator: torch.Generator, smallest: float = SMALLEST_CROP
-) -> Crops:
+def draw_crops(count: int, height: int, width: int, generator: torch.Generator) -> Crops:
     """Boxes as torchvision's RandomResizedCrop draws them, for a whole batch at once.
 
-    Area uniform from `smallest` of the face to all of it, aspect ratio log-uniform in CROP_RATIO, sides rounded to
-    whole pixels; the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
+    Area uniform in CROP_AREA of the face, aspect ratio log-uniform in CROP_RATIO, sides rounded to whole pixels;
+    the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
     """
     shape = (count, CROP_TRIES)
-    area = torch.empty(shape).uniform_(smallest, 1.0, generator=generator) * (height * width)
+    area = torch.empty(shape).uniform_(*CROP_AREA, generator=generator) * (height * width)
     ratio = torch.empty(shape).uniform_(*map(math.log, CROP_RATIO), generator=generator).exp()
     place = torch.rand(2, count, generator=generator)
     heights, widths = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
