@@ -111,7 +111,10 @@ def test_strength_scales_the_change_and_none_leaves_the_photo(photo, found, tmp_
         results[strength] = luminance(Image.open(tmp_path / f"{strength}.png"))
     source = luminance(scene())
     assert (np.array(Image.open(tmp_path / "0.png")) == scene()).all()
-    assert (results[0.5] - source) * 2 == pytest.approx(results[1] - source, abs=2.5)
+    strongest = np.array(Image.open(tmp_path / "1.png"))
+    inside = ((strongest > 0) & (strongest < 255)).all(axis=2)  # elsewhere a channel may have met its end
+    assert inside.mean() > 0.99
+    assert ((results[0.5] - source) * 2)[inside] == pytest.approx((results[1] - source)[inside], abs=2.5)
     assert np.abs(results[1] - source).max() > 10
 
 
