@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core_code.core_utils.errors import InputError
 from EmotionGAN.editor import resize
 from EmotionGAN.face_finder import Box, crop_box, find_faces
+from EmotionGAN.photographs import cut, read_photograph
 
 STRIP = 12
 
@@ -23,19 +23,6 @@ def one_of_each_first(labels: Sequence[int], count: int = STRIP) -> list[int]:
     return [row for _, _, row in ranked[:count]]
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """A photo, upright and without transparency: uint8 [H,W,3]. Raises InputError when it cannot be decoded."""
-    from PIL import Image, ImageOps
-
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such picture")
-    try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable picture (damaged, truncated or too large)") from error
-
-
 def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor:
     """The photo's faces as the generator knows faces: grey, uint8 [N,size,size].
 
@@ -43,7 +30,7 @@ def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor
     face that has been cut already. Raises InputError for a picture that cannot be read or has no face, and where dlib
     is not installed.
     """
-    picture = read_picture(path)
+    picture = read_photograph(path).visible
     if detector == "none":
         boxes = [middle_square(*picture.shape[:2])]
     else:
@@ -58,15 +45,8 @@ def middle_square(height: int, width: int) -> Box:
     return Box(left, top, left + side, top + side)
 
 
-def cut(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The box of a picture [H,W,3]; what lies outside repeats the picture's edge."""
-    rows = np.arange(box.top, box.bottom).clip(0, picture.shape[0] - 1)
-    columns = np.arange(box.left, box.right).clip(0, picture.shape[1] - 1)
-    return picture[rows[:, None], columns]
-
-
 def grey_square(colours: np.ndarray, size: int) -> Tensor:
-    """uint8 [H,W,3] -> uint8 [size,size], by PIL's grey (ITU-R 601) and an antialiased resize."""
+    """uint8 [H,W] or [H,W,3] -> uint8 [size,size], by PIL's grey (ITU-R 601) and an antialiased resize."""
     from PIL import Image
 
     grey = torch.from_numpy(np.array(Image.fromarray(colours).convert("L"))).float()
