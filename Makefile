@@ -4,7 +4,7 @@ OUT = demo_output
 # Small enough for two cores: views of 32 px, few epochs, random weights.
 TRAIN = $(RUN) train_model.py --net_name resnet18 --dataset sample --image_size 32 --weights none --batch_size 64 --output_root $(OUT)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 
 demo: .venv/ready
 	$(RUN) create_augmentations.py --dataset sample --num_augments 2 --dest_folder $(OUT)/augmentations --output_root $(OUT)
@@ -17,6 +17,10 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+# those marked slow too: more than fifty more kills, and faults that take processes of their own
+test-all: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m ""
 
 lint: .venv/ready-dev
 	.venv/bin/ruff check .

@@ -1,4 +1,7 @@
-"""Make GAN augmentations of the training faces, or their expansion to the other emotions, and write them as PNGs."""
+"""Make GAN augmentations of the training faces, or their expansion to the other emotions, and write them as PNGs.
+
+`torchrun --nproc_per_node N create_augmentations.py ...` divides the images among N processes.
+"""
 
 import argparse
 import shlex
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
+from core_code.core_utils.distributed import is_writer, joined, one_first
 from core_code.core_utils.errors import InputError, run_command
 
 if TYPE_CHECKING:
@@ -55,6 +59,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch_size", type=flags.count, default=256, help="images that are computed at once (default: 256)"
     )
+    parser.add_argument(
+        "--format", choices=("png", "shards"), default="png",
+        help="png: a file each; shards: tar files of about 10,000 PNGs, for millions of images (default: png)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compile", type=flags.boolean_or_auto, nargs="?", const=True, default=None, metavar="auto/True/False",
+        help="compile the generator: half a minute or more, with a C++ compiler; auto does so where the "
+        "images of the whole plan make it worth that (default: auto)",
+    )  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
@@ -66,7 +79,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def command_of(args: argparse.Namespace, precision: str) -> str:
+def command_of(args: argparse.Namespace, precision: str, compiled: bool) -> str:
     """The command line that makes the same images again."""
     words = ["python", "create_augmentations.py", "--dest_folder", str(args.dest_folder), "--dataset", args.dataset]
     if args.dataset != "sample":
@@ -76,6 +89,8 @@ def command_of(args: argparse.Namespace, precision: str) -> str:
     else:
         words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
     words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
+    words += ["--format", args.format] if args.format != "png" else []
+    words += ["--compile", "True"] if compiled else []
     words += ["--face_detector", args.face_detector] if args.face_detector != "none" else []
     words += ["--centre", args.centre] if not args.expand_dataset else []
     optional = {"--neighborhood": args.neighborhood, "--generator": args.generator, "--max_faces": args.max_faces}
@@ -100,23 +115,33 @@ def boxes_of(faces: "Tensor", editor: "Editor") -> "Tensor":
     return boxes
 
 
+@joined()
 def main(arguments: list[str] | None = None) -> None:
-    """Parse, wire, make, report."""
+    """Parse, wire, make, report; under torchrun, as one of several processes."""
     args = parse(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.memory import keep_freed_memory
+    from core_code.datasets.augmentation_compile import choose_editor
     from core_code.datasets.augmentation_maker import make_images
     from core_code.datasets.augmentation_report import report
     from core_code.datasets.augmentations import AUGMENTATIONS, EXPANSION, Settings
-    from core_code.datasets.fer2013 import FER2013
+    from core_code.datasets.fer2013 import EMOTIONS, FER2013
     from EmotionGAN.editor import Editor
 
     device = pick_device(args.device)
     dtype = pick_dtype(args.precision, device)
     precision = PRECISIONS[str(dtype)]
-    train = FER2013(args.data_root, "train", args.dataset)
+    if device.type == "cpu":
+        keep_freed_memory()
+    with one_first():
+        train = FER2013(args.data_root, "train", args.dataset)
     face_count = min(args.max_faces or len(train), len(train))
     editor = Editor.load(args.generator, device, dtype)
+    print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
+    boxes = boxes_of(train.faces[:face_count], editor) if args.face_detector == "dlib" else None
+    images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most
+    editor, compiled = choose_editor(editor, args.compile, args.dest_folder, images, args.batch_size)
     settings = Settings(
         mode=EXPANSION if args.expand_dataset else AUGMENTATIONS,
         num_augments=args.num_augments,
@@ -126,11 +151,13 @@ def main(arguments: list[str] | None = None) -> None:
         precision=precision,
         centre=args.centre,
         neighborhood=args.neighborhood,
+        storage=args.format,
+        compiled=compiled,
     )
-    print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
-    boxes = boxes_of(train.faces[:face_count], editor) if args.face_detector == "dlib" else None
-    made = make_images(settings, train, face_count, editor, args.dest_folder, command_of(args, precision), boxes)
-    report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
+    command = command_of(args, precision, compiled)
+    made = make_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
+    if is_writer():
+        report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
 
 
 if __name__ == "__main__":

@@ -149,10 +149,14 @@ def work(args: argparse.Namespace, budget: "Budget") -> None:
         share_the_processor(args.workers)
         make_task, study, files = set_up(args)
         log = TrainingLog(args.output_root / "logs")
-        with storage_errors(place(args.storage, files)), suppress(KeyboardInterrupt):
+        with storage_errors(place(args.storage, files)):
             run(argparse.Namespace(**{**vars(args), "workers": 1}), budget, make_task, study, files, log)
 
-    run_command(run_alone)
+    def run_silently() -> None:
+        with suppress(KeyboardInterrupt):  # the process that started this one says what is kept
+            run_alone()
+
+    run_command(run_silently)
 
 
 def report(study: "optuna.Study", files: "StudyFiles") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
+from core_code.core_utils.distributed import is_writer, joined, one_first
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
 
@@ -30,6 +31,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "True pre-trains the whole net; False freezes the backbone, so that only the projection and prediction heads "
         "learn, and train_model.py --load_byol starts from the backbone as it was",
     )  # fmt: skip
+    flags.add_boolean(
+        parser, "--other_light", False,
+        "show each view under another light and focus (gamma, slope, contrast, blur), as BYOL's paper changes colours, "
+        "so that views cannot be told to belong together by their light",
+    )  # fmt: skip
     flags.add_optimisation_flags(parser, batch_size="32")
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
@@ -44,8 +50,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@joined()
 def main(arguments: list[str] | None = None) -> None:
-    """Pre-train and report. Raises InputError."""
+    """Pre-train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import LAST, CheckpointFiles
     from core_code.epochs import run_epochs
@@ -54,19 +61,22 @@ def main(arguments: list[str] | None = None) -> None:
 
     device, dtype = pick_hardware(args)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name, byol=True)
-    train, val, augmentations, provenance = open_data(args, device)
     resumed = args.resume and files.path(LAST).exists()
-    task = make_byol_task(
-        args.net_name, train, val, training_of(args, dtype), augmentations,
-        weights="none" if resumed else args.weights, fine_tune=args.fine_tune,
-    )  # fmt: skip
-    log = open_log(args, task, device, dtype)
-    say_what_is_learned(args, task, log)
-    history = run_epochs(
-        task, args.epochs, {**deciding_settings(args), **provenance}, files, log, args.resume, args.verbose,
-        after_epoch=lambda record: warn_of_collapse(record, log),
-    )  # fmt: skip
-    report(args, task, history, files, log)
+    with one_first():
+        train, val, augmentations, provenance = open_data(args, device)
+        task = make_byol_task(
+            args.net_name, train, val, training_of(args, dtype), augmentations,
+            weights="none" if resumed else args.weights, fine_tune=args.fine_tune, other_light=args.other_light,
+        )  # fmt: skip
+    with files.only_run():
+        log = open_log(args, task, device, dtype)
+        say_what_is_learned(args, task, log)
+        history = run_epochs(
+            task, args.epochs, {**deciding_settings(args, "other_light"), **provenance}, files, log, args.resume,
+            args.verbose, after_epoch=lambda record: warn_of_collapse(record, log),
+        )  # fmt: skip
+        if is_writer():
+            report(args, task, history, files, log)
 
 
 def open_data(
@@ -125,4 +135,4 @@ def report(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "the same command with --resume True goes on from there")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
+from core_code.core_utils.distributed import is_writer, joined, one_first
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
 
@@ -36,6 +37,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_boolean(parser, "--use_expanded_dataset", False, "train on FER2013 and its expansion")
     flags.add_boolean(parser, "--fine_tune", False, "train the new head only")
     flags.add_boolean(parser, "--load_byol", False, "start from the BYOL weights of the same net and experiment")
+    parser.add_argument(
+        "--faces_per_epoch", type=flags.count, default=None, metavar="N",
+        help="call N training faces an epoch; the next epoch goes on with the next N, so that sets of different sizes "
+        "can be compared after equally many faces, epochs and validations (default: all)",
+    )  # fmt: skip
     flags.add_optimisation_flags(parser)
     parser.add_argument(
         "--study", type=Path, default=None, metavar="PKL",
@@ -59,8 +65,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@joined()
 def main(arguments: list[str] | None = None) -> None:
-    """Train and report. Raises InputError."""
+    """Train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import CheckpointFiles
     from core_code.epochs import run_epochs
@@ -70,12 +77,14 @@ def main(arguments: list[str] | None = None) -> None:
     device, dtype = pick_hardware(args)
     training = training_of(args, dtype)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-    train, train_plain, val, provenance = open_data(args, device)
-    net = make_net(args, files).to(device)
+    with one_first():
+        train, train_plain, val, provenance = open_data(args, device)
+        net = make_net(args, files).to(device)
     task = ClassifierTask(net, train, train_plain, val, training)
-    log = open_log(args, task, device, dtype)
-    history = run_epochs(task, args.epochs, deciding(args, provenance), files, log, args.resume, args.verbose)
-    report(args, task, training, history, files, log)
+    with files.only_run():
+        log = open_log(args, task, device, dtype)
+        history = run_epochs(task, args.epochs, deciding(args, provenance), files, log, args.resume, args.verbose)
+        report(args, task, training, history, files, log)
 
 
 def open_data(
@@ -103,7 +112,7 @@ def open_data(
         augmentations = Augmentations.open(folder, faces)
     train = FaceBatches(
         faces, args.batch_size, device, shuffle=True, seed=args.seed,
-        augmentations=augmentations, probability=probability,
+        augmentations=augmentations, probability=probability, faces_per_epoch=args.faces_per_epoch,
     )  # fmt: skip
     plain = FaceBatches(faces, args.batch_size, device)
     return train, plain, FaceBatches(val, args.batch_size, device), made_from(originals, folder)
@@ -134,6 +143,7 @@ def deciding(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict
     from core_code.runs import deciding_settings
 
     settings = deciding_settings(args, "load_byol", "use_expanded_dataset", "emotion_transform_prob")
+    settings["faces_per_epoch"] = args.faces_per_epoch
     if args.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
     return {**settings, **provenance}
@@ -154,6 +164,8 @@ def report(
     best = files.load(BEST)
     load_net(task.net, best, files.path(BEST))
     scores = score(*predict(task.net, task.val, training.image_size, training.dtype, "report"))
+    if not is_writer():
+        return
     plots = args.output_root / "plots_output"
     plot_accuracies(history, plots, args.net_name, args.exp_name)
     plot_confusion_matrix(
@@ -171,4 +183,4 @@ def report(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "the same command with --resume True goes on from there")

@@ -31,6 +31,7 @@ def load_reader(folder: Path) -> Discriminator | None:
         return None
     settings = read_json(config_path)
     known = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}
+    settings = {name: settings.get(name) for name in known}
     for name, largest in known.items():
         if type(settings.get(name)) is not int or not 1 <= settings[name] <= largest:
             found = json.dumps(settings.get(name))

@@ -31,21 +31,23 @@ def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
     if path.is_dir():
         config_path = path / CONFIG_FILE
         config = GeneratorConfig.from_dict(read_json(config_path), str(config_path))
-        generator = build_generator(config)
-        load_strictly(generator, path / WEIGHTS_FILE)
+        weights = path / WEIGHTS_FILE
+        generator = build_strictly(config, load_weights(weights, "generator"), weights)
         return generator, ConditionalSpace.of(generator)
     state = load_weights(path, "generator")
     config = GeneratorConfig(parametrisation="linear" if "axes.weight" in state else "gaussian")
-    generator = build_generator(config)
-    load_strictly(generator, path)
+    generator = build_strictly(config, state, path)
     gaussian = config.parametrisation == "gaussian"
     return generator, ConditionalSpace.published() if gaussian else ConditionalSpace.of(generator)
 
 
-def load_strictly(generator: Generator, path: Path) -> None:
-    """Put the weights of a file into the generator: every key, every shape, all values finite."""
-    state = load_weights(path, "generator")
-    expected = generator.state_dict()
+def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Generator:
+    """The generator of the config with the weights of a file: every key, every shape, all values finite.
+
+    Nothing is built before the shapes fit: a config alone could ask for any amount of memory.
+    """
+    with torch.device("meta"):
+        expected = build_generator(config).state_dict()
     if wrong := sorted(map(str, expected.keys() ^ state.keys())):
         raise InputError(f"{path}: not a generator of this architecture: {len(wrong)} keys differ, first {wrong[0]!r}")
     for name, tensor in expected.items():
@@ -54,7 +56,9 @@ def load_strictly(generator: Generator, path: Path) -> None:
             raise InputError(f"{path}: {name} has shape {found}, expected {tuple(tensor.shape)}")
         if not torch.isfinite(state[name].float()).all():
             raise InputError(f"{path}: {name} holds values that are not finite numbers")
+    generator = build_generator(config)
     generator.load_state_dict(state)
+    return generator
 
 
 def save_generator(folder: Path, generator: Generator, half_precision: bool = True) -> None:

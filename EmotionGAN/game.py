@@ -137,6 +137,11 @@ class Learning:
             torch.nn.init.zeros_(self.generator.main[-1].weight)
             self.average.load_state_dict(self.generator.state_dict())
 
+    def is_finite(self) -> bool:
+        """Whether all weights of both players are numbers."""
+        tensors = [*self.generator.state_dict().values(), *self.critic.state_dict().values()]
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
     def update_average(self) -> None:
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):

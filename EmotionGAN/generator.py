@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core_code.core_utils.errors import InputError
+from EmotionGAN.cpu_layers import FewChannels, generates_in_bf16, norm_image_by_image
 from EmotionGAN.overlay import Overlay
 
 EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
@@ -89,15 +90,17 @@ class InstanceNorm(nn.InstanceNorm2d):
         self.style = nn.Linear(STYLE_WIDTH, 2 * channels) if styled else None
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        scale, shift = self.weight, self.bias
+        if self.style is not None:
+            style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
+            scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
+        if generates_in_bf16(x):
+            return norm_image_by_image(x, scale, shift, self.eps)
         # Written out: the library's norms leave channels-last memory or are ten times slower in bfloat16 on CPUs, and
         # a compiler fuses this. Statistics are float32, what is scaled and shifted stays in x's own type.
         pixels = x.flatten(2).transpose(1, 2)
         centred = pixels - pixels.mean(dim=1, keepdim=True, dtype=torch.float32).to(x.dtype)
         variance = centred.square().mean(dim=1, keepdim=True, dtype=torch.float32)
-        scale, shift = self.weight, self.bias
-        if self.style is not None:
-            style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
-            scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
         scale = scale * (variance + self.eps).rsqrt()
         made = torch.addcmul(shift.to(x.dtype), centred, scale.to(x.dtype))
         return made.transpose(1, 2).unflatten(2, x.shape[2:])
@@ -149,7 +152,7 @@ class Generator(nn.Module):
             *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
             *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
-            nn.Conv2d(width, config.channels, 7, padding=3, bias=False),
+            FewChannels(width, config.channels, 7, padding=3, bias=False),
         )
         self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
         if styled:

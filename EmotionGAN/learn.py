@@ -76,10 +76,12 @@ def write_sheet(path: Path, learning: "Learning", faces: "Tensor") -> None:
 def learn(
     learning: "Learning", faces: "BalancedFaces", shown: "Tensor", dest: Path, every: int, dtype: "torch.dtype"
 ) -> None:  # fmt: skip
-    """Play until the recipe's last step; every `every` steps write the checkpoint, a sample sheet and a log line.
+    """Play until the recipe's last step; every `every` steps write a sample sheet, a log line and the checkpoint.
 
     shown: uint8 [N,H,W], faces for the sheets; they teach nothing. The averaged generator is saved in
-    `dest/generator` each time. Raises InputError when a loss is no longer a number; the last checkpoint is kept.
+    `dest/generator` each time. The checkpoint is the last to be written: killed before it is, the run plays the
+    interval again and writes the others anew. Raises InputError when a loss or a weight is no longer a number; the
+    last checkpoint is kept.
     """
     import math
     from collections import defaultdict
@@ -100,15 +102,41 @@ def learn(
             if learning.step % every and learning.step != total:
                 continue
             means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}
-            if not all(map(math.isfinite, means.values())):
-                raise InputError(f"the losses are no longer numbers at step {learning.step}; last good: {dest}")
-            learning.save(dest / CHECKPOINT)
+            if not all(map(math.isfinite, means.values())) or not learning.is_finite():
+                raise InputError(f"losses or weights are no longer numbers at step {learning.step}; {last_good(dest)}")
             save_generator(dest / "generator", learning.average)
             save_reader(dest / "generator", learning.critic)
             append_line(dest / LOG, json.dumps({"step": learning.step} | means))
             write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
+            learning.save(dest / CHECKPOINT)
             bar.set_postfix(means)
             seen.clear()
+
+
+def last_good(dest: Path) -> str:
+    """Where the run can be taken up again."""
+    path = dest / CHECKPOINT
+    return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Leave out the log's lines of steps beyond `step`, which will be played again, and one that is cut off."""
+    from core_code.core_utils.files import write_whole
+
+    if not path.exists():
+        return
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith(b"\n") and step_of(line) <= step]
+    if kept != lines:
+        write_whole(path, lambda file: file.writelines(kept))
+
+
+def step_of(line: bytes) -> float:
+    """The step of a line of the log; infinity for what is no such line."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -171,6 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
         if (args.dest / CHECKPOINT).exists():
             learning.load(args.dest / CHECKPOINT)
             print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
+        cut_log(args.dest / LOG, learning.step)
         faces = BalancedFaces(train.faces, train.labels, config.image_size, config.channels, device)
         if learning.step == 0:
             learning.start(faces)
@@ -179,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
         except KeyboardInterrupt as interrupt:
-            end_saying(interrupt, f"checkpoints are in {args.dest}; start the same command again to go on")
+            end_saying(interrupt, f"{last_good(args.dest)}; start the same command again to go on")
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import write_whole
+from core_code.core_utils.pictures import open_picture
 from EmotionGAN.editor import resize
 from EmotionGAN.face_finder import Box, crop_box, find_faces
 
@@ -28,6 +29,7 @@ CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in PIL's "L"
 FEATHER = 0.14  # of a crop's side: over so much the change fades in
 PASSES = 64  # faces at once
+LARGEST_PIXELS = 89_000_000  # of a photograph
 FORMATS = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
@@ -71,15 +73,10 @@ def read_photograph(path: Path) -> Photograph:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such picture")
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            image = ImageOps.exif_transpose(opened)
-            profile = opened.info.get("icc_profile")
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: not a readable picture (no picture at all, damaged, truncated or too large)"
-        ) from error
+    with open_picture(path, LARGEST_PIXELS, "picture") as opened:
+        opened.load()
+        image = ImageOps.exif_transpose(opened)
+        profile = opened.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         raise InputError(f"{path}: a picture of mode {image.mode}, expected 8 bits a channel")
     if image.mode == "1":

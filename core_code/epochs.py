@@ -1,5 +1,6 @@
 """The one loop that owns the epoch bookkeeping: progress bar, log line, checkpoints, resume, interruption.
 
+In a job of several processes all go through it side by side; files are written, and lines said, by the writer alone.
 What is learned in an epoch is a Task's business: the classifier's is in train.py.
 """
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, load_net
+from core_code.core_utils.distributed import barrier, is_writer, rank, stacked, world_size
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.logs import TrainingLog
@@ -38,7 +40,10 @@ class Task(Protocol):
     higher_is_better: bool
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
-        """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw."""
+        """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw.
+
+        Both are those of the whole batch, of which several processes compute parts.
+        """
 
     def measure(self, epoch: int, last: bool) -> Record:
         """Figures after the epoch, `best_by` among them. `last`: no epoch follows."""
@@ -71,6 +76,7 @@ def run_epochs(
     it is raised as it is, for the caller to tell (interrupts.Terminated for SIGTERM).
     """
     history = load_progress(task, files, settings) if resume and files else []
+    check_same_start(len(history))
     saved = len(history)
     with terminable():
         try:
@@ -95,6 +101,7 @@ def run_epochs(
             end_interrupted(interrupt, files, saved, epochs, log)
     if files:
         files.save(FINAL, checkpoint(task, settings, history))
+        barrier()  # what the writer has saved is there for all
     return history
 
 
@@ -102,7 +109,8 @@ def train_one_epoch(
     task: Task, epoch: int, epochs: int, files: CheckpointFiles | None, log: TrainingLog | None
 ) -> float:
     """One epoch with its progress bar; returns the mean loss of a face. Raises InputError when it is not finite."""
-    torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net".encode()))
+    # masks of dropout must not be the same for the different faces of several processes
+    torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net{rank() or ''}".encode()))
     task.net.train()
     total, faces = torch.zeros(()), 0
     bar = tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False)
@@ -189,6 +197,16 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
     return list(state["history"])
 
 
+def check_same_start(epochs: int) -> None:
+    """Raise InputError when the processes of a job have found checkpoints of different epochs."""
+    found = stacked(torch.tensor(epochs)).tolist()
+    if len(set(found)) > 1:
+        raise InputError(
+            f"{world_size()} processes found checkpoints of {sorted(set(found))} epochs: all of them, on whatever "
+            f"machine, must see the same files in --output_root"
+        )
+
+
 def describe(record: Record, epochs: int) -> str:
     """A record as one line: accuracies in percent, time to the tenth of a second."""
     parts = [f"epoch {record['epoch']}/{epochs}"]
@@ -216,6 +234,8 @@ def end_interrupted(
     interrupt: KeyboardInterrupt, files: CheckpointFiles, saved: int, epochs: int, log: TrainingLog | None
 ) -> None:
     """Say what is saved and raise what ends the command with the shell's status for the signal."""
+    if not is_writer():
+        raise interrupt
     said = f"{saved} of {epochs} epochs are saved"
     if saved:
         said += f" in {files.path(LAST)}; the same command with --resume True goes on from there"

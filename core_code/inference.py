@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import BEST, KEYS, CheckpointFiles, load_net
+from core_code.core_utils.data_parallel import of_all
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
@@ -24,17 +25,19 @@ def predict(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Logits float32 [N,7] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
-    Leaves the net in evaluation mode. `what` stands before the progress bar. With `tta` of tta.KINDS other than
+    Of several processes each reads its part of every batch, and all get the whole. Leaves the net in evaluation mode.
+    `what` stands before the progress bar. With `tta` of tta.KINDS other than
     `none` the logits are the mean of those of several views.
     """
     net.eval()
-    logits, labels = [], []
-    with tqdm(total=len(batches.dataset), desc=what, unit=" faces", leave=False, delay=2) as bar:
-        for faces, answers, _ in batches:
+    logits, rows = [], []
+    count = len(batches.dataset)
+    with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
+        for faces, _, indices, part in batches.parts():
             logits.append(read(net, faces, image_size, dtype, tta))
-            labels.append(answers)
-            bar.update(len(answers))
-    return torch.cat(logits).cpu(), torch.cat(labels).cpu()
+            rows.append(indices)
+            bar.update(part.total)
+    return of_all(torch.cat(logits), torch.cat(rows), count).cpu(), batches.labels.cpu()
 
 
 @torch.no_grad()

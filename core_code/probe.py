@@ -6,6 +6,7 @@ A judgement of pre-training in minutes, without a fine-tune.
 """
 
 import argparse
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,22 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
+from tqdm import tqdm
 
+from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import write_json
+from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
 from core_code.inference import load_byol, predict
 from core_code.models.emotion_net import EmotionNet
 from core_code.runs import pick_hardware
 
-BEFORE, AFTER = "before BYOL", "after BYOL"
+# An untrained net whose batch norms have never seen a face passes on nearly linear mixtures of pixels, which a linear
+# classifier reads well; measured on faces, as a trained net's are, its norms make it the random net that it is.
+BEFORE, MEASURED, AFTER = "before BYOL", "before, norms measured", "after BYOL"
 SPLITS = ("val", "test")
 Accuracies = dict[str, dict[str, float]]
 
@@ -45,19 +52,23 @@ def probe_all(args: argparse.Namespace) -> dict[str, Accuracies]:
     if len(data["train"].labels.unique()) < 2:
         raise InputError(f"{args.data_root}: the {len(data['train'])} training faces are all of one emotion")
     batches = {phase: FaceBatches(faces, args.batch_size, device) for phase, faces in data.items()}
-    return {
-        experiment: {
-            which: probe(net.to(device), batches, args.image_size or size, dtype, f"{experiment}, {which}")
-            for which, net in pair.items()
-        }
-        for experiment, (pair, size) in nets.items()
-    }
+    found: dict[str, Accuracies] = {}
+    for experiment, (several, size) in nets.items():
+        size = args.image_size or size
+        found[experiment] = {}
+        for which, net in several.items():
+            if which == MEASURED:
+                measure_norms(net.to(device), batches["train"], size, dtype)
+            what = f"{experiment}, {which}"
+            found[experiment][which] = probe(net.to(device), batches, size, dtype, what)
+    return found
 
 
 def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], int]:
     """The net that BYOL started from and the one in its checkpoint, both giving features; and the views' size.
 
-    Random weights that BYOL started from are drawn again from its seed. Raises InputError.
+    Random weights that BYOL started from are drawn again from its seed, and that net is there twice: its batch norms
+    are to be measured once. Raises InputError.
     """
     state, path = load_byol(folder, name, experiment, kind)
     settings = state["settings"]
@@ -66,7 +77,26 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     before.load_backbone(settings["weights"])
     after = EmotionNet(name)
     after.load_backbone_state(state, str(path))
-    return {BEFORE: before.drop_head(), AFTER: after.drop_head()}, int(settings["image_size"])
+    several = {BEFORE: before.drop_head()}
+    if settings["weights"] == "none":
+        several[MEASURED] = copy.deepcopy(before)
+    return {**several, AFTER: after.drop_head()}, int(settings["image_size"])
+
+
+@torch.no_grad()
+def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype) -> None:
+    """Give the batch norms the statistics of these faces, the mean over their batches; nothing else changes."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    net.train()
+    bar = tqdm(total=len(batches.dataset), desc="measuring the norms", unit=" faces", leave=False, delay=2)
+    with bar, autocast(batches.device, dtype):
+        for faces, _, _ in batches:
+            net(evaluation_view(faces, image_size, dtype))
+            bar.update(len(faces))
+    net.eval()
 
 
 def probe(

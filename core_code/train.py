@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core_code.core_utils.data_parallel import mean_of_all, sum_gradients
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.metrics import score
 from core_code.core_utils.transforms import train_view
@@ -14,6 +15,7 @@ from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for
 from core_code.inference import predict
 from core_code.models.emotion_net import EmotionNet
+from core_code.models.synchronised_norm import synchronise_norms
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULERS = ("cosine", "step", "none")
@@ -49,11 +51,12 @@ class ClassifierTask:
     def __init__(
         self, net: EmotionNet, train: FaceBatches, train_plain: FaceBatches, val: FaceBatches, training: Training
     ) -> None:
+        synchronise_norms(net)
         self.net = net
         self.train, self.train_plain, self.val = train, train_plain, val
         self.training = training
         self.seed = training.seed
-        self.faces_per_epoch = len(train.dataset)
+        self.faces_per_epoch = train.faces_per_epoch or len(train.dataset)
         self.optimizer = make_optimizer(net, training)
         self.scheduler = make_scheduler(self.optimizer, training)
 
@@ -61,16 +64,17 @@ class ClassifierTask:
         """One pass over the training faces; yields each step's loss and number of faces."""
         self.train.set_epoch(epoch)
         generator = generator_for(self.seed, epoch, "views")
-        for faces, labels, _ in self.train:
-            views = train_view(faces, self.training.image_size, generator, self.training.dtype)
-            yield self.step(views, labels), len(labels)
+        for faces, labels, _, part in self.train.parts():
+            views = train_view(faces, self.training.image_size, generator, self.training.dtype, part=part)
+            yield self.step(views, labels), part.total
 
     def step(self, views: Tensor, labels: Tensor) -> Tensor:
         """One update of the net; returns the loss before it."""
         with autocast(views.device, self.training.dtype):
-            loss = F.cross_entropy(self.net(views), labels)
+            loss = mean_of_all(F.cross_entropy(self.net(views), labels), len(labels))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(self.net.parameters())
         self.optimizer.step()
         return loss.detach()
 

@@ -7,13 +7,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from core_code.core_utils.data_parallel import Part, mean_of_all, of_all, sum_gradients
 from core_code.core_utils.devices import autocast
+from core_code.core_utils.light import DRAWS, vary_light
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for, say
 from core_code.models.byol import BYOL, spread
+from core_code.models.synchronised_norm import synchronise_norms
 from core_code.train import Training, make_optimizer, make_scheduler
 
 COLLAPSED = 0.05
@@ -24,6 +27,7 @@ class BYOLTask:
 
     The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
     random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
+    With `other_light` each view is seen under a light of its own (core_utils/light.py).
     """
 
     best_by = "validation_loss"
@@ -31,12 +35,14 @@ class BYOLTask:
 
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: Training,
-        augmentations: Augmentations | None = None,
+        augmentations: Augmentations | None = None, other_light: bool = False,
     ) -> None:  # fmt: skip
+        synchronise_norms(net)
         self.net = net
         self.train, self.val = train, val
         self.training = training
         self.augmentations = augmentations.to(train.device) if augmentations else None
+        self.other_light = other_light
         self.seed = training.seed
         self.faces_per_epoch = len(train.dataset)
         self.optimizer = make_optimizer(net, training)
@@ -47,26 +53,32 @@ class BYOLTask:
         self.train.set_epoch(epoch)
         partner_draws = generator_for(self.seed, epoch, "partners")
         view_draws = generator_for(self.seed, epoch, "views")
-        for faces, _, indices in self.train:
-            partners = self.partners(faces, indices, partner_draws)
-            yield self.step(self.views(faces, partners, view_draws)), len(faces)
+        for faces, _, indices, part in self.train.parts():
+            partners = self.partners(faces, indices, partner_draws, part)
+            yield self.step(self.views(faces, partners, view_draws, part)), part.total
 
-    def partners(self, faces: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def partners(self, faces: Tensor, indices: Tensor, generator: torch.Generator, part: Part) -> Tensor:
         """What the second views are made of, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
         if self.augmentations is None:
             return faces
-        return self.augmentations.replace(faces, indices, 1.0, generator)
+        return self.augmentations.replace(faces, indices, 1.0, generator, part)
 
-    def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator) -> Tensor:
+    def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator, part: Part) -> Tensor:
         """Random views [2B,3,S,S], those of the faces first."""
-        return train_view(torch.cat([faces, partners]), self.training.image_size, generator, self.training.dtype)
+        pairs, both = torch.cat([faces, partners]), part.twice()
+        views = train_view(pairs, self.training.image_size, generator, channels=1, part=both)
+        if self.other_light:
+            draws = torch.rand(DRAWS, both.total, generator=generator)[:, both.rows]
+            views = vary_light(views[:, 0], draws.to(views.device))[:, None]
+        return views.to(self.training.dtype).expand(-1, 3, -1, -1)
 
     def step(self, views: Tensor) -> Tensor:
         """One update of the online net and of its moving average; returns the loss before it."""
         with autocast(views.device, self.training.dtype):
-            loss = self.net.compare(views).loss
+            loss = mean_of_all(self.net.compare(views).loss, len(views))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(self.net.parameters())
         self.optimizer.step()
         self.net.update_target()
         return loss.detach()
@@ -79,21 +91,24 @@ class BYOLTask:
         all faces look alike, the views agree, and such an epoch would pass for the best one.
         """
         generator = generator_for(self.seed, 0, "validation views")
-        losses, features, projections = [], [], []
-        bar = tqdm(total=len(self.val.dataset), desc="validation", unit=" faces", leave=False, delay=2)
+        losses, features, projections, rows = [], [], [], []
+        count = len(self.val.dataset)
+        bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
         with bar, only_batch_statistics(self.net.train()):
-            for faces, _, _ in self.val:
-                views = self.views(faces, faces, generator)
+            for faces, _, indices, part in self.val.parts():
+                views = self.views(faces, faces, generator, part)
                 with autocast(views.device, self.training.dtype):
                     compared = self.net.compare(views)
-                losses.append(compared.loss * len(faces))
+                losses.append(mean_of_all(compared.loss, len(faces)) * part.total)
                 features.append(compared.features[: len(faces)])
                 projections.append(compared.projections[: len(faces)])
-                bar.update(len(faces))
+                rows.append(indices)
+                bar.update(part.total)
+        indices = torch.cat(rows)
         return {
-            "validation_loss": torch.stack(losses).sum().item() / len(self.val.dataset),
-            "feature_spread": spread(torch.cat(features)),
-            "projection_spread": spread(torch.cat(projections)),
+            "validation_loss": torch.stack(losses).sum().item() / count,
+            "feature_spread": spread(of_all(torch.cat(features), indices, count)),
+            "projection_spread": spread(of_all(torch.cat(projections), indices, count)),
         }
 
 
@@ -118,6 +133,7 @@ def make_byol_task(
     augmentations: Augmentations | None = None,
     weights: str = "imagenet",
     fine_tune: bool = True,
+    other_light: bool = False,
 ) -> BYOLTask:
     """A task ready for run_epochs, on the device of `train`.
 
@@ -127,7 +143,7 @@ def make_byol_task(
     torch.manual_seed(training.seed)
     net = BYOL(net_name, frozen_backbone=not fine_tune)
     net.load_backbone(weights)
-    return BYOLTask(net.to(train.device), train, val, training, augmentations)
+    return BYOLTask(net.to(train.device), train, val, training, augmentations, other_light)
 
 
 def faces_without(augmentations: Augmentations | None, faces: int) -> int:

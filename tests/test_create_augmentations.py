@@ -149,7 +149,7 @@ def test_other_settings_for_the_same_folder_are_refused(there, capsys):
 def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there, tmp_path):
     flags = ["--generator", "tiny", "--batch_size", "1", "--num_augments", "2000", "--precision", "fp32"]
     process = subprocess.Popen([sys.executable, SCRIPT, *flags], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(tmp_path.glob("data/fer2013_augmentations/*/*.png")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

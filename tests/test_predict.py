@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_faces
 from PIL import Image, ImageColor
+from small_faces import smooth_faces
 
 from core_code import predict
 from core_code.core_utils.checkpoints import CheckpointFiles

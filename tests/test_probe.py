@@ -91,6 +91,12 @@ def test_random_weights_that_byol_started_from_are_drawn_again(there):
     there("--exp_names", "E")
     found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
     assert found["before BYOL"] == accuracies_of(plain)
+    for module in plain.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # the 60 training faces are one batch: its statistics are all faces'
+    with torch.no_grad():
+        plain.train()(evaluation_view(FER2013(phase="train").faces, 32))
+    assert found["before, norms measured"] == pytest.approx(accuracies_of(plain), abs=0.04)
 
 
 def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):

@@ -15,10 +15,12 @@ import train_byol_model
 import train_model
 from core_code import train_byol
 from core_code.core_utils.errors import run_command
+from core_code.core_utils.light import DRAWS, vary_light
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
+from core_code.epochs import generator_for
 from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
 from core_code.train import Training
@@ -50,7 +52,9 @@ def log_text(folder: str = "logs") -> str:
 
 def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_loss(there, capsys):
     there(*ALONE, "--epochs", "3", "--lr", "0.01")
-    assert {path.name for path in Path("checkpoints").iterdir()} == {f"ckpt_byol_small_E_{kind}.pth" for kind in KINDS}
+    assert {path.name for path in Path("checkpoints").glob("[!.]*")} == {
+        f"ckpt_byol_small_E_{kind}.pth" for kind in KINDS
+    }
     assert [path.name for path in Path("plots_output").iterdir()] == ["byol_loss_small_E.png"]
     with Image.open("plots_output/byol_loss_small_E.png") as image:
         assert min(image.size) > 250
@@ -80,8 +84,8 @@ def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypat
 def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, monkeypatch):
     drawn = []
 
-    def note(*args) -> torch.Tensor:
-        drawn.append(train_view(*args))
+    def note(*args, **options) -> torch.Tensor:
+        drawn.append(train_view(*args, **options))
         return drawn[-1]
 
     monkeypatch.setattr(train_byol, "train_view", note)
@@ -89,7 +93,8 @@ def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, mo
     net = BYOL("small")
     net.load_state_dict(checkpoint()["net"])
     net.train()
-    (views,) = drawn[3:]  # 40 faces in batches of 16, then the 14 of val in one
+    (view,) = drawn[3:]  # 40 faces in batches of 16, then the 14 of val in one
+    views = view.expand(-1, 3, -1, -1)
     with torch.no_grad():
         features = net(views)
         predictions = net.prediction(net.projection(features))
@@ -117,9 +122,9 @@ def test_second_views_are_of_the_faces_augmentations_and_how_many_have_none_is_l
     pairs = []
     views = BYOLTask.views
 
-    def note(self, faces, partners, generator) -> torch.Tensor:
+    def note(self, faces, partners, *args) -> torch.Tensor:
         pairs.append((faces, partners))
-        return views(self, faces, partners, generator)
+        return views(self, faces, partners, *args)
 
     monkeypatch.setattr(BYOLTask, "views", note)
     there(*QUICK, "--epochs", "1", "--fine_tune")
@@ -148,6 +153,22 @@ def test_without_augmentations_each_face_gets_two_different_views_of_itself(ther
     assert "a GAN augmentation for 0 faces; of the face itself for 40" in log_text()
     assert [len(views) for views in seen] == [32, 32, 16]
     assert all((one != other).any() for views in seen for one, other in zip(*views.chunk(2), strict=True))
+
+
+def test_with_other_light_each_view_is_the_plain_one_under_a_light_of_its_own(there, monkeypatch):
+    seen = []
+    step = BYOLTask.step
+    monkeypatch.setattr(BYOLTask, "step", lambda task, views: (seen.append(views), step(task, views))[1])
+    there(*ALONE, "--epochs", "1", "--other_light", "True")
+    assert checkpoint()["settings"]["other_light"] is True
+    generator = generator_for(1, 1, "views")
+    batches = FaceBatches(FER2013(Path("data/fer2013"), "train"), 16, torch.device("cpu"), shuffle=True, seed=1)
+    batches.set_epoch(1)
+    for (faces, _, _), views in zip(batches, seen, strict=True):
+        plain = train_view(torch.cat([faces, faces]), 32, generator, channels=1)[:, 0]
+        expected = vary_light(plain, torch.rand(DRAWS, len(plain), generator=generator))
+        assert torch.equal(views, expected[:, None].expand(-1, 3, -1, -1))
+        assert (views[:, 0] - plain).abs().mean() > 0.05
 
 
 def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):

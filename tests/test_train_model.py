@@ -44,7 +44,7 @@ def checkpoint(kind: str = "last_trained_epoch", folder: str = "checkpoints", na
 def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):
     there(*BASELINE, "--epochs", "2", "--verbose", "True")
     said = capsys.readouterr().out
-    assert {path.name for path in Path("checkpoints").iterdir()} == {
+    assert {path.name for path in Path("checkpoints").glob("[!.]*")} == {
         f"ckpt_small_E_{kind}.pth" for kind in ("best_validation", "last_trained_epoch", "final_checkpoint")
     }
     kinds = ("train_accuracy", "validation_accuracy", "train_validation_accuracy", "confusion_matrix")
@@ -91,9 +91,9 @@ def test_a_net_learns_what_can_be_learned(there, tmp_path):
             rows.append(f"{3 if label < 3 else 0},{' '.join(map(str, shade.ravel()))},{usage}")
     (tmp_path / "easy").mkdir()
     (tmp_path / "easy" / "fer2013.csv").write_text("\n".join(rows) + "\n")
-    there(*BASELINE, "--data_root", "easy", "--epochs", "3", "--lr", "0.003", "--batch_size", "8")
+    there(*BASELINE, "--data_root", "easy", "--epochs", "8", "--lr", "0.003", "--batch_size", "8")
     history = checkpoint()["history"]
-    assert history[-1]["loss"] < history[0]["loss"] and max(one["validation_accuracy"] for one in history) > 0.9
+    assert history[-1]["loss"] < history[0]["loss"] and history[-1]["validation_accuracy"] > 0.9
 
 
 def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):
@@ -188,7 +188,7 @@ def test_weights_that_are_not_finite_are_not_saved(there, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: there(*BASELINE, "--epochs", "1", "--batch_size", "40"))
     assert ended.value.code == 2 and "weights became inf in epoch 1" in capsys.readouterr().err
-    assert not Path("checkpoints").exists()
+    assert not list(Path("checkpoints").glob("*.pth"))
 
 
 def test_training_on_the_expansion_needs_no_probability(there, capsys):

@@ -1,11 +1,14 @@
 """Where a run's checkpoints lie and what they hold."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core_code.core_utils.distributed import is_writer
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
+from core_code.core_utils.locks import only_writer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,11 +35,23 @@ class CheckpointFiles:
 
     def path(self, kind: str) -> Path:
         """The file of a kind in KINDS."""
-        method = "byol_" if self.byol else ""
-        return Path(self.folder) / f"ckpt_{method}{self.name}_{self.experiment}_{kind}.pth"
+        return Path(self.folder) / f"{self.stem}_{kind}.pth"
+
+    @property
+    def stem(self) -> str:
+        """What the three names begin with."""
+        return f"ckpt_{'byol_' if self.byol else ''}{self.name}_{self.experiment}"
+
+    def only_run(self) -> AbstractContextManager[None]:
+        """Within it this run alone trains this net and experiment. Raises InputError where another one does."""
+        if not is_writer():
+            return nullcontext()
+        return only_writer(self.folder, f".{self.stem}.lock", "give another --exp_name or --output_root")
 
     def save(self, kind: str, state: dict[str, Any]) -> Path:
-        """Write a checkpoint with all of KEYS, whole or not at all."""
+        """Write a checkpoint with all of KEYS, whole or not at all; of several processes the writer alone does."""
+        if not is_writer():
+            return self.path(kind)
         missing = [key for key in KEYS if key not in {"name", "experiment"} and key not in state]
         assert not missing, f"a checkpoint lacks {missing}"
         save_weights(self.path(kind), {**state, "name": self.name, "experiment": self.experiment})

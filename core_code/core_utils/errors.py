@@ -2,25 +2,49 @@
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
+
+from core_code.core_utils.interrupts import TERMINATED, Terminated, terminable
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
+LONGEST_MESSAGE = 1000  # characters; a message may quote a file, and a file may hold anything
 
 
 class InputError(Exception):
-    """Something the user gave is wrong. The message is one line: what, where, and what was expected."""
+    """Something the user gave is wrong. The message is one line: what, where, and what was expected.
+
+    Line breaks and other unprintable characters of names and values that it quotes are shown as escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
-def run_command(main: Callable[[], None]) -> None:
+def one_line(text: str) -> str:
+    """The text with what cannot be printed escaped, cut at LONGEST_MESSAGE characters."""
+    shown = text[:LONGEST_MESSAGE] + ("..." if len(text) > LONGEST_MESSAGE else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def run_command(main: Callable[[], None], go_on: str = "start the same command again to go on") -> None:
     """Run a command's `main`; an InputError becomes one line on stderr and exit status 2.
 
-    Ctrl-C ends with status 130; what was saved by then has been said by the loop that was interrupted.
+    Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; what was saved by then has
+    been said by the loop that was interrupted. Outside of it, `go_on` says how to.
     """
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as interrupt:
-        said = str(interrupt) or "what was finished is on disk; start the same command again to go on"
-        print(f"\ninterrupted: {said}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    with terminable():
+        try:
+            main()
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except Terminated as interrupt:
+            end(TERMINATED, f"terminated: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
+        except KeyboardInterrupt as interrupt:
+            end(INTERRUPTED, f"interrupted: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
+
+
+def end(status: int, said: str) -> NoReturn:
+    """Say how the command ended, on a line below a progress bar, and end it."""
+    print(f"\n{said}", file=sys.stderr)
+    sys.exit(status)

@@ -1,11 +1,14 @@
 """The one writer: a file appears whole under its name, or not at all. And readers that fail in one line."""
 
+import fcntl
+import glob
 import json
 import os
 import pickle
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,30 +19,62 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], durable: bool = Tr
     """Let `write` fill a temporary file beside `path`, then rename it onto `path`.
 
     Whoever reads `path` sees the old file or the new one, never a part, even after kill -9. With `durable`
-    the bytes are flushed to the disk before the rename, so that a power cut cannot leave an empty file either;
-    turn it off only for files that are many and cheap to make again.
+    the bytes are flushed to the disk before the rename, so that a power cut cannot leave an empty file either, and
+    the temporary files of killed writers are removed; turn it off only for files that are many and cheap to make
+    again, and call `remove_left_overs` once for them all.
 
     Raises InputError when the folder cannot be made or the file cannot be written (no space, no permission).
     """
     path = Path(path)
     make_folder(path.parent)
+    if durable:
+        remove_left_overs(path.parent, path.name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # known before it is there, whatever interrupts
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open_part(part) as file:
             write(file)
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+            os.replace(part, path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if cause := disk_error(error):
+            raise InputError(f"{path}: cannot be written ({cause.strerror or cause})") from error
         raise
+
+
+def open_part(part: Path) -> BinaryIO:
+    """A new temporary file, open and locked for as long as it is open.
+
+    The lock tells the file of a living writer from one that a killed writer left behind.
+    """
+    while True:
+        file = open(part, "xb")  # noqa: SIM115  (the caller closes it)
+        with suppress(OSError):  # a file system without locks: nobody can take the file for a left-over there
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if part.exists():
+            return file
+        file.close()  # taken for a left-over before it was locked
+
+
+def remove_left_overs(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files that killed writers have left in `folder`: of the file `name`, or all of them.
+
+    Files that somebody is writing at this moment are let be, and so are those that cannot be removed.
+    """
+    for part in Path(folder).glob(f".{glob.escape(name) if name else '*'}.*.part"):
+        with suppress(OSError), open(part, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+def disk_error(error: BaseException) -> OSError | None:
+    """The error of the disk that this is, or that torch's writer has covered with a RuntimeError of its own."""
+    if isinstance(error, RuntimeError):
+        error = error.__context__ or error
+    return error if isinstance(error, OSError) else None
 
 
 def make_folder(path: Path) -> Path:

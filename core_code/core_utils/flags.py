@@ -18,6 +18,11 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"expected True or False, found {text!r}")
 
 
+def boolean_or_auto(text: str) -> bool | None:
+    """As boolean, and None for auto."""
+    return None if text.lower() == "auto" else boolean(text)
+
+
 def probability(text: str) -> float:
     """A number from 0 to 1."""
     try:
@@ -63,9 +68,12 @@ def non_negative(text: str) -> float:
 
 
 def run_name(text: str) -> str:
-    """A name that becomes part of file names: letters, digits, '.', '-' and '_', no path."""
-    if not text or not all(c.isalnum() or c in "._-" for c in text) or text.startswith(".") or len(text) > 100:
+    """A name that becomes part of file names: letters, digits, '.', '-' and '_', no path; at most 100 bytes, for a
+    file's name has at most 255."""
+    if not text or not all(c.isalnum() or c in "._-" for c in text) or text.startswith("."):
         raise argparse.ArgumentTypeError(f"expected letters, digits, '.', '-' or '_', found {text!r}")
+    if len(text.encode()) > 100:
+        raise argparse.ArgumentTypeError(f"expected at most 100 bytes, found {len(text.encode())}: {text!r}")
     return text
 
 

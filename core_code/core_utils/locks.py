@@ -13,17 +13,18 @@ LOCK_NAME = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, name: str = LOCK_NAME, instead: str = "use another folder") -> Iterator[None]:
     """Hold the folder's lock; the system gives it back however the process ends, kill -9 included.
 
-    Makes the folder where it is missing. Raises InputError when another process holds the lock, or when the
-    folder cannot be written.
+    Runs that write different files into one folder take locks of different `name`s. Makes the folder where it is
+    missing. Raises InputError when another process holds the lock, saying what to do `instead` of waiting, or when
+    the folder cannot be written.
     """
-    with open_lock(folder) as file:
+    with open_lock(folder, name) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"{folder}: another run is writing here; wait for it, or use another folder") from error
+            raise InputError(f"{folder}: another run is writing here; wait for it, or {instead}") from error
         yield
 
 
@@ -33,14 +34,14 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
     Makes the folder where it is missing. Raises InputError when it cannot be written.
     """
-    with open_lock(folder) as file:
+    with open_lock(folder, LOCK_NAME) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def open_lock(folder: Path) -> TextIO:
-    """The folder's lock file; closing it gives a lock back."""
-    path = make_folder(folder) / LOCK_NAME
+def open_lock(folder: Path, name: str) -> TextIO:
+    """A lock file of the folder; closing it gives a lock back."""
+    path = make_folder(folder) / name
     try:
         return open(path, "a")
     except OSError as error:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from core_code.core_utils.data_parallel import Part
+
 CROP_AREA = (0.08, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
@@ -34,18 +36,20 @@ class Crops(NamedTuple):
 
 
 def train_view(
-    faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3
-) -> Tensor:
+    faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
+    part: Part | None = None,
+) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Returns `dtype` [B,channels,size,size] in [0,1],
-    computed in float32.
+    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are `part` of a batch, the chances
+    are drawn for the whole batch, so that each face gets the view that it gets there. Returns `dtype`
+    [B,channels,size,size] in [0,1], computed in float32.
     """
-    count, height, width = faces.shape
-    crops = draw_crops(count, height, width, generator)
-    flips = torch.rand(count, generator=generator) < 0.5
-    sharpness = torch.where(torch.rand(count, generator=generator) < 0.5, SHARPNESS, 1.0)
-    brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator) - 1)
+    count, rows = part or (len(faces), slice(None))
+    crops = Crops(*(side[rows] for side in draw_crops(count, *faces.shape[1:], generator)))
+    flips = torch.rand(count, generator=generator)[rows] < 0.5
+    sharpness = torch.where(torch.rand(count, generator=generator)[rows] < 0.5, SHARPNESS, 1.0)
+    brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator)[rows] - 1)
     device = faces.device
     views = crop_and_resize(faces, crops.to(device), flips.to(device), size)
     views = adjust_sharpness(views, sharpness.to(device))

@@ -8,7 +8,7 @@ import torch
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
-from core_code.datasets.augmentations import AUGMENTATIONS, EMOTION, EXPANSION, Plan, Settings
+from core_code.datasets.augmentations import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
 
 MANIFEST_NAME = "manifest.json"
@@ -23,8 +23,11 @@ FIXED = {
     "face_detector": "--face_detector",
     "batch_size": "--batch_size",
     "folder_batch_size": "--folder_batch_size",
+    "storage": "--format",
+    "compiled": "--compile",
     "class_counts": "training labels' counts",
 }
+OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # than these choices
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
 DEFAULT_COMMAND = "create_augmentations.py with the flags that made it"
 
@@ -57,6 +60,8 @@ def describe(
         "half_width": settings.half_width,
         "precision": settings.precision,
         "batch_size": settings.batch_size,
+        "storage": settings.storage,
+        "compiled": settings.compiled,
     }
     if settings.mode == AUGMENTATIONS:
         manifest["folder_batch_size"] = settings.folder_batch_size
@@ -87,7 +92,8 @@ def checked_counts(faces: int) -> list[int]:
 def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
     """Raise InputError where images of `train` made by `new` would not belong to those that `old` describes.
 
-    More faces than before, and more augmentations of each, may follow: what is there stays as it is.
+    More faces than before, and more augmentations of each, may follow: what is there stays as it is. In shards,
+    where a face's images lie side by side, only faces may.
     """
     path = folder / MANIFEST_NAME
     elsewhere = f"use another --dest_folder, or remove {folder}"
@@ -95,8 +101,9 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     if old["mode"] != new["mode"]:
         raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
     check_faces(old, path, train)
-    old = {"centre": EMOTION, "face_detector": "none"} | old  # manifests older than these choices
-    for key, name in FIXED.items():
+    old = OLDER | old
+    fixed = FIXED | ({"num_augments": GROWING["num_augments"]} if new.get("storage") == SHARDS else {})
+    for key, name in fixed.items():
         if old.get(key) != new.get(key):
             was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))
             raise InputError(f"{path}: the images there were made with {name} {was}, this run has {now}; {elsewhere}")
@@ -124,7 +131,7 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
     check_faces(manifest, path, faces)
     if manifest["complete"] is not True:
         raise InputError(f"{path}: the images are not finished; go on with: {manifest['command']}")
-    return manifest
+    return OLDER | manifest
 
 
 def check_format(manifest: dict[str, Any], path: Path) -> None:
@@ -135,10 +142,18 @@ def check_format(manifest: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, make it anew")
     wrong = next((key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)), None)
     counts = manifest.get("face_fingerprints")
-    if wrong is None and not all(count.isdecimal() for count in counts):
+    if wrong is None and not all(count.isdecimal() and count == ascii_count(count) for count in counts):
         wrong = "face_fingerprints"
+    if wrong is None:
+        growing = (key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int)
+        wrong = next(growing, None)
     if wrong is not None:
         raise InputError(f"{path}: {wrong} is missing or damaged; remove the folder and make the images anew")
+
+
+def ascii_count(text: str) -> str:
+    """A count of at most nine digits as Python writes it; empty for one of more."""
+    return str(int(text)) if len(text) < 10 else ""
 
 
 def check_faces(manifest: dict[str, Any], path: Path, faces: FER2013) -> None:

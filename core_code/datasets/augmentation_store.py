@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core_code.core_utils.data_parallel import Part
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentation_manifest import MANIFEST_NAME, read_manifest
 from core_code.datasets.augmentations import AUGMENTATIONS
@@ -28,8 +29,8 @@ class Augmentations:
     def open(cls, folder: Path, faces: FER2013) -> "Augmentations":
         """Read what create_augmentations.py made of these training faces; faces beyond have no augmentations.
 
-        The first time, all PNGs are packed into one file beside them. Raises InputError for a missing or other
-        manifest, for images that are unfinished or of other faces, and for a damaged PNG.
+        The first time, all images, single or in shards, are packed into one file beside them. Raises InputError for a
+        missing or other manifest, for images that are unfinished or of other faces, and for a damaged PNG or tar.
         """
         pack = load_images(Path(folder), AUGMENTATIONS, faces)
         counts = np.bincount(pack.faces, minlength=len(faces))
@@ -44,13 +45,17 @@ class Augmentations:
         """The same on the device: copied whole to a GPU, as it is on the CPU."""
         return Augmentations(self.images.to(device), self.first.to(device))
 
-    def replace(self, faces: Tensor, indices: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    def replace(
+        self, faces: Tensor, indices: Tensor, probability: float, generator: torch.Generator, part: Part | None = None
+    ) -> Tensor:
         """Replace each face that has augmentations, with `probability`, by one of its own, all equally likely.
 
         faces: uint8 [B, 48, 48], those of the training set's rows `indices`, int64 [B]; both on the device of the
-        images. Two draws a face are taken from `generator`, which may be a CPU one. Returns uint8 [B, 48, 48].
+        images. Two draws a face are taken from `generator`, which may be a CPU one; where the faces are `part` of a
+        batch, two for each face of the batch. Returns uint8 [B, 48, 48].
         """
-        draws = torch.rand(2, len(indices), generator=generator, device=generator.device).to(faces.device)
+        part = part or Part(len(indices), slice(None))
+        draws = torch.rand(2, part.total, generator=generator, device=generator.device)[:, part.rows].to(faces.device)
         first = self.first[indices]
         counts = self.first[indices + 1] - first
         replaced = (draws[0] < probability) & (counts > 0)
@@ -68,7 +73,7 @@ def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
     Raises InputError as `Augmentations.open` does, and for an image of a face that the manifest does not know.
     """
     manifest = read_manifest(folder, mode, faces)
-    pack = open_pack(folder, mode, folder / MANIFEST_NAME, manifest["command"])
+    pack = open_pack(folder, mode, folder / MANIFEST_NAME, manifest["command"], manifest["storage"])
     if len(pack.faces) and pack.faces[-1] >= manifest["faces"]:
         raise InputError(
             f"{folder}: there is an image of face {pack.faces[-1]}, expected faces below {manifest['faces']}; "

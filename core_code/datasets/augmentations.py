@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from core_code.datasets.image_shards import images_per_shard, shard_name
 from core_code.datasets.splits import EMOTIONS
 
 AUGMENTATIONS, EXPANSION = "augmentations", "expansion"
 EMOTION, FACE = "emotion", "face"
+PNG, SHARDS = "png", "shards"
 HALF_WIDTHS = {AUGMENTATIONS: 0.2, EXPANSION: 0.05}
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -42,6 +44,14 @@ class Settings:
     precision: str = "fp32"
     centre: str = EMOTION  # codes are drawn around the emotion's centre, or around the face's own point
     neighborhood: float | None = None  # half the side of the box that codes are drawn from; None: the mode's own
+
+    storage: str = PNG  # single files, or shards
+    compiled: bool = False  # whether the generator is compiled, which may change an image's last bits
+
+    @property
+    def stretch(self) -> int:
+        """Images of the plan that are made as one, and by one process: a batch, or a shard's whole batches."""
+        return images_per_shard(self.batch_size) if self.storage == SHARDS else self.batch_size
 
     @property
     def half_width(self) -> float:
@@ -131,8 +141,14 @@ def mix(value: np.ndarray) -> np.ndarray:
 
 
 def image_names(settings: Settings, plan: Plan) -> list[str]:
-    """Where each image of the plan lies below the destination folder."""
-    pairs = zip(plan.faces.tolist(), plan.ks.tolist(), strict=True)
-    if settings.mode == AUGMENTATIONS:
-        return [f"{face % settings.folder_batch_size}/{face}_{k}.png" for face, k in pairs]
-    return [f"{label}/{face}.png" for face, label in pairs]
+    """Where each image of the plan lies below the destination folder: a file's path, or a place in a shard."""
+    pairs = list(zip(plan.faces.tolist(), plan.ks.tolist(), strict=True))
+    if settings.mode == EXPANSION:
+        names = [f"{label}/{face}.png" for face, label in pairs]
+    elif settings.storage == SHARDS:
+        names = [f"{face}_{k}.png" for face, k in pairs]
+    else:
+        names = [f"{face % settings.folder_batch_size}/{face}_{k}.png" for face, k in pairs]
+    if settings.storage == SHARDS:
+        names = [f"{shard_name(row // settings.stretch)}/{name}" for row, name in enumerate(names)]
+    return names

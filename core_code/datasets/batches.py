@@ -7,6 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from core_code.core_utils.data_parallel import Part, part_of
+from core_code.core_utils.distributed import world_size
+from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentation_store import Augmentations
 
 
@@ -21,7 +24,9 @@ class FaceBatches:
     """Batches of (faces uint8 [B, 48, 48], labels int64 [B], indices int64 [B]) on the device.
 
     The faces are copied to the device once (on the CPU they stay mapped); a batch is one indexing there. With
-    `shuffle` each epoch has an order of its own. With `augmentations`, each face that has some is replaced, with
+    `shuffle` each epoch has an order of its own. With `faces_per_epoch` beside it an epoch is that many faces: the
+    next stretch of all faces in random order, again and again, so that no face comes a second time before all others
+    have come once. With `augmentations`, each face that has some is replaced, with
     `probability` and each time that it is drawn, by one of them.
 
     Order and draws depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
@@ -36,9 +41,14 @@ class FaceBatches:
         seed: int = 1,
         augmentations: Augmentations | None = None,
         probability: float = 0.0,
+        faces_per_epoch: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")
+        if batch_size < world_size():
+            raise InputError(f"--batch_size {batch_size} for {world_size()} processes, expected a face for each")
+        if faces_per_epoch is not None and not shuffle:
+            raise ValueError("faces_per_epoch without shuffle: only random stretches see all faces in the end")
         if augmentations is not None and len(augmentations) != len(dataset.faces):
             raise ValueError(f"augmentations of {len(augmentations)} faces for {len(dataset.faces)} faces")
         self.dataset = dataset
@@ -47,6 +57,7 @@ class FaceBatches:
         self.shuffle = shuffle
         self.seed = seed
         self.probability = probability
+        self.faces_per_epoch = faces_per_epoch
         self.epoch = 0
         self.faces = dataset.faces.to(self.device)
         self.labels = dataset.labels.to(self.device)
@@ -58,18 +69,37 @@ class FaceBatches:
 
     def __len__(self) -> int:
         """Batches in an epoch; the last may be smaller, and while training never has one face alone."""
-        alone = self.shuffle and len(self.faces) > 1 and len(self.faces) % self.batch_size == 1
-        return -(-len(self.faces) // self.batch_size) - alone
+        count = self.faces_per_epoch or len(self.faces)
+        alone = self.shuffle and count > 1 and count % self.batch_size == 1
+        return -(-count // self.batch_size) - alone
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Faces, labels and indices of each batch; in a job of several processes, this one's part of it."""
+        return (batch[:3] for batch in self.parts())
+
+    def parts(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Part]]:
+        """The same, and which rows of the whole batch they are."""
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
-        count = len(self.faces)
-        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        batches = list(order.to(self.device).split(self.batch_size))
+        batches = list(self.order(generator).to(self.device).split(self.batch_size))
         if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
         for indices in batches:
+            part = part_of(len(indices))
+            indices = indices[part.rows]
             faces = self.faces[indices]
             if self.augmentations is not None:
-                faces = self.augmentations.replace(faces, indices, self.probability, generator)
-            yield faces, self.labels[indices], indices
+                faces = self.augmentations.replace(faces, indices, self.probability, generator, part)
+            yield faces, self.labels[indices], indices, part
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """The rows of this epoch's faces, int64, in the order in which they come."""
+        count = len(self.faces)
+        if not self.shuffle:
+            return torch.arange(count)
+        if self.faces_per_epoch is None:
+            return torch.randperm(count, generator=generator)
+        start = max(self.epoch - 1, 0) * self.faces_per_epoch
+        passes = range(start // count, (start + self.faces_per_epoch - 1) // count + 1)
+        seeds = [zlib.crc32(f"{self.seed} {number} pass".encode()) for number in passes]
+        orders = [torch.randperm(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.cat(orders)[start % count :][: self.faces_per_epoch]

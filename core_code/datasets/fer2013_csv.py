@@ -134,6 +134,8 @@ def decode_together(texts: list[bytes]) -> np.ndarray | None:
 
     Returns uint8 [rows, 2304], or None when a row is in any way unusual and wants `decode_alone`.
     """
+    if not all(texts):
+        return None
     text = np.frombuffer(b"   " + b" ".join(texts) + b" ", dtype=np.uint8)
     digits = text - np.uint8(ord("0"))  # a space wraps round to 240
     is_digit = digits < 10
@@ -166,11 +168,11 @@ def decode_alone(path: Path, row: Row) -> np.ndarray:
     if len(numbers) != PIXELS:
         raise InputError(f"{path}, line {row.line}: {len(numbers)} pixels, expected {PIXELS} (48x48)")
     for place, number in enumerate(numbers, start=1):
-        if not number.isdigit() or int(number[:10]) > 255:
+        if not number.isdigit() or int(number.lstrip(b"0")[:4] or b"0") > 255:
             raise InputError(
                 f"{path}, line {row.line}: pixel {place} is {shown(number)}, expected a whole number from 0 to 255"
             )
-    return np.array([int(number) for number in numbers], dtype=np.uint8)
+    return np.array([int(number.lstrip(b"0") or b"0") for number in numbers], dtype=np.uint8)
 
 
 def shown(field: bytes) -> str:

@@ -23,7 +23,7 @@ class FER2013Exp(LabelledFaces):
         """Read what create_augmentations.py --expand_dataset True made of the training faces.
 
         Raises InputError for a missing or other manifest, for images that are unfinished or of other faces, for a
-        sub-folder that is no label, and for a damaged PNG.
+        sub-folder that is no label, and for a damaged PNG or tar.
         """
         pack = load_images(Path(folder), EXPANSION, train)
         if len(pack.ks) and pack.ks.max() >= len(EMOTIONS):

@@ -34,6 +34,7 @@ LABEL_OF_FOLDER = {
     name: label for label, emotion in enumerate(EMOTIONS) for name in (emotion.lower(), *ALIASES[emotion])
 }
 DECODED_AT_ONCE = 512
+LARGEST_PIXELS = 1 << 25  # of an image; several are decoded at the same time
 
 
 class ImageFile(NamedTuple):
@@ -118,11 +119,10 @@ def read_face(path: Path) -> np.ndarray:
     """One image as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as image:
-            grey = ImageOps.exif_transpose(image).convert("L")
-            if grey.size != (SIDE, SIDE):
-                grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            return np.array(grey, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image (damaged or truncated), expected a face") from error
+    from core_code.core_utils.pictures import open_picture
+
+    with open_picture(path, LARGEST_PIXELS, "image") as image:
+        grey = ImageOps.exif_transpose(image).convert("L")
+        if grey.size != (SIDE, SIDE):
+            grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        return np.array(grey, dtype=np.uint8)

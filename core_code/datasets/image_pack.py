@@ -1,4 +1,7 @@
-"""Hundreds of thousands of small PNGs in one file that is mapped into memory, made anew when the images change."""
+"""Hundreds of thousands of small PNGs in one file that is mapped into memory, made anew when the images change.
+
+The PNGs are single files, or lie in shards.
+"""
 
 import hashlib
 import json
@@ -14,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import write_whole
+from core_code.core_utils.files import remove_left_overs, write_whole
+from core_code.datasets.image_shards import BadShard, list_shards, member_names, split_place
 from core_code.datasets.png_images import SIDE, BadImage, read_images
 
 PACK_NAME = "packed_images.cache"
@@ -23,6 +27,10 @@ HEADER_BYTES = 4096
 NAME_PATTERNS = {
     "augmentations": re.compile(r"(?P<face>\d{1,9})_(?P<k>\d{1,9})\.png"),
     "expansion": re.compile(r"(?P<face>\d{1,9})\.png"),
+}
+SHARD_PATTERNS = {
+    "augmentations": NAME_PATTERNS["augmentations"],
+    "expansion": re.compile(r"(?P<k>\d{1,9})/(?P<face>\d{1,9})\.png"),
 }
 
 
@@ -35,20 +43,22 @@ class ImagePack:
     images: np.ndarray
 
 
-def open_pack(folder: Path, mode: str, manifest_path: Path, remake: str) -> ImagePack:
+def open_pack(folder: Path, mode: str, manifest_path: Path, remake: str, storage: str = "png") -> ImagePack:
     """All images below `folder`, from the packed file where that is up to date, else packed now.
 
-    The packed file tells its state by the manifest's bytes and by the sub-folders' names and times of change.
-    `remake` is the command that makes missing images again, for the error.
-    Raises InputError naming the first file that is not a whole 48x48 grey PNG.
+    The packed file tells its state by the manifest's bytes, the sub-folders' and shards' names and times of change.
+    `remake` is the command that makes missing images again, for the error; `storage` is png or shards.
+    Raises InputError naming the first file, or place in a shard, that is not a whole 48x48 grey PNG.
     """
     path = folder / PACK_NAME
     source = state_of(folder, manifest_path)
     pack = map_pack(path, source)
     if pack is None:
-        names, faces, ks = list_images(folder, mode)
+        sharded = storage == "shards"
+        names, faces, ks = list_shard_images(folder, mode, remake) if sharded else list_images(folder, mode)
         chunks = decoded_chunks(folder, names, remake)
         if os.access(folder, os.W_OK):
+            remove_left_overs(folder, PACK_NAME)
             write_whole(path, lambda file: write_pack(file, source, faces, ks, chunks), durable=False)
             pack = map_pack(path, source)
         if pack is None:
@@ -69,10 +79,13 @@ def sub_folders(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def state_of(folder: Path, manifest_path: Path) -> str:
-    """Hex digest that differs whenever the manifest or any sub-folder's list of files has changed."""
+    """Hex digest that differs whenever the manifest, any sub-folder's list of files or any shard has changed."""
     digest = hashlib.sha256(manifest_path.read_bytes())
     for entry in sub_folders(folder):
         digest.update(f"/{entry.name} {entry.stat().st_mtime_ns}".encode())
+    for name in list_shards(folder):
+        state = (folder / name).stat()
+        digest.update(f"/{name} {state.st_mtime_ns} {state.st_size}".encode())
     return digest.hexdigest()
 
 
@@ -90,9 +103,31 @@ def list_images(folder: Path, mode: str) -> tuple[list[str], np.ndarray, np.ndar
                 if match := pattern.fullmatch(name):
                     k = int(match["k"] if mode == "augmentations" else entry.name)
                     found.append((int(match["face"]), k, f"{entry.name}/{name}"))
+    return by_face(found)
+
+
+def by_face(found: list[tuple[int, int, str]]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """(face, k, name) to names, faces int64 [M] and ks int64 [M], by face, then k."""
     found.sort()
     keys = np.array([(face, k) for face, k, _ in found], dtype=np.int64).reshape(-1, 2)
     return [name for _, _, name in found], keys[:, 0].copy(), keys[:, 1].copy()
+
+
+def list_shard_images(folder: Path, mode: str, remake: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """As list_images, of the images in the folder's shards.
+
+    Raises InputError for a shard that is damaged.
+    """
+    pattern, found = SHARD_PATTERNS[mode], []
+    for shard in list_shards(folder):
+        try:
+            names = member_names(folder, shard)
+        except BadShard as error:
+            raise InputError(f"{folder / shard}: {error}; remove it, and make it again with: {remake}") from error
+        for name in names:
+            if match := pattern.fullmatch(name):
+                found.append((int(match["face"]), int(match["k"]), f"{shard}/{name}"))
+    return by_face(found)
 
 
 def decoded_chunks(folder: Path, names: list[str], remake: str) -> Iterator[np.ndarray]:
@@ -106,9 +141,10 @@ def decoded_chunks(folder: Path, names: list[str], remake: str) -> Iterator[np.n
                 yield images
                 bar.update(len(images))
         except BadImage as error:
+            shard, _ = split_place(error.name)
             raise InputError(
-                f"{folder / error.name}: {error}, expected a {SIDE}x{SIDE} grey PNG; remove it, and make it again "
-                f"with: {remake}"
+                f"{folder / error.name}: {error}, expected a {SIDE}x{SIDE} grey PNG; remove {shard or 'it'}, and make "
+                f"it again with: {remake}"
             ) from error
 
 

@@ -13,15 +13,19 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import PngImagePlugin
 
+from core_code.datasets.image_shards import BadShard, contents_of, split_place
+
 SIDE = 48
 CHUNK = 2048
 FEW = 4 * CHUNK
 DAMAGED = 3
+MOST_BYTES = 1 << 20  # of a file: 48x48 pixels take about 2,400, the rest is for remarks of other writers
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 8 bits of grey, not interlaced
 
@@ -37,9 +41,9 @@ class BadImage(Exception):
 def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
     """The named PNGs below `folder` in order, a few thousand at a time, uint8 [n, 48, 48].
 
-    Raises BadImage for the first that cannot be read.
+    A name may be a place in a shard. Raises BadImage for the first that cannot be read.
     """
-    chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    chunks = split_names(names)
     count = min(len(chunks), cores())
     if len(names) < FEW or count < 2:
         yield from (read_chunk(folder, chunk) for chunk in chunks)
@@ -48,6 +52,16 @@ def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
         readers = [start_reader(stack, folder, chunks[first::count]) for first in range(count)]
         for number, chunk in enumerate(chunks):
             yield next_chunk(readers[number % count], len(chunk))
+
+
+def split_names(names: list[str]) -> list[list[str]]:
+    """Chunks of single files, and what lies in one shard as a chunk, so that no shard is read twice."""
+    chunks: list[list[str]] = []
+    for shard, group in groupby(names, key=lambda name: split_place(name)[0]):
+        together = list(group)
+        size = len(together) if shard else CHUNK
+        chunks += [together[start : start + size] for start in range(0, len(together), size)]
+    return chunks
 
 
 def cores() -> int:
@@ -99,12 +113,14 @@ def main() -> None:
 def read_chunk(folder: Path, names: list[str]) -> np.ndarray:
     """The named PNGs, uint8 [n, 48, 48]. Raises BadImage with the name of the first that cannot be read."""
     images = np.empty((len(names), SIDE, SIDE), dtype=np.uint8)
+    contents = contents_of(folder, names, MOST_BYTES + 1)
     for row, name in enumerate(names):
         try:
-            with open(f"{folder}/{name}", "rb") as file:
-                images[row] = decode(file.read())
+            images[row] = decode(next(contents))
         except BadImage as error:
             raise BadImage(str(error), name) from error
+        except BadShard as error:
+            raise BadImage(str(error), error.name) from error
         except OSError as error:
             raise BadImage(f"cannot be read ({error.strerror})", name) from error
     return images
@@ -125,19 +141,31 @@ def encode(image: np.ndarray) -> bytes:
 
 def decode(content: bytes) -> np.ndarray:
     """A PNG's bytes to uint8 [48, 48]. Raises BadImage for anything but a whole, undamaged 48x48 grey PNG."""
+    if len(content) > MOST_BYTES:
+        raise BadImage(f"a file of more than {MOST_BYTES} bytes")
     chunks = split_chunks(content)
     try:
         if chunks[0] == (b"IHDR", HEADER):
-            pixels = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
-            rows = np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, SIDE + 1)
+            rows = unpack(b"".join(body for kind, body in chunks if kind == b"IDAT"))
             if not rows[:, 0].any():
                 return rows[:, 1:]
         image = PngImagePlugin.PngImageFile(io.BytesIO(content))
         if image.mode != "L" or image.size != (SIDE, SIDE):
             raise BadImage(f"an image of {image.size[0]}x{image.size[1]} pixels in mode {image.mode}")
         return np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(SIDE, SIDE)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    except BadImage:
+        raise
+    except Exception as error:  # Pillow raises nearly anything on damaged chunks
         raise BadImage(f"a damaged PNG ({error})") from error
+
+
+def unpack(packed: bytes) -> np.ndarray:
+    """The scan lines, each after its filter, uint8 [48, 49]; no more is unpacked than that, however much there is."""
+    unpacker = zlib.decompressobj()
+    pixels = unpacker.decompress(packed, SIDE * (SIDE + 1) + 1)
+    if len(pixels) != SIDE * (SIDE + 1) or not unpacker.eof:
+        raise BadImage("a damaged PNG (more or fewer pixels than its size)")
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, SIDE + 1)
 
 
 def split_chunks(content: bytes) -> list[tuple[bytes, bytes]]:

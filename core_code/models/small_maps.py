@@ -36,7 +36,7 @@ def convolve_as_product(x: Tensor, weight: Tensor, bias: Tensor | None, stride: 
     ]
     rows = torch.cat(seen, dim=-1).flatten(0, 2)
     made = F.linear(rows, weight.permute(0, 2, 3, 1).flatten(1), bias)
-    return made.view(len(x), height, width, -1).permute(0, 3, 1, 2)
+    return made.view(len(x), height, width, len(weight)).permute(0, 3, 1, 2)
 
 
 def speed_up_small_maps(net: nn.Module) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_faces
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from small_faces import smooth_faces
 
 from core_code.core_utils import evaluation_plots, plots
 from core_code.core_utils.calibration import Reliability, reliability

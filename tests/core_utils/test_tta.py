@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import smooth_faces
+from small_faces import smooth_faces
 from torchvision.transforms import functional
 
 from core_code import evaluate

@@ -74,3 +74,26 @@ def test_augmentations_of_another_number_of_faces_are_refused():
         FaceBatches(numbered(10), 4, CPU, augmentations=hundreds(9), probability=0.5)
     with pytest.raises(ValueError, match="batch_size 0"):
         FaceBatches(numbered(10), 0, CPU)
+
+
+def test_epochs_of_fewer_faces_go_on_where_the_last_ended_and_see_all_before_any_twice():
+    batches = FaceBatches(numbered(50), 8, CPU, shuffle=True, seed=1, faces_per_epoch=20)
+    assert len(batches) == 3
+    drawn = [epoch_of(batches, epoch)[2] for epoch in range(1, 6)]
+    assert [len(indices) for indices in drawn] == [20] * 5
+    twice = torch.cat(drawn)
+    assert sorted(twice[:50].tolist()) == sorted(twice[50:].tolist()) == list(range(50))
+    assert twice[:50].tolist() != twice[50:].tolist()
+    assert torch.equal(epoch_of(batches, 3)[2], drawn[2])
+
+
+def test_epochs_of_more_faces_than_there_are_repeat_them_evenly():
+    batches = FaceBatches(numbered(6), 4, CPU, shuffle=True, faces_per_epoch=13)
+    assert len(batches) == 3 and [len(labels) for _, labels, _ in batches] == [4, 4, 5]
+    counts = torch.bincount(torch.cat([epoch_of(batches, epoch)[2] for epoch in (1, 2, 3)]), minlength=6)
+    assert counts.tolist().count(7) == 3 and counts.tolist().count(6) == 3
+
+
+def test_parts_of_an_epoch_need_a_shuffled_one():
+    with pytest.raises(ValueError, match="shuffle"):
+        FaceBatches(numbered(6), 4, CPU, faces_per_epoch=3)

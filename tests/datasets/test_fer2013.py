@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import USAGES, small_rows, smooth_faces, write_csv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_faces import USAGES, small_rows, smooth_faces, write_csv
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets import fer2013_csv

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import smooth_faces
 from PIL import Image
+from small_faces import smooth_faces
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.fer2013 import EMOTIONS, FER2013, PHASES

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import small_rows, smooth_faces, write_csv
+from small_faces import small_rows, smooth_faces, write_csv
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets import fit_sample_model, sample

@@ -1,0 +1,1 @@
+"""The whole study from one command: `python -m core_code.experiments`."""

@@ -1,0 +1,92 @@
+"""What processes of a job check of the pieces: each compares with what one process computes of the whole batch."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from core_code.core_utils.data_parallel import mean_of_all, of_all, part_of, sum_gradients
+from core_code.core_utils.distributed import barrier, is_writer, joined, one_first, rank, stacked, summed, world_size
+from core_code.models.synchronised_norm import synchronise_norms
+
+
+def close(one: torch.Tensor, other: torch.Tensor, within: float = 2e-5) -> None:
+    torch.testing.assert_close(one.float(), other.float(), rtol=within, atol=within)
+
+
+def check_sums() -> None:
+    numbers = torch.arange(5) * (rank() + 1)
+    assert summed(numbers).tolist() == [n * sum(range(1, world_size() + 1)) for n in range(5)]
+    large = torch.tensor([2**53 + rank()])
+    assert summed(large).item() == world_size() * 2**53 + sum(range(world_size()))
+    assert stacked(torch.tensor([rank()]))[:, 0].tolist() == list(range(world_size()))
+    assert is_writer() == (rank() == 0)
+    rows = torch.arange(11)[part_of(11).rows]
+    assert of_all(rows * 10.0, rows, 11).tolist() == [n * 10.0 for n in range(11)]
+
+
+def check_part_of_two_batches() -> None:
+    part = part_of(5)
+    whole = torch.arange(10)
+    assert whole[part.twice().rows].tolist() == [*whole[:5][part.rows].tolist(), *whole[5:][part.rows].tolist()]
+    assert part.twice().total == 10
+
+
+def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) -> None:
+    """A net with batch norms: output, gradients, running statistics, in batches of which a process may have no row."""
+    alone, shared = net, copy.deepcopy(net)
+    synchronise_norms(shared)
+    assert [*shared.state_dict()] == [*alone.state_dict()]
+    inputs, expected_inputs = whole.clone().requires_grad_(), whole.clone().requires_grad_()
+    rows = part_of(len(whole)).rows
+    loss = mean_of_all(F.cross_entropy(shared(inputs[rows]).float(), labels[rows]), len(labels[rows]))
+    expected = F.cross_entropy(alone(expected_inputs).float(), labels)
+    close(loss, expected)
+    loss.backward()
+    expected.backward()
+    sum_gradients(shared.parameters())
+    for one, other in zip(shared.parameters(), alone.parameters(), strict=True):
+        close(one.grad, other.grad)
+    close(inputs.grad[rows], expected_inputs.grad[rows])
+    for name, value in shared.state_dict().items():
+        close(value, alone.state_dict()[name])
+        assert torch.equal(stacked(value).amax(0), value), f"{name} differs between processes"
+    close(shared.eval()(whole), alone.eval()(whole))
+
+
+def check_norms() -> None:
+    for count in (9, 3):  # of four processes one has no row of three
+        torch.manual_seed(count)
+        images, vectors, labels = torch.rand(count, 3, 6, 6) + 5, torch.rand(count, 12), torch.randint(7, (count,))
+        flat = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 7))
+        check_norm(flat, vectors, labels)
+        maps = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 7))
+        check_norm(maps, images.contiguous(memory_format=torch.channels_last), labels)
+
+
+def check_bfloat16() -> None:
+    """Statistics in float32: of numbers about 100, whose bfloat16 neighbours are half apart, to a part in 1000."""
+    torch.manual_seed(1)
+    whole = (100 + torch.randn(64, 4, 5, 5)).bfloat16()
+    alone = nn.BatchNorm2d(4)
+    shared = copy.deepcopy(alone)
+    synchronise_norms(shared)
+    mine = shared(whole[part_of(64).rows])
+    assert mine.dtype == torch.bfloat16
+    expected = alone(whole.float())
+    close(mine, expected[part_of(64).rows], within=0.01)
+    close(shared.running_mean, alone.running_mean, within=1e-5)
+    close(shared.running_var, alone.running_var, within=1e-5)
+
+
+@joined()
+def main(arguments: list[str]) -> None:
+    check_sums()
+    check_part_of_two_batches()
+    check_norms()
+    check_bfloat16()
+    with one_first(), open("in_turn", "a") as file:
+        file.write(f"{rank()}")
+    barrier()
+    print(f"{world_size()} processes agree")

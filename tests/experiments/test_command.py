@@ -1,0 +1,70 @@
+"""python -m core_code.experiments from end to end on the sample faces: images, trainings, tables, pictures, page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core_code.core_utils import plots
+from core_code.experiments import __main__ as command
+
+QUICK = ["--preset", "quick", "--dataset", "sample", "--max_faces", "40", "--device", "cpu", "--precision", "fp32"]
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "DPI", 50)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*flags: str) -> dict:
+        command.main([*QUICK, *flags])
+        return json.loads(Path("plots_output/results.json").read_text())
+
+    return run
+
+
+def check_page(results: dict) -> None:
+    """Everything that a study must leave is there and belongs together."""
+    page, tables = (Path("plots_output", name).read_text() for name in ("report.html", "results.md"))
+    for run in results["runs"]:
+        assert run["state"] == "complete" and run["hardware"] and run["seconds"] > 0
+        assert run["command"] in tables
+    assert page.count("data:image/png;base64,") >= len(results["pictures"])
+    assert all(Path("plots_output", picture["file"]).exists() for picture in results["pictures"])
+    for row in results["scores"]:
+        for seed in row["seeds"].values():
+            assert sum(map(sum, seed["confusion"])) == results["splits"][row["split"]]
+
+
+def test_a_study_runs_reports_and_is_not_run_again(there, capsys):
+    results = there("--experiments", "baseline", "expanded", "--at_once", "2")
+    check_page(results)
+    assert {row["model"] for row in results["scores"]} == {
+        "baseline", "expanded", "vote (surest) of baseline, expanded", "vote (mean) of baseline, expanded",
+    }  # fmt: skip
+    assert {row["tta"] for row in results["scores"]} == {"none", "flip"}
+    ledger = Path("logs/experiments.jsonl").read_text()
+    assert "about" in capsys.readouterr().out
+    again = there("--experiments", "baseline", "expanded")
+    assert again["scores"] == results["scores"]
+    assert Path("logs/experiments.jsonl").read_text() == ledger, "nothing was run"
+    assert capsys.readouterr().out.count("complete, skipped") == 3
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(there, capsys):
+    command.main([*QUICK, "--dry_run", "--experiments", "baseline"])
+    said = capsys.readouterr().out
+    assert "resnet18_baseline_seed1: about" in said and "in all about" in said
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.slow
+def test_a_whole_study_with_all_experiments_and_two_seeds(there):
+    results = there("--seeds", "1", "2")
+    check_page(results)
+    assert {run["experiment"] for run in results["runs"] if run["kind"] == "training"} == set(results["experiments"])
+    assert {picture["kind"] for picture in results["pictures"]} == {
+        "distribution", "augmentations", "expansion", "curves", "byol", "confusion", "reliability", "most_wrong",
+        "tsne",
+    }  # fmt: skip
+    assert all(row["spread"]["top1"] is not None for row in results["scores"])

@@ -1,0 +1,168 @@
+"""The plan of a study: which commands, in which order, how many faces they see, and what is complete already."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import create_augmentations
+import train_byol_model
+import train_model
+from core_code.core_utils.checkpoints import FINAL
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import save_weights, write_json
+from core_code.experiments import estimates
+from core_code.experiments.__main__ import parse_arguments
+from core_code.experiments.plan import Step, checkpoint_files, expanded, image_folders, make_plan
+from core_code.experiments.presets import EXPERIMENTS, PRESETS
+from core_code.experiments.tables import duration, plan_as_text
+
+COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]
+FACES = 28709
+PARSERS = {
+    "create_augmentations.py": create_augmentations.parse,
+    "train_model.py": train_model.parse_arguments,
+    "train_byol_model.py": train_byol_model.parse_arguments,
+}
+
+
+def plan(*flags: str) -> tuple[argparse.Namespace, dict[str, Step]]:
+    args = parse_arguments(list(flags))
+    return args, {step.name: step for step in make_plan(args, COUNTS)}
+
+
+def flags_of(step: Step) -> argparse.Namespace:
+    """What the step's own script reads in its command."""
+    script, *arguments = step.command
+    return PARSERS[script](arguments)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_two_core_preset_gives_every_run_30_epochs_of_real_faces_at_64_px_from_random_weights():
+    _, steps = plan("--preset", "two_cores")
+    trainings = [step for step in steps.values() if step.kind == "training"]
+    assert [step.experiment for step in trainings] == list(EXPERIMENTS)
+    for step in trainings:
+        flags = flags_of(step)
+        assert (flags.net_name, flags.image_size, flags.weights) == ("resnet18", 64, "none")
+        assert flags.resume is True and flags.seed == 1 and flags.exp_name == f"{step.experiment}_seed1"
+        pretraining = steps.get(f"{step.name}_pretraining")
+        before = flags_of(pretraining).epochs if pretraining else 0
+        assert flags.epochs + 2 * before == 30 and step.amount == flags.epochs * FACES
+    assert flags_of(steps["resnet18_expanded_seed1"]).faces_per_epoch == FACES
+    assert flags_of(steps["resnet18_baseline_seed1"]).faces_per_epoch is None
+
+
+def test_the_published_preset_is_the_published_protocol_with_all_faces_in_an_epoch():
+    _, steps = plan()
+    assert {step.net for step in steps.values() if step.net} == {"resnet18", "densenet201"}
+    for step in steps.values():
+        if step.kind == "training":
+            flags = flags_of(step)
+            assert (flags.epochs, flags.image_size, flags.weights) == (100, 224, "imagenet")
+            assert flags.faces_per_epoch is None
+    dense = flags_of(steps["densenet201_baseline_seed1"])
+    assert (dense.batch_size, dense.lr, dense.weight_decay) == (32, 3e-4, 3.4e-5)
+    assert flags_of(steps["augmentations"]).num_augments == 10
+    assert steps["resnet18_expanded_seed1"].amount > 600 * FACES
+
+
+def test_each_experiment_trains_on_its_own_images():
+    args, steps = plan("--preset", "two_cores")
+    folders = image_folders(args)
+    assert folders["augmentations"] == Path("data/fer2013_augmentations")
+    assert folders["expansion"] == Path("data/expanded_fer_2013")
+    near_face = flags_of(steps["resnet18_augmented_face_seed1"])
+    assert near_face.emotion_transform_prob == 0.8
+    assert near_face.augmentations_folder == folders["augmentations_face"]
+    assert flags_of(steps["augmentations_face"]).centre == "face"
+    assert flags_of(steps["augmentations"]).centre == "emotion"
+    assert flags_of(steps["resnet18_augmented_seed1"]).augmentations_folder == folders["augmentations"]
+    assert flags_of(steps["resnet18_baseline_seed1"]).emotion_transform_prob == 0
+    assert flags_of(steps["resnet18_expanded_seed1"]).use_expanded_dataset is True
+    pretraining, after = steps["resnet18_byol_seed1_pretraining"], steps["resnet18_byol_seed1"]
+    assert flags_of(pretraining).fine_tune is True and pretraining.needs == ("augmentations",)
+    assert flags_of(after).load_byol is True and after.needs == (pretraining.name,)
+
+
+def test_only_what_the_chosen_experiments_need_is_made():
+    _, steps = plan("--experiments", "baseline", "--nets", "resnet18", "--seeds", "1", "2", "2")
+    assert list(steps) == ["resnet18_baseline_seed1", "resnet18_baseline_seed2"]
+    _, steps = plan("--experiments", "byol", "--nets", "resnet18")
+    assert next(iter(steps)) == "augmentations" and len(steps) == 3
+
+
+def test_the_shared_flags_reach_every_command():
+    _, steps = plan(
+        "--preset", "quick", "--dataset", "folder", "--data_root", "my faces", "--max_faces", "50", "--device", "cpu",
+        "--precision", "fp32", "--output_root", "out", "--generator", "mine",
+    )  # fmt: skip
+    for step in steps.values():
+        flags = flags_of(step)
+        assert (flags.dataset, flags.data_root, flags.max_faces) == ("folder", Path("my faces"), 50)
+        assert (flags.device, flags.precision, flags.output_root) == ("cpu", "fp32", Path("out"))
+    assert flags_of(steps["expansion"]).generator == Path("mine")
+    assert "'my faces'" in steps["expansion"].shown
+
+
+def test_what_is_complete_is_skipped_and_what_is_anothers_is_refused():
+    args, steps = plan("--preset", "quick", "--experiments", "baseline", "augmented")
+    write_json(image_folders(args)["augmentations"] / "manifest.json",
+               {"complete": True, "num_augments": 1, "dataset": "fer2013"})  # fmt: skip
+    step = steps["resnet18_baseline_seed1"]
+    files = checkpoint_files(step, args.output_root)
+    state = {
+        "net": {}, "epoch": 3, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1,
+        "history": [{"epoch": 1}] * 3, "name": "resnet18", "experiment": "baseline_seed1",
+        "settings": {"image_size": 32, "seed": 1, "weights": "none", "dataset": "fer2013"},
+    }  # fmt: skip
+    save_weights(files.path(FINAL), state)
+    _, steps = plan("--preset", "quick", "--experiments", "baseline", "augmented")
+    assert [step.name for step in steps.values() if step.complete] == ["augmentations", step.name]
+    _, steps = plan("--preset", "quick", "--num_augments", "2", "--experiments", "augmented")
+    assert not steps["augmentations"].complete
+    for flags in (["--epochs", "4"], ["--image_size", "48"]):
+        with pytest.raises(InputError, match=rf"{flags[0][2:]} .*this study has {flags[1]}.*--output_root"):
+            plan("--preset", "quick", "--experiments", "baseline", *flags)
+
+
+def test_a_pretraining_that_leaves_no_faces_for_the_training_is_refused():
+    with pytest.raises(InputError, match="--byol_epochs 2"):
+        plan("--preset", "quick", "--byol_epochs", "2")
+
+
+def test_the_size_of_an_expansion_is_that_of_its_plan():
+    """Counted face by face, as SPEC words it: emotion k is left out with k's share of the training set."""
+    labels = np.repeat(np.arange(7), COUNTS)
+    shares = np.array(COUNTS) / FACES
+    expected = sum((1 - shares[[k for k in range(7) if k != label]]).sum() for label in labels)
+    assert expanded(COUNTS) == pytest.approx(expected, abs=1)
+
+
+def test_the_plan_tells_commands_times_and_their_sum():
+    args, steps = plan("--preset", "quick", "--experiments", "baseline", "--at_once", "2")
+    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, args)
+    assert "resnet18_baseline_seed1: about 2.0 h" in text and steps["resnet18_baseline_seed1"].shown in text
+    assert "in all about 60 min, 2 at once" in text
+    assert [duration(s) for s in (5, 600, 86400 * 3)] == ["5 s", "10 min", "3.0 days"]
+
+
+def test_times_come_from_a_trial_of_each_kind_of_work(monkeypatch, small):
+    monkeypatch.setattr(estimates, "rate_of", lambda step, args: {"images": 10, "training": 50, "byol": 20}[step.kind])
+    args, steps = plan("--preset", "two_cores", "--experiments", "byol")
+    seconds = estimates.seconds_of(list(steps.values()), args)
+    assert seconds["augmentations"] == FACES * 4 / 10
+    assert seconds["resnet18_byol_seed1"] == FACES * (30 - 2 * PRESETS["two_cores"].byol_epochs) / 50
+    assert seconds["resnet18_byol_seed1_pretraining"] == FACES * PRESETS["two_cores"].byol_epochs / 20
+
+
+def test_a_trial_measures_each_kind_on_the_device(small):
+    args = parse_arguments(["--preset", "quick", "--device", "cpu", "--precision", "fp32"])
+    for kind in ("training", "byol"):
+        step = Step("x", (), (), kind, 100, "small", "baseline", 1, 32)
+        assert 0 < estimates.rate_of(step, args) < 1e6

@@ -1,0 +1,109 @@
+"""Carrying out a plan: order, failures, the ledger, several at once, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from core_code.core_utils.errors import InputError
+from core_code.experiments import runner
+from core_code.experiments.plan import Step
+
+SCRIPT = """
+import sys, time, pathlib
+name, seconds, status = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+folder = pathlib.Path(sys.argv[4])
+(folder / "order").open("a").write(f"start {name}\\n")
+time.sleep(seconds)
+(folder / "order").open("a").write(f"end {name}\\n")
+print("said on stdout")
+if status:
+    print("error: the disk is on fire", file=sys.stderr)
+sys.exit(status)
+"""
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch):
+    """`step(name, *needs, seconds=, status=, complete=)`: a step whose command writes down when it starts and ends."""
+    (tmp_path / "work.py").write_text(SCRIPT)
+    monkeypatch.setattr(runner, "REPOSITORY", tmp_path)
+
+    def make(name: str, *needs: str, seconds: float = 0, status: int = 0, complete: bool = False) -> Step:
+        command = ("work.py", name, str(seconds), str(status), str(tmp_path))
+        return Step(name, command, needs, "training", 1, complete=complete)
+
+    return make
+
+
+def order(folder: Path) -> list[str]:
+    return (folder / "order").read_text().splitlines() if (folder / "order").exists() else []
+
+
+def ledger(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "logs/experiments.jsonl").read_text().splitlines()]
+
+
+def test_steps_run_one_after_the_other_when_what_they_need_is_there(tmp_path, step):
+    steps = [step("a", "c"), step("b", "a", "d"), step("c"), step("d", complete=True)]
+    assert runner.carry_out(steps, 1, tmp_path) == {}
+    assert order(tmp_path) == ["start c", "end c", "start a", "end a", "start b", "end b"]
+    records = ledger(tmp_path)
+    assert [record["step"] for record in records] == ["c", "a", "b"]
+    assert all(record["status"] == 0 and record["error"] == "" and record["hardware"] for record in records)
+    assert records[0]["command"] == f"python work.py c 0 0 {tmp_path}"
+    assert list(runner.read_ledger(tmp_path)) == ["c", "a", "b"]
+
+
+def test_a_failure_is_recorded_with_its_error_and_the_others_go_on(tmp_path, step):
+    steps = [step("a", status=2), step("b", "a"), step("c", "b"), step("d")]
+    failed = runner.carry_out(steps, 1, tmp_path)
+    assert failed == {
+        "a": "exit status 2: the disk is on fire",
+        "b": "needs a, which failed",
+        "c": "needs b, which failed",
+    }
+    assert order(tmp_path) == ["start a", "end a", "start d", "end d"]
+    assert [(record["step"], record["status"]) for record in ledger(tmp_path)] == [("a", 2), ("d", 0)]
+    assert ledger(tmp_path)[0]["error"] == failed["a"]
+
+
+def test_several_at_once_run_side_by_side_and_write_logs_of_their_own(tmp_path, step):
+    steps = [step("a", seconds=3, status=2), step("b", seconds=3), step("c", "b")]
+    failed = runner.carry_out(steps, 2, tmp_path)
+    assert list(failed) == ["a"]
+    assert sorted(order(tmp_path)[:2]) == ["start a", "start b"]
+    assert "the disk is on fire" in (tmp_path / "logs/experiments_a.txt").read_text()
+
+
+def test_an_interruption_ends_the_running_steps(tmp_path, step):
+    def interrupt() -> None:
+        while not order(tmp_path):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.carry_out([step("a", seconds=600), step("b")], 1, tmp_path)
+    assert order(tmp_path) == ["start a"]
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert f"{tmp_path}/work.py a" not in left
+
+
+def test_a_damaged_ledger_is_told_with_its_line(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/experiments.jsonl").write_text('{"step": "a"}\nnonsense\n')
+    with pytest.raises(InputError, match="line 2"):
+        runner.read_ledger(tmp_path)
+
+
+def test_the_hardware_is_named():
+    said = runner.hardware()
+    assert "torch" in said and ("cores of" in said or "NVIDIA" in said)
+    assert sys.executable

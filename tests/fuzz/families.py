@@ -1,0 +1,10 @@
+"""All families of files, by name. What they share, such as small nets, is made once for the process."""
+
+import csv_mutants
+import image_mutants
+import text_mutants
+from family import Family
+
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (csv_mutants.FAMILY, *image_mutants.FAMILIES, *text_mutants.FAMILIES)
+}
