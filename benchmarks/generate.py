@@ -1,0 +1,125 @@
+"""Made images per second, from the faces to the PNGs on disk, beside the plain way to write it.
+
+    python benchmarks/generate.py --ganmut True            # the published architecture, 128 px, random weights
+    python benchmarks/generate.py                          # the generator that ships, or --generator FOLDER
+
+ours: what create_augmentations.py does, ten images a face; compiled: the same with --compile True. plain: one image at
+a time through PIL and GANmut's layers at the same size, float32. All take turns in the same process; medians of the
+rounds. Prints one JSON object.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from PIL import Image
+from torchvision.transforms.functional import to_pil_image, to_tensor
+
+from benchmarks.plain import PlainGenerator
+from benchmarks.turns import chosen, figures, take_turns
+from core_code.core_utils import flags
+from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.memory import keep_freed_memory
+from core_code.datasets.augmentation_maker import make_images
+from core_code.datasets.augmentations import Settings
+from core_code.datasets.fer2013 import FER2013
+from EmotionGAN.compiled import compile_editor
+from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.editor import Editor
+from EmotionGAN.generator import GeneratorConfig, build_generator
+
+NUM_AUGMENTS = 10
+WAYS = ("ours", "plain", "compiled")
+
+
+def make_editor(args: argparse.Namespace, device: torch.device) -> Editor:
+    """The generator of the flags, or GANmut's architecture with random weights, which compute in the same time."""
+    dtype = pick_dtype(args.precision, device)
+    if not args.ganmut:
+        return Editor.load(args.generator, device, dtype)
+    torch.manual_seed(args.seed)
+    generator = build_generator(GeneratorConfig()).eval().requires_grad_(False)
+    generator = generator.to(device, memory_format=torch.channels_last)
+    return Editor(generator, ConditionalSpace.published(), device, dtype, "ganmut", "random")
+
+
+def our_steps(faces: FER2013, args: argparse.Namespace, editor: Editor) -> Iterator[int]:
+    """Endless making of the images of the first faces; yields how many."""
+    settings = Settings(num_augments=NUM_AUGMENTS, batch_size=args.batch_size)
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            made = make_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder))
+            yield made.made
+
+
+def compiled_steps(faces: FER2013, args: argparse.Namespace, editor: Editor, took: dict[str, float]) -> Iterator[int]:
+    """The same with a compiled generator; says in `took` how long that took."""
+    start = time.perf_counter()
+    compiled = compile_editor(editor, args.batch_size)
+    took["compile_s"] = round(time.perf_counter() - start, 1)
+    yield from our_steps(faces, args, compiled)
+
+
+@torch.no_grad()
+def plain_steps(faces: FER2013, size: int, device: torch.device) -> Iterator[int]:
+    """Endless making, one face a step; yields its images."""
+    generator = PlainGenerator().to(device).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        row = -1
+        while True:
+            row = (row + 1) % len(faces)
+            for k in range(NUM_AUGMENTS):
+                face = Image.fromarray(faces.faces[row].numpy()).convert("RGB").resize((size, size))
+                code = torch.rand(1, 2) * 2 - 1
+                made = generator(to_tensor(face)[None].to(device) * 2 - 1, code.to(device))
+                grey = to_pil_image(((made[0] + 1) / 2).cpu()).convert("L").resize((48, 48))
+                grey.save(Path(folder) / f"{row}_{k}.png")
+            yield NUM_AUGMENTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_boolean(parser, "--ganmut", False, "GANmut's architecture, 128 px, with random weights")
+    parser.add_argument(
+        "--faces", type=flags.count, default=128, help="faces of a step, ten images each (default: 128)"
+    )
+    parser.add_argument("--batch_size", type=flags.count, default=256)
+    parser.add_argument("--rounds", type=flags.count, default=3)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=None, help="some alone, to see their peak memory")
+    flags.add_data_flags(parser)
+    flags.add_generator_flag(parser)
+    flags.add_device_flags(parser)
+    args = parser.parse_args()
+    device = pick_device(args.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+    editor = make_editor(args, device)
+    took: dict[str, float] = {}
+    ways = {
+        "ours": lambda: our_steps(faces, args, editor),
+        "plain": lambda: plain_steps(faces, editor.image_size, device),
+        "compiled": lambda: compiled_steps(faces, args, editor, took),
+    }
+    speeds = take_turns(chosen(ways, args.ways), args.rounds, 1)
+    result = {
+        "generator": editor.name,
+        "image_size": editor.image_size,
+        "batch_size": args.batch_size,
+        "device": str(device),
+        "dtype": str(editor.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        **took,
+    }
+    print(json.dumps(result | figures(speeds, "images"), indent=2))
+
+
+if __name__ == "__main__":
+    main()

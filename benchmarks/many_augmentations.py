@@ -1,0 +1,47 @@
+"""A full folder of augmentations in seconds: named and described as create_augmentations.py's, the faces unchanged."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.plain import FOLDERS
+from core_code.core_utils.files import write_json
+from core_code.datasets.augmentation_manifest import MANIFEST_NAME, describe
+from core_code.datasets.augmentations import Settings, image_names, make_plan
+from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.png_images import encode
+from EmotionGAN.conditional_space import ConditionalSpace
+
+
+class ManyFaces(FER2013):
+    """A data set's training faces, repeated to any number."""
+
+    def __init__(self, count: int, data_root: Path, dataset: str) -> None:
+        super().__init__(data_root, "train", dataset)
+        rows = torch.arange(count) % len(self.faces)
+        self.faces, self.labels = self.faces[rows], self.labels[rows]
+
+
+class NoGenerator:
+    """Stands in the manifest for a generator."""
+
+    name = "none"
+    fingerprint = hashlib.sha256(b"none").hexdigest()
+
+
+def write_folder(folder: Path, train: FER2013, num_augments: int) -> None:
+    """All the files that create_augmentations.py would write, their pixels those of the faces themselves."""
+    settings = Settings(num_augments=num_augments, folder_batch_size=FOLDERS)
+    plan = make_plan(settings, train.labels, train.class_counts, ConditionalSpace.published())
+    manifest = describe(settings, train, len(train), NoGenerator(), plan, "none")
+    for number in range(FOLDERS):
+        (folder / str(number)).mkdir()
+    face, content = -1, b""
+    names = tqdm(image_names(settings, plan), desc="writing PNGs", unit=" images", disable=None)
+    for row, name in zip(plan.faces, names, strict=True):
+        if row != face:
+            face, content = row, encode(train.faces[row].numpy())
+        (folder / name).write_bytes(content)
+    write_json(folder / MANIFEST_NAME, manifest | {"complete": True})

@@ -1,0 +1,134 @@
+"""All benchmarks, one after the other, as one table: what this takes, what the plain way takes, what was aimed at.
+
+    python benchmarks/run.py                                   # about half an hour on two cores, on FER2013
+    python benchmarks/run.py --only load resnet18_64           # some rows
+    python benchmarks/run.py --dataset sample --only byol_64   # without any data
+
+Each row is one of the other scripts here, in a process of its own, with its plain way beside it in the same run. Writes
+plots_output/benchmarks.json after every row, and plots_output/benchmarks.md; rows that the file has already are not run
+again (--again True runs them). Let nothing else run meanwhile.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.many_augmentations import ManyFaces, write_folder
+from benchmarks.table import as_markdown
+from core_code.core_utils import flags
+from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.files import read_json, write_json, write_whole
+from core_code.datasets.fer2013 import FER2013
+from core_code.experiments.runner import hardware
+
+NUM_AUGMENTS = 10
+FOLDER = "{augmentations}"  # stands for a folder with NUM_AUGMENTS augmentations of each training face
+
+
+@dataclass(frozen=True)
+class Row:
+    """A script with its flags. Where `ways` are named, each runs once more alone, which tells its peak memory."""
+
+    script: str
+    flags: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+
+
+def training(net: str, size: int, rounds: int = 3) -> Row:
+    """Training with augmentations on disk."""
+    return Row(
+        "train.py",
+        ("--net_name", net, "--image_size", str(size), "--rounds", str(rounds), "--augmentations_folder", FOLDER),
+        ("ours", "plain"),
+    )
+
+
+ROWS = {
+    "load": Row("load_fer2013.py"),
+    "store": Row("augmentation_store.py"),
+    "ganmut_128": Row("generate.py", ("--ganmut", "True", "--faces", "51"), ("ours", "plain")),
+    "shipped_48": Row("generate.py", ("--faces", "512"), ("ours", "plain")),
+    "resnet18_64": training("resnet18", 64, rounds=5),
+    "resnet18_224": training("resnet18", 224),
+    "densenet201_64": training("densenet201", 64, rounds=5),
+    "densenet201_224": training("densenet201", 224),
+    "byol_64": Row("byol.py", ("--image_size", "64", "--augmentations_folder", FOLDER, "--steps", "8")),
+    "byol_224": Row("byol.py", ("--image_size", "224", "--augmentations_folder", FOLDER)),
+    "evaluate_64": Row("evaluate.py", ("--image_size", "64", "--steps", "4")),
+    "evaluate_224": Row("evaluate.py", ("--image_size", "224")),
+    "growth": Row("growth.py"),
+}
+OF_THE_CSV = "load"  # which there is for FER2013 alone
+WITHOUT_DEVICE = ("load", "store")
+
+
+def measure(name: str, args: argparse.Namespace, augmentations: Path | None) -> dict[str, Any]:
+    """Run a row's script; what it prints, and the peak memory of its ways alone."""
+    row = ROWS[name]
+    command = [sys.executable, str(Path(__file__).with_name(row.script)), "--data_root", str(args.data_root)]
+    if name != OF_THE_CSV:
+        command += ["--dataset", args.dataset]
+    if name not in WITHOUT_DEVICE:
+        command += ["--device", args.device, "--precision", args.precision]
+    command += [str(augmentations) if flag == FOLDER else flag for flag in row.flags]
+    result = run_script(command)
+    for way in row.ways:
+        alone = run_script(
+            [*command, "--rounds", "1", *(("--steps", "1") if row.script == "train.py" else ()), "--ways", way]
+        )
+        result[f"{way}_alone_peak_megabytes"] = alone["peak_megabytes"]
+    return result
+
+
+def run_script(command: list[str]) -> dict[str, Any]:
+    """The JSON object that a script prints. Raises InputError where it fails."""
+    print(f"$ {' '.join(command[1:])}", file=sys.stderr)
+    ended = subprocess.run(command, stdout=subprocess.PIPE)
+    if ended.returncode:
+        raise InputError(f"{Path(command[1]).name} failed with status {ended.returncode}; its words are above")
+    text = ended.stdout.decode()
+    return json.loads(text[text.index("{\n") :])
+
+
+def needs_folder(names: list[str]) -> bool:
+    """Whether any of the rows reads augmentations."""
+    return any(FOLDER in ROWS[name].flags for name in names)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(ROWS), default=list(ROWS), metavar="ROW", help="some of: " + ", ".join(ROWS)
+    )
+    flags.add_boolean(parser, "--again", False, "run rows again that the file has already")
+    flags.add_output_flag(parser)
+    flags.add_data_flags(parser, max_faces=False)
+    flags.add_device_flags(parser)
+    args = parser.parse_args()
+    path = args.output_root / "plots_output" / "benchmarks.json"
+    results = read_json(path) if path.exists() else {}
+    wanted = [name for name in args.only if args.again or name not in results.get("rows", {})]
+    if args.dataset != "fer2013" and OF_THE_CSV in wanted:
+        wanted.remove(OF_THE_CSV)
+    faces = FER2013(args.data_root, "train", args.dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        if needs_folder(wanted):
+            write_folder(Path(folder), ManyFaces(len(faces), args.data_root, args.dataset), NUM_AUGMENTS)
+        for name in wanted:
+            rows = results.get("rows", {}) | {name: measure(name, args, Path(folder))}
+            results = {"hardware": hardware(), "dataset": args.dataset, "rows": rows}
+            write_json(path, results)
+    table = as_markdown(results)
+    write_whole(path.with_suffix(".md"), lambda file: file.write(table.encode()))
+    print(f"{table}\n{path}")
+
+
+if __name__ == "__main__":
+    run_command(main)
