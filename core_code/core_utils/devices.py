@@ -1,6 +1,6 @@
 """Which device computes, in which precision."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import torch
@@ -44,18 +44,20 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        try:
-            vendor, flags = cpu_features()
-        except OSError:
-            return False
+        vendor, flags = cpu_features()
         return "amx_bf16" in flags or (vendor == "AuthenticAMD" and "avx512_bf16" in flags)
     return False
 
 
+def has_matrix_units(device: torch.device) -> bool:
+    """Whether this device is a CPU with AMX for bfloat16."""
+    return device.type == "cpu" and "amx_bf16" in cpu_features()[1]
+
+
 def cpu_features() -> tuple[str, set[str]]:
-    """The first processor's maker and feature flags as Linux names them; raises OSError on other systems."""
+    """The first processor's maker and feature flags as Linux names them; of other systems nothing is known."""
     fields: dict[str, str] = {}
-    with open(CPU_INFO) as file:
+    with suppress(OSError), open(CPU_INFO) as file:
         for line in file:
             name, _, value = line.partition(":")
             fields.setdefault(name.strip(), value.strip())

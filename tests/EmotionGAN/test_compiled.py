@@ -55,9 +55,14 @@ def test_the_user_decides_before_the_manifest(editor, tmp_path, pretended):
     assert choose_editor(editor, False, tmp_path, enough(editor), 8)[1] is False
 
 
-def test_where_it_was_not_measured_to_pay_auto_does_not_compile(editor):
+def test_in_bfloat16_it_pays_with_matrix_units_alone(editor, monkeypatch):
     editor.dtype = torch.bfloat16
-    assert seconds_saved(editor, 10**9) == 0
+    for there in (False, True):
+        monkeypatch.setattr(compiled, "has_matrix_units", lambda device, there=there: there)
+        assert (seconds_saved(editor, 10**9) > 0) is there
+
+
+def test_where_it_was_not_measured_to_pay_auto_does_not_compile(editor):
     editor.dtype, editor.device = torch.float32, torch.device("cuda")
     assert seconds_saved(editor, 10**9) == 0
 
