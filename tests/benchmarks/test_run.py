@@ -1,0 +1,94 @@
+"""The benchmarks: the table says what the scripts measured, and the scripts run. How fast is nobody's test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.growth import write_csv
+from benchmarks.many_augmentations import ManyFaces, write_folder
+from benchmarks.table import as_markdown
+from benchmarks.turns import Speed, figures, take_turns
+from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.fer2013 import FER2013
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_ways_take_turns_and_the_first_round_does_not_count():
+    done = []
+
+    def way(name, items):
+        while True:
+            done.append(name)
+            yield items
+
+    speeds = take_turns({"ours": lambda: way("ours", 3), "plain": lambda: way("plain", 1)}, 2, 2)
+    assert done == ["ours", "plain"] + ["ours", "ours", "plain", "plain"] * 2
+    assert set(speeds) == {"ours", "plain"} and min(map(min, speeds.values())) > 0
+
+
+def test_ratios_are_of_the_first_way_to_each_other():
+    said = figures({"ours": Speed(30, 40), "plain": Speed(10, 16)}, "faces")
+    assert (said["ours_faces_per_s"], said["plain_faces_per_cpu_s"]) == (30, 16)
+    assert (said["ours_to_plain"], said["ours_to_plain_by_cpu_time"]) == (3, 2.5)
+
+
+def test_the_table_quotes_the_figures_and_their_ratios():
+    load = {"seconds": 2.0, "peak_megabytes": 800.4, "megabytes_above_imports": 90.6}
+    results = {
+        "hardware": "2 cores of a processor", "dataset": "fer2013",
+        "rows": {
+            "load": {
+                "ours": {"first_load": load, "later_load": load | {"seconds": 0.5}, "cache_bytes": 80_000_000},
+                "plain": {"first_load": load | {"seconds": 31.0}, "later_load": load, "cache_bytes": 660_000_000},
+            },
+            "resnet18_224": {
+                "batch_size": 128, "dtype": "bfloat16", "ours_faces_per_s": 60.04, "plain_faces_per_s": 12.0,
+                "fixed_faces_per_s": 61.0, "ours_to_fixed": 0.984, "ours_to_fixed_by_cpu_time": 0.99,
+                "ours_alone_peak_megabytes": 5000, "plain_alone_peak_megabytes": 9000,
+            },
+            "growth": {
+                "sizes": [
+                    {"faces": 10, "load_s": 1.0, "peak_megabytes": 9},
+                    {"faces": 20, "load_s": 3.0, "peak_megabytes": 12},
+                ],
+                "per_face": {"load_s": [1.0, 1.5]},
+            },
+        },
+    }  # fmt: skip
+    lines = as_markdown(results).splitlines()
+    assert lines[0] == "2 cores of a processor, fer2013"
+    memory = "800 (91 beside imports) / 800 MB"
+    assert f"| first load of the CSV | 5 s, 1,200 MB, 90 MB | 2.00 s | 31.00 s | 15.5 | {memory} |" in lines
+    assert "| cache | 90 MB | 80.0 MB | 660.0 MB | 8.2 |  |" in lines
+    trained = "training ResNet18, 224 px, batch 128"
+    assert f"| {trained}, bfloat16 | 45 | 60.0 faces/s | 12.0 faces/s | 5.0 | 5,000 / 9,000 MB |" in lines
+    assert f"| {trained} | 98.4 % | 99.0 % |" in lines
+    assert "| load | 1.00 (1.00) | 3.00 (1.50) |" in lines and "| peak memory, MB | 9 | 12 |" in lines
+
+
+def test_the_made_up_data_are_read_as_real_ones(tmp_path):
+    faces = ManyFaces(21, tmp_path, "sample")
+    assert len(faces.faces) == len(faces.labels) == 21
+    (tmp_path / "full").mkdir()
+    write_folder(tmp_path / "full", faces, 2)
+    store = Augmentations.open(tmp_path / "full", faces)
+    assert (store.images[::2] == faces.faces).all() and (store.images[1::2] == faces.faces).all()
+    write_csv(tmp_path / "fer2013.csv", faces)
+    train = FER2013(tmp_path, "train")
+    assert (train.faces == faces.faces[2:]).all() and (train.labels == faces.labels[2:]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["evaluate_64", "byol_64", "shipped_48"])
+def test_each_script_prints_what_the_table_needs(row, tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks/run.py"), "--only", row, "--dataset", "sample"]
+    ended = subprocess.run([*command, "--output_root", str(tmp_path)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    results = json.loads((tmp_path / "plots_output/benchmarks.json").read_text())
+    assert list(results["rows"]) == [row]
+    assert as_markdown(results) == (tmp_path / "plots_output/benchmarks.md").read_text()
+    assert len(as_markdown(results).splitlines()) > 4
