@@ -9,7 +9,8 @@ from core_code.models.small_maps import SmallMapConv2d, convolve_as_product, spe
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "stride", "padding"), [(2, 3, 1, 1), (4, 3, 2, 1), (3, 3, 2, 1), (2, 1, 1, 0)]
+    ("size", "kernel", "stride", "padding"),
+    [(2, 3, 1, 1), (1, 3, 1, 1), (2, 3, 2, 1), (4, 3, 2, 1), (3, 3, 2, 1), (2, 1, 1, 0), (2, 1, 2, 0), (3, 5, 1, 2)],
 )
 def test_the_product_equals_the_convolution_with_its_gradients(size, kernel, stride, padding):
     conv = nn.Conv2d(5, 6, kernel, stride, padding).double()
