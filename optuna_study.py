@@ -77,9 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a study and report, or report alone. Raises InputError."""
     args = parse_arguments(arguments)
     if args.plot_results:
-        from core_code.study_files import StudyFiles, read_study, settings_of
+        from core_code.study_files import StudyFiles, settings_of
+        from core_code.study_results import read_complete
 
-        study = read_study(args.plot_results)
+        study = read_complete(args.plot_results)
         settings = settings_of(study)
         report(study, StudyFiles(args.plot_results.parent, settings["net_name"], settings["exp_name"]))
         return

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from core_code.core_utils.weights import misfit
 from EmotionGAN.discriminator import Discriminator
 
 READER_FILE, READER_CONFIG_FILE = "reader.pth", "reader.json"
@@ -40,14 +41,11 @@ def load_reader(folder: Path) -> Discriminator | None:
         raise InputError(f"{config_path}: {settings['layers']} layers do not fit width and image_size")
     state = load_weights(path, "code reader")
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in Discriminator(**settings).state_dict().items()}
-    found = {name: getattr(tensor, "shape", None) for name, tensor in state.items()}
-    if found != shapes:
-        raise InputError(f"{path}: not the code reader that {config_path.name} describes")
-    if not all(torch.isfinite(tensor.float()).all() for tensor in state.values()):
-        raise InputError(f"{path}: holds values that are not finite numbers")
+        own = Discriminator(**settings).state_dict()
+    if wrong := misfit(state, own):
+        raise InputError(f"{path}: not the code reader that {config_path.name} describes: {wrong}")
     critic = Discriminator(**settings)
-    critic.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    critic.load_state_dict(state)
     return critic.eval().requires_grad_(False)
 
 

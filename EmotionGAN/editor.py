@@ -11,6 +11,7 @@ from torch import Tensor
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from core_code.core_utils.weights import misfit
 from EmotionGAN.code_reader import READ_BATCH, READER_FILE, load_reader, read_points
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.cut_out import cut_out, put_back
@@ -48,14 +49,8 @@ def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path
     """
     with torch.device("meta"):
         expected = build_generator(config).state_dict()
-    if wrong := sorted(map(str, expected.keys() ^ state.keys())):
-        raise InputError(f"{path}: not a generator of this architecture: {len(wrong)} keys differ, first {wrong[0]!r}")
-    for name, tensor in expected.items():
-        if not isinstance(state[name], Tensor) or state[name].shape != tensor.shape:
-            found = tuple(getattr(state[name], "shape", ()))
-            raise InputError(f"{path}: {name} has shape {found}, expected {tuple(tensor.shape)}")
-        if not torch.isfinite(state[name].float()).all():
-            raise InputError(f"{path}: {name} holds values that are not finite numbers")
+    if wrong := misfit(state, expected):
+        raise InputError(f"{path}: not a generator of this architecture: {wrong}")
     generator = build_generator(config)
     generator.load_state_dict(state)
     return generator

@@ -2,6 +2,9 @@
 
 Two stages: the critic learns to read emotions off real faces; then the two play. A generator with an overlay (see
 overlay.py) starts from its closed fit.
+
+Several processes play one game: each draws for the whole batch, computes its own rows B of it, and takes the step of
+the whole (see data_parallel.py). Alone, a process has all rows.
 """
 
 import copy
@@ -13,8 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core_code.core_utils.data_parallel import Part, part_of, sum_gradients, take_the_writers
+from core_code.core_utils.distributed import FIRST_WITHIN, barrier, is_writer
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
+from core_code.core_utils.weights import load_optimizer, misfit
 from EmotionGAN import losses
 from EmotionGAN.discriminator import Discriminator, Verdict
 from EmotionGAN.editor import to_range
@@ -37,27 +43,31 @@ class BalancedFaces:
         self.odds = (1 / counts.sqrt())[labels]
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """float [B,C,S,S] in [-1,1], half of them mirrored, and int64 [B]."""
+        """This process's part of so many faces: float [B,C,S,S] in [-1,1], half of them mirrored, and int64 [B]."""
         picked = torch.multinomial(self.odds, batch_size, replacement=True, generator=generator)
         mirrored = torch.rand(batch_size, generator=generator) < 0.5
-        picked = picked.to(self.images.device)
+        rows = part_of(batch_size).rows
+        picked, mirrored = picked[rows].to(self.images.device), mirrored[rows]
         images = self.images[picked]
         images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)
         return images.expand(-1, self.channels, -1, -1), self.labels[picked]
 
 
-def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
+def jitter(images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
     """What the critic sees: shifted by up to 1/16 of the side and brightened or darkened by up to 0.2 of the range.
 
-    Differentiable, so that the generator learns through it (Zhao et al., "Differentiable Augmentation", 2020).
+    Differentiable, so that the generator learns through it (Zhao et al., "Differentiable Augmentation", 2020). Where
+    the images [B,C,S,S] are `part` of a batch, the chances are drawn for all of it.
     """
-    batch = len(images)
+    count, rows = part or (len(images), slice(None))
     size = images.shape[-1]
     most = size // 16
     # whole pixels: a shift by parts of one would blur what tells made faces from real ones
-    shifts = torch.randint(-most, most + 1, (batch, 2), generator=generator) * 2 / size
-    brightness = (torch.rand(batch, 1, 1, 1, generator=generator) * 2 - 1) * 0.2
-    moves = torch.eye(2, 3).repeat(batch, 1, 1)
+    shifts = torch.randint(-most, most + 1, (count, 2), generator=generator)[rows] * 2 / size
+    brightness = (torch.rand(count, 1, 1, 1, generator=generator)[rows] * 2 - 1) * 0.2
+    if not len(images):
+        return images  # which grids cannot be made for
+    moves = torch.eye(2, 3).repeat(len(images), 1, 1)
     moves[:, :, 2] = shifts
     grid = F.affine_grid(moves.to(images.device), list(images.shape), align_corners=False)
     moved = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
@@ -80,15 +90,17 @@ def place_emotions(generator: Generator) -> None:
 
 
 def draw_codes(generator: Generator, batch_size: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Codes [B,2] of a batch: the first half at centres of random emotions, the rest anywhere in the square.
+    """Codes of a batch: the first half at centres of random emotions, the rest anywhere in the square.
 
-    Returns the codes and the emotions [B/2] of the first half. Gradients reach the centres.
+    Returns this process's part of them, [B,2], and the emotions of those at centres, which come first. Gradients reach
+    the centres.
     """
     half = batch_size // 2
     device = next(generator.parameters()).device
     targets = torch.randint(7, (half,), generator=draws).to(device)
     anywhere = (torch.rand(batch_size - half, 2, generator=draws) * 2 - 1).to(device)
-    return torch.cat([generator.centres()[targets], anywhere]), targets
+    codes = torch.cat([generator.centres()[targets], anywhere])
+    return codes[part_of(batch_size).rows], targets[part_of(half).rows]
 
 
 class Learning:
@@ -125,15 +137,30 @@ class Learning:
         saved = load_weights(path, "checkpoint of a learning run")
         try:
             for name, part in self.parts().items():
-                part.load_state_dict(saved[name])
-            self.step = int(saved["step"])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: holds a run of another generator or critic; choose another --dest") from error
+                if isinstance(part, torch.optim.Optimizer):
+                    load_optimizer(part, saved.get(name))
+                elif wrong := misfit(saved.get(name), part.state_dict()):
+                    raise ValueError(f"{name}: {wrong}")
+                else:
+                    part.load_state_dict(saved[name])
+            self.step = saved.get("step")
+            if type(self.step) is not int or not 0 <= self.step < 1 << 63:
+                raise ValueError("its step is no whole number")
+        except ValueError as error:
+            raise InputError(
+                f"{path}: holds a run of another generator or critic ({error}); choose another --dest"
+            ) from error
 
     def start(self, faces: BalancedFaces) -> None:
-        """Fit the overlay, where the generator has one; the trunk then starts by adding nothing to it."""
+        """Fit the overlay, where the generator has one; the trunk then starts by adding nothing to it.
+
+        One process fits it to all faces, for all.
+        """
         if self.generator.overlay is not None:
-            self.generator.overlay.fit(faces.images, faces.labels)
+            if is_writer():
+                self.generator.overlay.fit(faces.images, faces.labels)
+            barrier(FIRST_WITHIN)
+            take_the_writers(self.generator.overlay)
             torch.nn.init.zeros_(self.generator.main[-1].weight)
             self.average.load_state_dict(self.generator.state_dict())
 
@@ -152,20 +179,27 @@ def reading_losses(recipe: Recipe, verdict: Verdict, labels: Tensor, generator: 
     """What the critic learns of real faces' emotions: the classes, and codes that lie near the emotion's place."""
     distances = generator.distances(verdict.codes.float())
     return {
-        "classes": recipe.lambda_classes * F.cross_entropy(verdict.classes.float(), labels),
-        "places": recipe.lambda_places * F.cross_entropy(-distances, labels),
+        "classes": recipe.lambda_classes * losses.cross_entropy(verdict.classes, labels),
+        "places": recipe.lambda_places * losses.cross_entropy(-distances, labels),
     }
 
 
 def teach_classes(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 1: the critic reads emotions off real faces."""
-    images, labels = faces.draw(learning.recipe.critic_batch_size, draws)
-    verdict = learning.critic(jitter(images, draws))
+    part = part_of(learning.recipe.critic_batch_size)
+    images, labels = faces.draw(part.total, draws)
+    verdict = learning.critic(jitter(images, draws, part))
     terms = reading_losses(learning.recipe, verdict, labels, learning.generator)
     learning.critic_adam.zero_grad()
     sum(terms.values()).backward()
+    sum_gradients(learning.critic.parameters())
     learning.critic_adam.step()
-    return detached(terms) | {"accuracy": (verdict.classes.argmax(-1) == labels).float().mean()}
+    return detached(terms) | {"accuracy": accuracy(verdict, labels)}
+
+
+def accuracy(verdict: Verdict, labels: Tensor) -> Tensor:
+    """How many of the real faces' emotions the critic reads rightly: a scalar in [0,1]."""
+    return losses.mean((verdict.classes.argmax(-1) == labels).float())
 
 
 @dataclass
@@ -173,7 +207,8 @@ class Edits:
     """One step's faces and what the generator made of them.
 
     images, edited: float [B,C,S,S]; own_codes: float [B,2], read off the images; distances: float [B,7], of the codes
-    that the edits were made at; targets: the emotions at whose centres the first of them lie.
+    that the edits were made at; targets: the emotions at whose centres the first of them lie; part: which of all
+    processes' edits these are.
     """
 
     images: Tensor
@@ -182,6 +217,7 @@ class Edits:
     codes: Tensor
     distances: Tensor
     targets: Tensor
+    part: Part
 
     @property
     def shares(self) -> Tensor:
@@ -194,7 +230,8 @@ def play_critic(
 ) -> dict[str, Tensor]:
     """The critic's move: tell real from made, read the emotions of real faces and the codes of made ones."""
     recipe, critic = learning.recipe, learning.critic
-    real, fake = critic(jitter(images, draws)), critic(jitter(edits.edited.detach(), draws))
+    real = critic(jitter(images, draws, part_of(recipe.batch_size)))
+    fake = critic(jitter(edits.edited.detach(), draws, edits.part))
     labelled = F.one_hot(labels, 7).float()
     real_as, fake_as = genuine_as(real.genuine, labelled), genuine_as(fake.genuine, edits.shares)
     terms = {
@@ -208,8 +245,9 @@ def play_critic(
             loss = loss + recipe.lambda_r1 * recipe.r1_every * losses.r1_penalty(critic, images, labelled)
     learning.critic_adam.zero_grad()
     loss.backward()
+    sum_gradients(critic.parameters())
     learning.critic_adam.step()
-    return terms | {"accuracy": (real.classes.argmax(-1) == labels).float().mean()}
+    return terms | {"accuracy": accuracy(real, labels)}
 
 
 def play_generator(learning: Learning, edits: Edits, identity: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
@@ -219,46 +257,52 @@ def play_generator(learning: Learning, edits: Edits, identity: Tensor, draws: to
     """
     recipe, critic = learning.recipe, learning.critic
     critic.requires_grad_(False)
-    verdict = critic(jitter(edits.edited, draws))
+    verdict = critic(jitter(edits.edited, draws, edits.part))
     returned, _, _ = learning.generator(edits.edited, edits.own_codes)
-    at_centres = verdict.classes[: len(edits.targets)].float()
+    at_centres = verdict.classes[: len(edits.targets)]
     terms = {
         "generator": recipe.lambda_realness * losses.generator_adversarial(verdict.patches.float()),
         "genuine": recipe.lambda_genuine * losses.generator_adversarial(genuine_as(verdict.genuine, edits.shares)),
-        "cycle": recipe.lambda_cycle * F.l1_loss(returned.float(), edits.images),
+        "cycle": recipe.lambda_cycle * losses.absolute_error(returned, edits.images),
         "identity": recipe.lambda_identity * identity,
         "agreement": recipe.lambda_agreement * losses.agreement(verdict.classes, edits.distances),
-        "centres": recipe.lambda_centres * F.cross_entropy(at_centres, edits.targets),
+        "centres": recipe.lambda_centres * losses.cross_entropy(at_centres, edits.targets),
     }
     learning.generator_adam.zero_grad()
     sum(terms.values()).backward()
+    sum_gradients(learning.generator.parameters())
     learning.generator_adam.step()
     learning.update_average()
     critic.requires_grad_(True)
     return terms
 
 
-def make_edits(learning: Learning, images: Tensor, draws: torch.Generator) -> tuple[Edits, Tensor]:
+def make_edits(
+    learning: Learning, images: Tensor, draws: torch.Generator, part: Part | None = None
+) -> tuple[Edits, Tensor]:
     """Edit a batch: a quarter at the code that the critic reads off each face, the rest as `draw_codes` says.
 
-    Returns the rest and, of the quarter, the mean absolute change.
+    images: float [B,C,S,S], `part` of the batch. Returns the rest and, of the quarter, the mean absolute change.
     """
+    total = part.total if part else len(images)
     with torch.no_grad():
         own_codes = learning.critic(images).codes.float().clamp(-1, 1)
-    kept = len(images) // 4
-    drawn, targets = draw_codes(learning.generator, len(images) - kept, draws)
+    kept = total // 4
+    drawn, targets = draw_codes(learning.generator, total - kept, draws)
     edited, distances, codes = learning.generator(images, torch.cat([drawn, own_codes[len(drawn) :]]))
-    identity = F.l1_loss(edited[len(drawn) :].float(), images[len(drawn) :]) if kept else edited.sum() * 0
-    asked = slice(len(drawn))
-    return Edits(images[asked], edited[asked], own_codes[asked], codes[asked], distances[asked], targets), identity
+    identity = losses.absolute_error(edited[len(drawn) :], images[len(drawn) :]) if kept else edited.sum() * 0
+    asked, rest = slice(len(drawn)), part_of(total - kept)
+    edits = Edits(images[asked], edited[asked], own_codes[asked], codes[asked], distances[asked], targets, rest)
+    return edits, identity
 
 
 def play(learning: Learning, faces: BalancedFaces, draws: torch.Generator) -> dict[str, Tensor]:
     """Stage 2, one step: the critic's move, and every n_critic steps the generator's on the same made faces."""
-    images, labels = faces.draw(learning.recipe.batch_size, draws)
+    part = part_of(learning.recipe.batch_size)
+    images, labels = faces.draw(part.total, draws)
     generators_turn = learning.step % learning.recipe.n_critic == 0
     with torch.set_grad_enabled(generators_turn):
-        edits, identity = make_edits(learning, images, draws)
+        edits, identity = make_edits(learning, images, draws, part)
     terms = play_critic(learning, images, labels, edits, draws)
     if generators_turn:
         terms |= play_generator(learning, edits, identity, draws)

@@ -2,15 +2,20 @@
 
 One counter of steps runs through the game's two stages. Every random draw depends on (seed, step) alone, so a run
 that is stopped and started again ends as an unbroken one.
+
+`torchrun --standalone --nproc_per_node N -m EmotionGAN.learn ...` shares every batch out among N processes, which end
+where one ends (docs/scaling.md).
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from core_code.core_utils.distributed import check_same, is_writer, joined, one_first, world_size
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.flags import add_data_flags, add_device_flags, boolean, count, make_parser
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
     from EmotionGAN.game import BalancedFaces, Learning
     from EmotionGAN.generator import Generator
+    from EmotionGAN.recipe import Recipe
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
@@ -81,17 +87,13 @@ def learn(
     shown: uint8 [N,H,W], faces for the sheets; they teach nothing. The averaged generator is saved in
     `dest/generator` each time. The checkpoint is the last to be written: killed before it is, the run plays the
     interval again and writes the others anew. Raises InputError when a loss or a weight is no longer a number; the
-    last checkpoint is kept.
+    last checkpoint is kept. Of several processes all play, and one writes.
     """
     import math
     from collections import defaultdict
 
     import torch
     from tqdm import tqdm
-
-    from core_code.core_utils.files import append_line
-    from EmotionGAN.code_reader import save_reader
-    from EmotionGAN.editor import save_generator
 
     total, seen = learning.recipe.total_steps, defaultdict(list)
     with tqdm(total=total, initial=learning.step, unit="step", smoothing=0.05) as bar:
@@ -104,13 +106,23 @@ def learn(
             means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}
             if not all(map(math.isfinite, means.values())) or not learning.is_finite():
                 raise InputError(f"losses or weights are no longer numbers at step {learning.step}; {last_good(dest)}")
-            save_generator(dest / "generator", learning.average)
-            save_reader(dest / "generator", learning.critic)
-            append_line(dest / LOG, json.dumps({"step": learning.step} | means))
-            write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
-            learning.save(dest / CHECKPOINT)
+            if is_writer():
+                write(learning, means, shown, dest)
             bar.set_postfix(means)
             seen.clear()
+
+
+def write(learning: "Learning", means: dict[str, float], shown: "Tensor", dest: Path) -> None:
+    """What an interval leaves on disk, the checkpoint last; `means` are its terms'."""
+    from core_code.core_utils.files import append_line
+    from EmotionGAN.code_reader import save_reader
+    from EmotionGAN.editor import save_generator
+
+    save_generator(dest / "generator", learning.average)
+    save_reader(dest / "generator", learning.critic)
+    append_line(dest / LOG, json.dumps({"step": learning.step} | means))
+    write_sheet(dest / "sheets" / f"step_{learning.step:06d}.png", learning, shown)
+    learning.save(dest / CHECKPOINT)
 
 
 def last_good(dest: Path) -> str:
@@ -139,12 +151,48 @@ def step_of(line: bytes) -> float:
         return float("inf")
 
 
+def only_run(dest: Path) -> AbstractContextManager[None]:
+    """Within it this run alone writes to `dest`. Raises InputError where another one does."""
+    from core_code.core_utils.locks import only_writer
+
+    return only_writer(dest) if is_writer() else nullcontext()
+
+
+def go_on(learning: "Learning", dest: Path) -> None:
+    """Go on where the checkpoint ends, if there is one. Raises InputError when processes have found different ones."""
+    path = dest / CHECKPOINT
+    if path.exists():
+        learning.load(path)
+        print(f"going on from step {learning.step} of {path}")
+    check_same(learning.step, f"steps in {path}")
+    if is_writer():
+        cut_log(dest / LOG, learning.step)
+
+
+def end_interrupted(interrupt: KeyboardInterrupt, dest: Path) -> NoReturn:
+    """Say what is saved, once, and raise what ends the command with the shell's status for the signal."""
+    from core_code.core_utils.interrupts import end_saying
+
+    if not is_writer():
+        raise interrupt
+    end_saying(interrupt, f"{last_good(dest)}; start the same command again to go on")
+
+
+def check_shares(recipe: "Recipe") -> None:
+    """Raise InputError when a batch has fewer faces than there are processes."""
+    for name in ("batch_size", "critic_batch_size"):
+        if (faces := getattr(recipe, name)) < world_size():
+            raise InputError(f"--{name} {faces} for {world_size()} processes, expected a face for each")
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     from EmotionGAN.recipe import Recipe
 
     parser = make_parser(
-        "Learn an EmotionGAN generator from the training faces (val faces are only drawn on the sample sheets).",
-        "python -m EmotionGAN.learn --data_root data/fer2013 --dest runs/gaussian_48 --image_size 48 --width 32",
+        "Learn an EmotionGAN generator from the training faces (val faces are only drawn on the sample sheets). Under "
+        "torchrun several processes share every batch (docs/scaling.md).",
+        "python -m EmotionGAN.learn --data_root data/fer2013 --dest runs/gaussian_48 --image_size 48 --width 32\n"
+        "  torchrun --standalone --nproc_per_node 8 -m EmotionGAN.learn --dest runs/gaussian_48 --batch_size 64",
     )
     add_data_flags(parser)
     add_device_flags(parser)
@@ -174,12 +222,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@joined()
 def main(arguments: list[str] | None = None) -> None:
+    """Learn and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.interrupts import end_saying, terminable
-    from core_code.core_utils.locks import only_writer
+    from core_code.core_utils.interrupts import terminable
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.game import BalancedFaces, Learning
     from EmotionGAN.generator import GeneratorConfig
@@ -191,15 +240,14 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     config = GeneratorConfig.from_dict(config.to_dict(), "the flags")
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
+    check_shares(recipe)
     device = pick_device(args.device)
-    train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
-    shown = FER2013(args.data_root, "val", args.dataset, 10).faces
-    with only_writer(args.dest), terminable():
+    with one_first():
+        train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+        shown = FER2013(args.data_root, "val", args.dataset, 10).faces
+    with only_run(args.dest), terminable():
         learning = Learning(config, recipe, args.seed, device)
-        if (args.dest / CHECKPOINT).exists():
-            learning.load(args.dest / CHECKPOINT)
-            print(f"going on from step {learning.step} of {args.dest / CHECKPOINT}")
-        cut_log(args.dest / LOG, learning.step)
+        go_on(learning, args.dest)
         faces = BalancedFaces(train.faces, train.labels, config.image_size, config.channels, device)
         if learning.step == 0:
             learning.start(faces)
@@ -208,7 +256,7 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             learn(learning, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
         except KeyboardInterrupt as interrupt:
-            end_saying(interrupt, f"{last_good(args.dest)}; start the same command again to go on")
+            end_interrupted(interrupt, args.dest)
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

@@ -17,7 +17,7 @@ from core_code.core_utils.plots import plot_accuracies, plot_byol_losses, plot_l
 Record = dict[str, float]
 
 # What epochs.describe writes of a finished epoch; two spaces part the figures.
-EPOCH = re.compile(r"epoch (?P<epoch>\d+)/(?P<epochs>\d+)  (?P<figures>.*)")
+EPOCH = re.compile(r"epoch (?P<epoch>\d{1,9})/(?P<epochs>\d{1,9})  (?P<figures>.*)")
 STATUS = re.compile(r"epoch \d+/\d+ step \d+ ")  # --verbose, within an epoch
 FIGURE = re.compile(r"(?P<words>[a-z]+(?: [a-z]+)*) (?P<number>\S+?)(?P<unit>%| s)?")
 RUN = re.compile(r"(?P<name>net_name|exp_name): (?P<value>.*)")

@@ -19,6 +19,7 @@ from core_code.core_utils.distributed import barrier, is_writer, rank, stacked, 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.weights import load_optimizer
 
 CHECK_EVERY = 10
 STATUS_EVERY = 100
@@ -179,7 +180,7 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
     if not path.exists():
         say(f"nothing to resume: {path} is not there; starting with epoch 1")
         return []
-    state = files.load(LAST)
+    state = files.load(LAST, "optimizer", "history", "settings")
     for key, value in settings.items():
         if state["settings"].get(key) != value:
             raise InputError(
@@ -188,11 +189,12 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
             )
     load_net(task.net, state, path)
     try:
-        task.optimizer.load_state_dict(state["optimizer"])
-        if task.scheduler:
-            task.scheduler.load_state_dict(state["scheduler"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        load_optimizer(task.optimizer, state["optimizer"])
+    except ValueError as error:
         raise InputError(f"{path}: the optimizer's state does not fit ({error})") from error
+    if task.scheduler:  # all else that it holds follows from the settings
+        epochs, rates = state["epoch"], [group["lr"] for group in task.optimizer.param_groups]
+        task.scheduler.load_state_dict({"last_epoch": epochs, "_step_count": epochs + 1, "_last_lr": rates})
     say(f"resumed: {path} has {state['epoch']} epochs")
     return list(state["history"])
 

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.checkpoints import BEST, KEYS, CheckpointFiles, load_net
+from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net, read_checkpoint
 from core_code.core_utils.data_parallel import of_all
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import load_weights
 from core_code.core_utils.tta import NONE, views_of
 from core_code.datasets.batches import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
@@ -61,16 +60,13 @@ class Trained(NamedTuple):
 
 def load_trained(files: CheckpointFiles, kind: str) -> Trained:
     """The net of a run's checkpoint, on the CPU. Raises InputError."""
-    return trained_of(files.load(kind), files.path(kind))
+    return trained_of(files.load(kind, "settings"), files.path(kind))
 
 
 def load_trained_file(path: Path) -> Trained:
     """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU. Raises InputError."""
-    state = load_weights(path, "checkpoint")
-    for key in KEYS:
-        if key not in state:
-            raise InputError(f"{path}: not a checkpoint of train_model.py: {key!r} is missing")
-    if str(state["name"]) not in ARCHITECTURES or not isinstance(state["settings"], dict):
+    state = read_checkpoint(path, "settings")
+    if state["name"] not in ARCHITECTURES:
         raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
     return trained_of(state, path)
 
@@ -80,14 +76,19 @@ def trained_of(state: dict[str, Any], path: Path) -> Trained:
     settings = state["settings"]
     net = EmotionNet(state["name"], hidden_head=bool(settings.get("load_byol")))
     load_net(net, state, path)
-    return Trained(net, int(settings.get("image_size", 224)))
+    return Trained(net, settings.get("image_size", 224))
 
 
-def load_byol(folder: Path, name: str, experiment: str, kind: str = BEST) -> tuple[dict[str, Any], Path]:
-    """A BYOL checkpoint and its path. Raises InputError; for a missing one it names the command that makes it."""
+def load_byol(
+    folder: Path, name: str, experiment: str, kind: str = BEST, used: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], Path]:
+    """A BYOL checkpoint, of which `used` will be used beside the net, and its path.
+
+    Raises InputError; for a missing one it names the command that makes it.
+    """
     files = CheckpointFiles(folder, name, experiment, byol=True)
     path = files.path(kind)
     if not path.exists():
         command = f"python train_byol_model.py --net_name {name} --exp_name {experiment} --fine_tune True"
         raise InputError(f"{path}: no such BYOL checkpoint; make it with: {command}")
-    return files.load(kind), path
+    return files.load(kind, *used), path

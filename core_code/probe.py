@@ -70,17 +70,22 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     Random weights that BYOL started from are drawn again from its seed, and that net is there twice: its batch norms
     are to be measured once. Raises InputError.
     """
-    state, path = load_byol(folder, name, experiment, kind)
+    state, path = load_byol(folder, name, experiment, kind, used=("seed", "settings"))
     settings = state["settings"]
+    if not {"weights", "image_size"} <= settings.keys():
+        raise InputError(f"{path}: its settings do not say what it started from, or the views' size")
     torch.manual_seed(state["seed"])
     before = EmotionNet(name)
-    before.load_backbone(settings["weights"])
+    try:
+        before.load_backbone(settings["weights"])
+    except InputError as error:
+        raise InputError(f"{path}: what it started from: {error}") from error
     after = EmotionNet(name)
     after.load_backbone_state(state, str(path))
     several = {BEFORE: before.drop_head()}
     if settings["weights"] == "none":
         several[MEASURED] = copy.deepcopy(before)
-    return {**several, AFTER: after.drop_head()}, int(settings["image_size"])
+    return {**several, AFTER: after.drop_head()}, settings["image_size"]
 
 
 @torch.no_grad()

@@ -1,7 +1,10 @@
 """A study on disk: its .pkl, which any Optuna user opens with pickle.load, and a reader that runs nothing in it."""
 
 import argparse
+import io
+import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,8 +111,9 @@ def read_study(path: Path) -> optuna.Study:
     if not path.is_file():
         raise InputError(f"{path}: no such study; optuna_study.py writes optuna_study_results_<net>_<experiment>.pkl")
     try:
-        with open(path, "rb") as file:
-            study = rebuild(PlainUnpickler(file).load())
+        content = path.read_bytes()
+        check_memos(content)
+        study = rebuild(PlainUnpickler(io.BytesIO(content)).load())
         check_settings(study.user_attrs[SETTINGS])
     except Refused as error:
         raise InputError(
@@ -120,6 +124,16 @@ def read_study(path: Path) -> optuna.Study:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(f"{path}: not a study that optuna_study.py wrote, or damaged ({reason!r})") from error
     return study
+
+
+def check_memos(content: bytes) -> None:
+    """Raise ValueError where a pickle numbers its objects higher than it has bytes.
+
+    Python makes room for as many objects as the highest number, which makes gigabytes of nine bytes.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise ValueError(f"object {argument} in {len(content)} bytes")
 
 
 class Refused(pickle.UnpicklingError):
@@ -147,9 +161,9 @@ def rebuild(bag: Any) -> optuna.Study:
     """A study in memory out of the attributes of a pickled one; raises anything when they are not those of one."""
     (info,) = bag._storage._studies.values()
     (direction,) = info.directions
-    study = optuna.create_study(study_name=str(plain(info.name)), direction=StudyDirection(direction))
+    study = optuna.create_study(study_name=text(info.name), direction=StudyDirection(direction))
     for name, value in info.user_attrs.items():
-        study.set_user_attr(name, value)
+        study.set_user_attr(text(name), plain_dict(value) if name == SETTINGS else plain(value))
     study.add_trials([rebuild_trial(trial) for trial in info.trials])
     return study
 
@@ -157,18 +171,18 @@ def rebuild(bag: Any) -> optuna.Study:
 def rebuild_trial(bag: Any) -> FrozenTrial:
     """A trial out of the attributes of a pickled one."""
     return FrozenTrial(
-        number=int(bag._number),
+        number=whole(bag._number),
         state=TrialState(bag.state),
         value=None,
-        values=[float(value) for value in bag._values] if bag._values is not None else None,
-        datetime_start=bag._datetime_start,
-        datetime_complete=bag.datetime_complete,
-        params={str(name): plain(value) for name, value in bag._params.items()},
-        distributions={str(name): rebuild_distribution(value) for name, value in bag._distributions.items()},
-        user_attrs={str(name): plain(value) for name, value in bag._user_attrs.items()},
+        values=[number(value) for value in bag._values] if bag._values is not None else None,
+        datetime_start=moment(bag._datetime_start),
+        datetime_complete=moment(bag.datetime_complete),
+        params=plain_dict(bag._params),
+        distributions={text(name): rebuild_distribution(value) for name, value in bag._distributions.items()},
+        user_attrs=plain_dict(bag._user_attrs),
         system_attrs={},
-        intermediate_values={int(step): float(value) for step, value in bag.intermediate_values.items()},
-        trial_id=int(bag._trial_id),
+        intermediate_values={whole(step): float(value) for step, value in bag.intermediate_values.items()},
+        trial_id=whole(bag._trial_id),
     )
 
 
@@ -176,14 +190,48 @@ def rebuild_distribution(bag: Any) -> distributions.BaseDistribution:
     """What a value was drawn from."""
     if type(bag).__name__ == "CategoricalDistribution":
         return distributions.CategoricalDistribution([plain(choice) for choice in bag.choices])
-    return distributions.FloatDistribution(float(bag.low), float(bag.high), log=bool(bag.log), step=bag.step)
+    step = None if bag.step is None else number(bag.step)
+    return distributions.FloatDistribution(number(bag.low), number(bag.high), log=bool(bag.log), step=step)
 
 
 def plain(value: Any) -> str | int | float | bool | None:
     """The value, where it is one of these; raises ValueError otherwise. Texts are printable, for they are shown."""
-    if value is None or isinstance(value, (int, float)) or (isinstance(value, str) and value.isprintable()):
+    if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return value
+    return text(value)
+
+
+def plain_dict(values: dict[Any, Any]) -> dict[str, str | int | float | bool | None]:
+    """Plain values by name."""
+    return {text(name): plain(value) for name, value in values.items()}
+
+
+def text(value: Any) -> str:
+    """A printable text; raises ValueError otherwise."""
+    if isinstance(value, str) and value.isprintable():
         return value
     raise ValueError(f"expected a number or a text, found {type(value).__name__}")
+
+
+def whole(value: Any) -> int:
+    """A number of things; raises ValueError otherwise."""
+    if type(value) is int and 0 <= value < 1 << 31:
+        return value
+    raise ValueError(f"expected a whole number, found {type(value).__name__}")
+
+
+def number(value: Any) -> float:
+    """A finite number; raises ValueError otherwise."""
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"expected a number, found {type(value).__name__}")
+
+
+def moment(value: Any) -> datetime | None:
+    """A moment, or none; raises ValueError otherwise."""
+    if value is None or isinstance(value, datetime):
+        return value
+    raise ValueError(f"expected a moment, found {type(value).__name__}")
 
 
 def check_settings(settings: dict[str, Any]) -> None:
@@ -195,8 +243,6 @@ def check_settings(settings: dict[str, Any]) -> None:
             raise ValueError(str(error)) from error
     if not isinstance(settings["byol"], bool):
         raise ValueError("its settings do not say whether it is BYOL's")
-    for value in settings.values():
-        plain(value)
 
 
 def settings_of(study: optuna.Study) -> dict[str, Any]:

@@ -112,15 +112,22 @@ def winner_command(study: optuna.Study) -> str:
     return shlex.join(["python", script, *(str(text) for name in flags for text in (f"--{name}", flags[name]))])
 
 
+def read_complete(path: Path) -> optuna.Study:
+    """The study of a .pkl that has a winner. Raises InputError."""
+    study = read_study(path)
+    try:
+        best_values(study)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return study
+
+
 def read_best_values(path: Path, net_name: str) -> dict[str, Any]:
     """`best_values` of a classifier's study in a .pkl. Raises InputError for a bad file and for another net's study."""
-    study = read_study(path)
+    study = read_complete(path)
     settings = settings_of(study)
     if settings["byol"]:
         raise InputError(f"{path}: a study of BYOL pre-training, expected one of fine-tuning {net_name}")
     if settings["net_name"] != net_name:
         raise InputError(f"{path}: a study of {settings['net_name']}, expected one of {net_name}")
-    try:
-        return best_values(study)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return best_values(study)

@@ -18,10 +18,17 @@ LAST = "last_trained_epoch"
 FINAL = "final_checkpoint"
 KINDS = (BEST, LAST, FINAL)
 
-# What a net must have to be a checkpoint of this program. `net` and `optimizer` are state dicts, `epoch` the number
+# What a checkpoint of this program has, and of which type. `net` and `optimizer` are state dicts, `epoch` the number
 # of finished epochs, `loss` the last one's training loss, `name` the architecture, `experiment` the run's name,
 # `history` a dict of figures for each epoch, `settings` what the run was started with.
-KEYS = ("net", "epoch", "optimizer", "loss", "name", "experiment", "scheduler", "seed", "history", "settings")
+TYPES = {"name": str, "experiment": str, "net": dict, "epoch": int, "optimizer": dict, "loss": float,
+         "scheduler": dict, "seed": int, "history": list, "settings": dict}  # fmt: skip
+KEYS = tuple(TYPES)
+# What is drawn and compared of each epoch, beside its number.
+FIGURES = ("loss", "seconds", "validation_accuracy")
+BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_spread", "projection_spread")
+PLAIN = (str, int, float, bool, type(None))
+LARGEST_VIEW = 4096  # pixels
 
 
 @dataclass(frozen=True)
@@ -57,26 +64,68 @@ class CheckpointFiles:
         save_weights(self.path(kind), {**state, "name": self.name, "experiment": self.experiment})
         return self.path(kind)
 
-    def load(self, kind: str) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU.
+    def load(self, kind: str, *used: str) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU, of which net, epoch and what is named in `used` will be used.
 
-        Raises InputError when it is missing, truncated, no checkpoint, or another net's or experiment's.
+        Raises InputError as read_checkpoint does, and when it is another net's or experiment's.
         """
         path = self.path(kind)
-        state = load_weights(path, "checkpoint")
-        for key in KEYS:
-            if key not in state:
-                raise InputError(f"{path}: not a training checkpoint: {key!r} is missing")
-        for key, expected in (("name", self.name), ("experiment", self.experiment)):
-            if state[key] != expected:
-                raise InputError(f"{path}: a checkpoint of {key} {state[key]!r}, expected {expected!r}")
+        state = read_checkpoint(path, *used, name=self.name, experiment=self.experiment)
+        if "history" in used:
+            check_history(state, BYOL_FIGURES if self.byol else FIGURES, path)
         return state
+
+
+def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU: name, experiment, net, epoch and what is named in `used` are of their types.
+
+    Raises InputError when it is missing, damaged, no checkpoint, or one of another name than is `expected`.
+    """
+    state = load_weights(path, "checkpoint")
+    for key in KEYS:
+        if key not in state:
+            raise InputError(f"{path}: not a training checkpoint: {key!r} is missing")
+    for key in ("name", "experiment", "net", "epoch", *used):
+        value, kind = state[key], TYPES[key]
+        if not isinstance(value, kind) or (kind is int and abs(value) >= 1 << 63):
+            wanted = "int of 64 bits" if kind is int else kind.__name__
+            raise InputError(f"{path}: its {key} is of type {type(value).__name__}, expected {wanted}")
+        if value != expected.get(key, value):
+            raise InputError(f"{path}: a checkpoint of {key} {value!r}, expected {expected[key]!r}")
+    if "settings" in used:
+        check_settings(state["settings"], path)
+    return state
+
+
+def check_settings(settings: dict[Any, Any], path: Path) -> None:
+    """Raise InputError unless these are plain values by name, and what rebuilds the net makes sense."""
+    if not all(isinstance(name, str) and isinstance(value, PLAIN) for name, value in settings.items()):
+        raise InputError(f"{path}: its settings hold more than plain values")
+    size, weights = settings.get("image_size", 1), settings.get("weights", "none")
+    if type(size) is not int or not 1 <= size <= LARGEST_VIEW:
+        raise InputError(f"{path}: its image_size is {size!r}, expected a whole number from 1 to {LARGEST_VIEW}")
+    if not isinstance(weights, str):
+        raise InputError(f"{path}: its weights are {weights!r}, expected a text")
+
+
+def check_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> None:
+    """Raise InputError unless a checkpoint's history has a record an epoch, with at least these figures."""
+    history = state["history"]
+    if not history or len(history) != state["epoch"]:
+        raise InputError(f"{path}: its history is of {len(history)} epochs, its epoch {state['epoch']}")
+    for epoch, record in enumerate(history, start=1):
+        types = {name: type(value) for name, value in record.items()} if isinstance(record, dict) else {}
+        if types.pop("epoch", None) is not int or record["epoch"] != epoch:
+            raise InputError(f"{path}: its history has something else in place of epoch {epoch}")
+        plain = {*types.values()} == {float} and {*map(type, types)} == {str}
+        if not types.keys() >= {*figures} or not plain or record["seconds"] <= 0:
+            raise InputError(f"{path}: its history lacks figures of epoch {epoch}, expected {', '.join(figures)}")
 
 
 def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:
     """Load a checkpoint's `net` into a module, strictly; raise InputError when it is of another architecture."""
-    try:
-        net.load_state_dict(state["net"], strict=True)
-    except (RuntimeError, TypeError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: the weights are not of this net ({reason})") from error
+    from core_code.core_utils.weights import misfit
+
+    if wrong := misfit(state["net"], net.state_dict()):
+        raise InputError(f"{path}: the weights are not of this net ({wrong[:200]})")
+    net.load_state_dict(state["net"])

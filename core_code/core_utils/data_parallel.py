@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from core_code.core_utils.distributed import rank, summed, world_size
+from core_code.core_utils.distributed import is_writer, rank, summed, world_size
 
 
 class Part(NamedTuple):
@@ -69,6 +69,15 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     sums = summed(torch.cat([gradient.flatten() for gradient in gradients]))
     for gradient, part in zip(gradients, sums.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view(gradient.shape))
+
+
+def take_the_writers(net: nn.Module) -> None:
+    """Give every process the writer's weights and buffers."""
+    if world_size() == 1:
+        return
+    with torch.no_grad():
+        for tensor in [*net.parameters(), *net.buffers()]:
+            tensor.copy_(summed(tensor if is_writer() else torch.zeros_like(tensor)))
 
 
 def of_all(own: Tensor, indices: Tensor, total: int) -> Tensor:

@@ -5,6 +5,7 @@ talk through NCCL where the tensors are on GPUs, through gloo where they are on 
 """
 
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -67,25 +68,34 @@ def joined() -> Iterator[None]:
     if job or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         yield
         return
+    if os.environ["RANK"] != "0":
+        os.environ["TQDM_DISABLE"] = "1"  # before torch is imported, which imports tqdm, which reads it then
     job = join()
     try:
-        if is_writer():
-            yield
-        else:
-            os.environ["TQDM_DISABLE"] = "1"
-            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        with one_error_shown():
+            if is_writer():
                 yield
-        leave()
-    except KeyboardInterrupt as interrupt:
+            else:
+                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                    yield
+            leave()
+    except KeyboardInterrupt as interrupt:  # also while an error is dealt with: the others are told to end then
         if is_writer():
             raise
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+    finally:
+        job = None
+
+
+@contextmanager
+def one_error_shown() -> Iterator[None]:
+    """Within it an error of a process that is not the first to fail ends it silently."""
+    try:
+        yield
     except Exception as error:
         if is_first_to_fail():
             raise
         sys.exit(2 if isinstance(error, InputError) else 1)
-    finally:
-        job = None
 
 
 def join() -> Job:
@@ -97,9 +107,43 @@ def join() -> Job:
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
     store, _, _ = next(distributed.rendezvous("env://", timeout=ANSWER_WITHIN))
+    store = distributed.PrefixStore(name_of_this_start(store, number, size), store)
     groups = distributed.PrefixStore("group", store)
     distributed.init_process_group(store=groups, rank=number, world_size=size, timeout=ANSWER_WITHIN)
     return Job(number, size, local, os.environ.get("GROUP_RANK", "0"), store)
+
+
+def name_of_this_start(store: "Store", number: int, size: int) -> str:
+    """A name that the processes of this start of the job agree on, and none of an earlier start has used.
+
+    torchrun's store outlives a restart (of torch 2.15; machines count their restarts differently), and with it the
+    addresses and meetings of processes that are gone. So nobody believes what it finds there but an answer to its own
+    question: each asks by a word that is new, and process 0 answers with the name until all have heard it.
+    """
+    end = time.monotonic() + ANSWER_WITHIN.total_seconds()
+
+    def wait() -> None:
+        if time.monotonic() > end:
+            raise InputError(f"process {number} of {size}: the others have not come within {ANSWER_WITHIN}")
+        time.sleep(LOOK_EVERY_S)
+
+    word = secrets.token_hex(8)
+    if number:
+        store.set(f"question of {number}", word)
+        while not store.check([f"answer to {word}"]):
+            wait()
+        word = store.get(f"answer to {word}").decode()
+        store.set(f"{word} heard by {number}", "")
+        return word
+    missing = set(range(1, size))
+    while missing:
+        for other in missing:
+            if store.check([f"question of {other}"]):
+                store.set(f"answer to {store.get(f'question of {other}').decode()}", word)
+        missing = {other for other in missing if not store.check([f"{word} heard by {other}"])}
+        if missing:
+            wait()
+    return word
 
 
 def leave() -> None:

@@ -4,9 +4,8 @@ import fcntl
 import glob
 import json
 import os
-import pickle
 import secrets
-import zipfile
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -131,22 +130,24 @@ def load_weights(path: Path, what: str) -> dict[str, Any]:
     """torch.load of a dict onto the CPU with `weights_only=True`: tensors and plain values, no code is run.
 
     `what` names the thing in the error ("generator", "checkpoint"). Raises InputError when the file is missing,
-    truncated, holds other objects, or is not a dict.
+    truncated or changed since it was written, holds other objects, or is not a dict with texts as keys.
     """
     import torch
 
-    path = Path(path)
-    if not path.is_file():
+    from core_code.core_utils.weights import check_file
+
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such {what}")
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, IndexError, TypeError,
-            AssertionError, OverflowError, MemoryError, ImportError, UnicodeDecodeError,
-            pickle.UnpicklingError, zipfile.BadZipFile) as error:  # fmt: skip
+        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+            check_file(file)
+            file.seek(0)
+            value = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise nearly anything
         raise InputError(
             f"{path}: not a readable {what}: truncated, damaged, or holding more than tensors "
             f"(expected a file of torch.save with a dict of tensors)"
         ) from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: not a {what}: expected a dict of tensors, found {type(value).__name__}")
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{path}: not a {what}: expected a dict of tensors by name, found {type(value).__name__}")
     return value

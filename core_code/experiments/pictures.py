@@ -69,7 +69,7 @@ def sheets(plots: Path, dataset: str) -> list[dict[str, str]]:
 
 def curves(step: Step, plots: Path, args: argparse.Namespace) -> list[dict[str, str]]:
     """Training and validation accuracy of a run in one plot, or the losses of a pre-training."""
-    history = checkpoint_files(step, args.output_root).load(FINAL)["history"]
+    history = checkpoint_files(step, args.output_root).load(FINAL, "history")["history"]
     name = run_name(step.experiment, step.seed)
     if step.kind == "byol":
         return [entry(plot_byol_losses(history, plots, step.net, name), "byol", step.net, name)]

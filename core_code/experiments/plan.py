@@ -163,7 +163,7 @@ def is_complete(step: Step, args: argparse.Namespace) -> bool:
     path = files.path(FINAL)
     if not path.exists():
         return False
-    state = files.load(FINAL)
+    state = files.load(FINAL, "settings")
     epochs = args.byol_epochs if step.kind == "byol" else epochs_of(args, step.experiment)
     wanted = {"image_size": step.image_size, "seed": step.seed, "weights": args.weights, "dataset": args.dataset}
     for key, value in {**wanted, "epochs": epochs}.items():

@@ -114,7 +114,7 @@ def run_of(step: Step, failed: dict[str, str], args: argparse.Namespace) -> dict
         "seconds": round(sum(record["seconds"] for record in records), 1) if records else None,
     }  # fmt: skip
     if step.kind != "images" and step.complete:
-        history = checkpoint_files(step, args.output_root).load(FINAL)["history"]
+        history = checkpoint_files(step, args.output_root).load(FINAL, "history")["history"]
         seconds = sum(record["seconds"] for record in history)
         run["seconds"] = round(seconds, 1)
         run["faces"] = step.amount

@@ -11,6 +11,7 @@ from torchvision import models
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
+from core_code.core_utils.weights import misfit
 from core_code.models.architectures import ARCHITECTURES, Architecture
 from core_code.models.small_maps import speed_up_small_maps
 
@@ -83,7 +84,8 @@ class EmotionNet(nn.Module):
         head = self.architecture.head + "."
         state = {key: value for key, value in state.items() if not key.startswith(head)}
         own = {key: value for key, value in self.nn_model.state_dict().items() if not key.startswith(head)}
-        check_same_shapes(state, own, source, self.name)
+        if wrong := misfit(state, own):
+            raise InputError(f"{source}: not weights of {self.name}: {wrong}")
         self.nn_model.load_state_dict(state, strict=False)
 
 
@@ -125,24 +127,15 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
 
 
 def bare_state(state: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
-    """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed."""
+    """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed.
+
+    Names that are no texts are left out.
+    """
     if isinstance(state.get("net"), dict):
         state = state["net"]
-    if any(str(key).startswith(PREFIX) for key in state):
+    state = {key: value for key, value in state.items() if isinstance(key, str)}
+    if any(key.startswith(PREFIX) for key in state):
         state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
     if architecture.renamed:
-        state = {re.sub(*architecture.renamed, str(key)): value for key, value in state.items()}
+        state = {re.sub(*architecture.renamed, key): value for key, value in state.items()}
     return state
-
-
-def check_same_shapes(state: dict[str, Tensor], own: dict[str, Tensor], source: str, name: str) -> None:
-    """Raise InputError naming the first difference between a state dict and the net's own."""
-    for key in own:
-        if not isinstance(state.get(key), Tensor):
-            raise InputError(f"{source}: not weights of {name}: {key} is missing")
-        if state[key].shape != own[key].shape:
-            found, expected = list(state[key].shape), list(own[key].shape)
-            raise InputError(f"{source}: not weights of {name}: {key} is {found}, expected {expected}")
-    for key in state:
-        if key not in own:
-            raise InputError(f"{source}: not weights of {name}: {key} is not part of it")

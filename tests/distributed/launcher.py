@@ -25,7 +25,9 @@ from core_code.core_utils import distributed, plots
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.train import ClassifierTask
+from EmotionGAN import learn  # noqa: F401
 from EmotionGAN.editor import Editor
+from EmotionGAN.game import BalancedFaces
 
 PATIENCE_S = 20  # for processes that were asked to end
 
@@ -101,8 +103,7 @@ def break_at(fault: dict, rank: int) -> None:
     """Let what `fault` says happen in the process `rank` at its `step`-th step: an exception, a kill, or a hang."""
     if fault["rank"] != rank:
         return
-    task = train_byol.BYOLTask if fault.get("byol") else ClassifierTask
-    owner, name = (Editor, "edit") if fault.get("edit") else (task, "step")
+    owner, name = STEPS[fault.get("of", "training")]
     step, steps = getattr(owner, name), []
 
     def faulty(self: object, *arguments: object) -> torch.Tensor:
@@ -118,8 +119,15 @@ def bad_input() -> None:
     raise distributed.InputError("face 7: out of order")
 
 
+STEPS: dict[str, tuple[type, str]] = {
+    "training": (ClassifierTask, "step"),
+    "byol": (train_byol.BYOLTask, "step"),
+    "images": (Editor, "edit"),
+    "learning": (BalancedFaces, "draw"),
+}
 HAPPENINGS: dict[str, Callable[[], None]] = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "terminated": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "bad input": bad_input,
     "hangs": lambda: time.sleep(3600),
 }

@@ -60,7 +60,7 @@ def test_several_processes_make_the_files_of_one(make, tmp_path, processes, way)
 def test_a_killed_process_ends_the_job_and_any_number_goes_on_to_the_same_files(make, tmp_path, way):
     make(1, way)
     alone = taken(tmp_path / "made")
-    ended = make(2, way, fault={"rank": 1, "step": 3, "what": "killed", "edit": True})
+    ended = make(2, way, fault={"rank": 1, "step": 3, "what": "killed", "of": "images"})
     assert ended.statuses[1] == -signal.SIGKILL and ended.statuses[0] not in (0, None)
     manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
     assert manifest["complete"] is False
@@ -71,7 +71,7 @@ def test_a_killed_process_ends_the_job_and_any_number_goes_on_to_the_same_files(
 
 
 def test_an_error_of_one_process_is_one_line_and_ends_the_job(make, tmp_path):
-    ended = make(2, "augmentations", fault={"rank": 1, "step": 2, "what": "bad input", "edit": True})
+    ended = make(2, "augmentations", fault={"rank": 1, "step": 2, "what": "bad input", "of": "images"})
     assert all(ended.statuses)
     assert sum(line.startswith("error:") for said in ended.err for line in said.splitlines()) == 1
     assert json.loads((tmp_path / "made" / "manifest.json").read_text())["complete"] is False

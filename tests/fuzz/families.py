@@ -2,9 +2,16 @@
 
 import csv_mutants
 import image_mutants
+import study_mutants
 import text_mutants
+import weights_mutants
 from family import Family
 
-FAMILIES: dict[str, Family] = {
-    family.name: family for family in (csv_mutants.FAMILY, *image_mutants.FAMILIES, *text_mutants.FAMILIES)
-}
+EVERY = (
+    csv_mutants.FAMILY,
+    *image_mutants.FAMILIES,
+    *text_mutants.FAMILIES,
+    *weights_mutants.FAMILIES,
+    *study_mutants.FAMILIES,
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in EVERY}

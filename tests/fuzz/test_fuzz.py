@@ -17,7 +17,7 @@ import pytest
 from plan import PLAN
 
 WORKER = Path(__file__).with_name("fuzz_worker.py")
-PLANNED = 2000
+PLANNED = 3500
 WORKS, REFUSED = "works", "refused"  # as family.py says them
 
 
@@ -90,6 +90,6 @@ def test_all_damaged_files_work_or_are_refused_in_one_line(worker, name):
     check(worker, name, PLAN[name].total)
 
 
-def test_the_plan_has_at_least_two_thousand_mutants():
+def test_the_plan_has_as_many_mutants_as_is_said():
     assert sum(share.total for share in PLAN.values()) >= PLANNED
     assert all(0 < share.quick < share.total for share in PLAN.values())

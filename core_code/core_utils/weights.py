@@ -1,0 +1,109 @@
+"""Weights out of files, judged before they are used: the file before torch reads it, its tensors before a net or an
+optimizer takes them."""
+
+import io
+import math
+import os
+import pickletools
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+# What tensors and plain values are pickled as. With weights_only=True torch.load runs no code of a file, but calls
+# more than this for it, such as bytearray(10**12).
+NAMES = re.compile(
+    r"collections (OrderedDict|defaultdict|Counter)|torch \w+Storage|torch (Size|device|bool|(b?float|u?int)\d+)"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)|torch\.nn\.parameter Parameter|_codecs encode"
+)
+ZIP, OLD_PICKLES = b"PK\x03\x04", 5  # how files of torch >= 1.6 begin; how many pickles older ones begin with
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+SLOTS = {torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"), torch.optim.SGD: ("momentum_buffer",)}
+
+
+def check_file(file: BinaryIO) -> None:
+    """Raise an error of any kind where a file of torch.save is not as it was written, or asks for more than NAMES.
+
+    torch compares no checksums, unpacks what is compressed, however large, and calls what it takes for harmless.
+    """
+    if file.read(len(ZIP)) != ZIP:
+        file.seek(0)
+        for _ in range(OLD_PICKLES):
+            check_names(file)
+        return
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("torch.save compresses nothing")
+        if sum(entry.file_size for entry in entries) > os.fstat(file.fileno()).st_size:
+            raise ValueError("its entries overlap")
+        for entry in entries:
+            content = archive.read(entry)  # a wrong checksum raises
+            if entry.filename.lower().endswith(".pkl"):
+                check_names(io.BytesIO(content))
+
+
+def check_names(file: BinaryIO) -> None:
+    """Raise ValueError for a pickle that names more than NAMES, or is none."""
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("GLOBAL", "INST") and not NAMES.fullmatch(argument):
+            raise ValueError(f"it asks for {argument[:100]!r}")
+
+
+def misfit(state: Any, own: Mapping[str, Tensor]) -> str:
+    """What is wrong with a state dict out of a file for a net whose own is `own`, in a few words; empty: nothing.
+
+    Names and shapes must be the same, and all values finite numbers; floats may be of another width.
+    """
+    if not isinstance(state, dict):
+        return f"{type(state).__name__}, expected a dict of tensors"
+    for name, expected in own.items():
+        if name not in state:
+            return f"{name} is missing"
+        found = state[name]
+        if not isinstance(found, Tensor):
+            return f"{name} is of type {type(found).__name__}, expected a tensor"
+        if found.shape != expected.shape:
+            return f"{name} is {list(found.shape)}, expected {list(expected.shape)}"
+        if found.dtype != expected.dtype and not {found.dtype, expected.dtype} <= FLOATS:
+            return f"{name} is of {found.dtype}, expected {expected.dtype}"
+        if not found.to(expected.dtype).isfinite().all():
+            return f"{name} holds values that are not finite numbers"
+    for name in state:
+        if name not in own:
+            return f"{name[:100]} is not part of it" if isinstance(name, str) else "a name is no text"
+    return ""
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
+    """Go on with the learning rates and the state in `saved`, an optimizer's state dict out of a file.
+
+    All other settings stay the optimizer's own; parameters that have had no gradient yet have no state. Raises
+    ValueError where it does not fit.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    groups = saved.get("param_groups") if isinstance(saved, dict) else None
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise ValueError("it is no optimizer's state")
+    state, rates, places = saved.get("state"), *([group.get(name) for group in groups] for name in ("lr", "params"))
+    numbered = all(isinstance(group, list) and all(isinstance(place, int) for place in group) for group in places)
+    if not numbered or places != [group["params"] for group in own]:
+        raise ValueError("it is of other parameters")
+    if not all(isinstance(rate, float) and math.isfinite(rate) and rate >= 0 for rate in rates):
+        raise ValueError("a learning rate is no number of 0 or more")
+    if not isinstance(state, dict) or not all(isinstance(place, int) for place in state):
+        raise ValueError("its state is no dict of parameters' numbers")
+    for place, slots in state.items():
+        if not 0 <= place < len(parameters):
+            raise ValueError("it is of other parameters")
+        shapes = {name: parameters[place] if name != "step" else torch.zeros(()) for name in SLOTS[type(optimizer)]}
+        if wrong := misfit(slots, shapes):
+            raise ValueError(f"of parameter {place}: {wrong}")
+    # copies: tensors of a file may share memory with each other, or within themselves
+    state = {place: {name: slot.detach().clone() for name, slot in slots.items()} for place, slots in state.items()}
+    groups = [{**group, "lr": rate} for group, rate in zip(own, rates, strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,182 @@
+"""python -m EmotionGAN.learn in several processes: the same gradients, players, log and files as in one."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import HERE, ROOT
+
+from core_code.core_utils.locks import only_writer
+from EmotionGAN.learn import main
+
+# Faces that no two or three processes can share evenly. Of seven, one is edited at its own code, three lie at centres.
+TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
+        "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4", "--batch_size", "7",
+        "--critic_batch_size", "9", "--r1_every", "2"]  # fmt: skip
+LINEAR = ["--parametrisation", "linear", "--output", "plain", "--codes", "maps"]
+FIRST_STAGE, SECOND_STAGE = ["--critic_steps", "1", "--steps", "0"], ["--critic_steps", "0", "--steps", "1"]
+RUN = ["--critic_steps", "4", "--steps", "6", "--every", "5", "--n_critic", "2"]
+FOUR = pytest.param(4, marks=pytest.mark.slow)
+
+# Floats are added in another order. Gradients, relative to the largest of a tensor: measured 5e-6 apart. How far apart
+# players are, relative to how far they have come: measured 1e-5.
+GRADIENTS_WITHIN, PLAYERS_WITHIN = 2e-5, 1e-4
+# The spreads start round, and a round one may be turned without effect: that gradient is rounding, which Adam makes as
+# large as any other.
+NO_GRADIENT, ANGLES = 1e-7, "covariance_angles.weight"
+
+
+@pytest.fixture
+def learn(job):
+    """`learn(processes, dest, ...)` learns into a folder and returns how the job ended."""
+
+    def run(processes: int, dest: str, *flags: str, fault: dict | None = None):
+        fault = fault and {"of": "learning", **fault}
+        return job(processes, "EmotionGAN.learn", *TINY, "--dest", dest, *flags, fault=fault)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """`alone(...)` learns in this process; returns the folder, which tests share."""
+
+    @cache
+    def run(*flags: str) -> Path:
+        folder = tmp_path_factory.mktemp("alone") / "run"
+        main([*TINY, "--dest", str(folder), *flags])
+        return folder
+
+    return run
+
+
+def checkpoint(folder: Path) -> dict:
+    return torch.load(folder / "learning.pth", weights_only=True)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def errors_of(ended) -> list[str]:
+    said = [line for text in ended.err for line in text.splitlines()]
+    return [line for line in said if line.startswith(("error:", "Traceback"))]
+
+
+def assert_same_gradients(one: dict, other: dict) -> None:
+    """After one step of Adam, whose first moment then is the gradient but for a factor."""
+    compared = 0
+    for adam in ("critic_adam", "generator_adam"):
+        assert one[adam]["state"].keys() == other[adam]["state"].keys()
+        for number, state in one[adam]["state"].items():
+            gradient, found = state["exp_avg"], other[adam]["state"][number]["exp_avg"]
+            largest, difference = gradient.abs().max().item(), (found - gradient).abs().max().item()
+            assert difference <= max(GRADIENTS_WITHIN * largest, NO_GRADIENT), f"{adam}, parameter {number}"
+            compared += largest > NO_GRADIENT
+    assert compared >= 5
+
+
+def assert_same_run(one: Path, other: Path, start: Path) -> None:
+    """The same step, players in the same places, the same figures in the log, files of the same names."""
+    expected, found, first = (checkpoint(folder) for folder in (one, other, start))
+    assert found["step"] == expected["step"]
+    for player in ("critic", "generator", "average"):
+        ends, other_ends, starts = (
+            torch.cat([tensor.flatten() for name, tensor in state[player].items() if name != ANGLES])
+            for state in (expected, found, first)
+        )
+        apart, way = (other_ends - ends).norm().item(), (ends - starts).norm().item()
+        assert apart <= PLAYERS_WITHIN * way, f"{player}: {apart} apart after a way of {way}"
+    lines = [[json.loads(line) for line in (folder / "learning.jsonl").read_text().splitlines()]
+             for folder in (one, other)]  # fmt: skip
+    for figures, found_figures in zip(*lines, strict=True):
+        assert found_figures == pytest.approx(figures, abs=5e-4)
+    assert files_in(one) == files_in(other)
+
+
+@pytest.mark.parametrize(
+    ("processes", "flags"),
+    [
+        (2, FIRST_STAGE),
+        (2, SECOND_STAGE),  # one of two has no face that is edited at its own code
+        (3, [*SECOND_STAGE, "--output", "plain", "--batch_size", "4"]),  # one of three has the only face at a centre
+        (2, [*SECOND_STAGE, *LINEAR, "--batch_size", "3"]),  # no face is edited at its own code
+        pytest.param(4, [*SECOND_STAGE, "--batch_size", "4"], marks=pytest.mark.slow),  # the last has no other face
+    ],
+)
+def test_several_processes_take_the_step_of_one(learn, alone, tmp_path, processes, flags):
+    ended = learn(processes, "together", *flags)
+    assert ended.went_well, ended.err
+    assert_same_gradients(checkpoint(alone(*flags)), checkpoint(tmp_path / "together"))
+
+
+@pytest.mark.parametrize("processes", [2, FOUR])
+def test_several_processes_end_where_one_ends_and_leave_one_set_of_files(learn, alone, tmp_path, processes):
+    ended = learn(processes, "together", *RUN)
+    assert ended.went_well, ended.err
+    assert_same_run(alone(*RUN), tmp_path / "together", alone(*FIRST_STAGE))
+    said = "generator: together/generator\nsheets: together/sheets\n"
+    assert ended.out == [said, *[""] * (processes - 1)], "one process is heard"
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
+def test_a_run_goes_on_with_another_number_of_processes(learn, alone, tmp_path, before, after):
+    """Stopped after the first of two checkpoints by the loss of a process."""
+    stopped = learn(before, "changed", *RUN, fault={"rank": before - 1, "step": 8, "what": "killed"})
+    assert not stopped.went_well
+    assert checkpoint(tmp_path / "changed")["step"] == 5
+    ended = learn(after, "changed", *RUN)
+    assert ended.went_well and "going on from step 5 of changed/learning.pth" in ended.out[0]
+    assert_same_run(alone(*RUN), tmp_path / "changed", alone(*FIRST_STAGE))
+
+
+@pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_process_that_dies_ends_the_job_with_a_line(learn, broken):
+    ended = learn(2, "run", *RUN, fault={"rank": broken, "step": 2, "what": "bad input"})
+    assert ended.statuses[broken] == 2 and ended.statuses[1 - broken] in (2, 143, -15)
+    assert errors_of(ended) == ["error: face 7: out of order"]
+
+
+def test_what_is_no_number_is_refused_once_and_the_last_good_checkpoint_named(learn, tmp_path):
+    ended = learn(2, "run", *RUN, "--critic_steps", "5", "--steps", "5", "--lambda_cycle", "nan")
+    assert all(ended.statuses)
+    (said,) = errors_of(ended)
+    assert said.endswith("no longer numbers at step 10; the last good checkpoint is run/learning.pth")
+    assert checkpoint(tmp_path / "run")["step"] == 5
+
+
+def test_terminated_it_says_once_what_is_saved(learn, tmp_path):
+    ended = learn(2, "run", *RUN, fault={"rank": 0, "step": 7, "what": "terminated"})
+    assert ended.statuses[0] == 143 and ended.statuses[1] in (2, 143, -15)
+    said = [line for text in ended.err for line in text.splitlines() if line.startswith("terminated:")]
+    assert said == ["terminated: the last good checkpoint is run/learning.pth; start the same command again to go on"]
+    assert checkpoint(tmp_path / "run")["step"] == 5
+
+
+def test_what_is_wrong_for_all_is_said_once(learn):
+    ended = learn(2, "run", *RUN, "--batch_size", "1")
+    assert all(ended.statuses)
+    assert errors_of(ended) == ["error: --batch_size 1 for 2 processes, expected a face for each"]
+
+
+def test_another_job_is_refused_while_a_folder_is_written(learn, tmp_path):
+    with only_writer(tmp_path / "run"):
+        ended = learn(2, "run", *RUN)
+    assert all(ended.statuses)
+    assert sum("another run is writing here" in line for line in errors_of(ended)) == 1
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_broken_job_again_and_it_ends_as_an_unbroken_one(alone, tmp_path):
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--max_restarts", "1"]
+    command = [sys.executable, *torchrun, str(HERE / "dies_once.py"), *TINY, *RUN, "--dest", "broken"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0 and "exitcode: -9" in ended.stderr, ended.stderr
+    assert "going on from step 5 of broken/learning.pth" in ended.stdout
+    assert_same_run(alone(*RUN), tmp_path / "broken", alone(*FIRST_STAGE))
