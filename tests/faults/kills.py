@@ -111,7 +111,7 @@ def images(flags: list[str], stride: int) -> Series:
     return Series(
         [script("create_augmentations.py"), *SAMPLE, "--dest_folder", "images", "--batch_size", "32", *flags],
         lambda folder, said, before: len(names(folder)),
-        lambda folder: {path.name: path.read_bytes().hex() for path in names(folder)},
+        lambda folder: {str(path.relative_to(folder)): path.read_bytes().hex() for path in names(folder)},
         stride=stride,
         pause_s=0.1,
     )

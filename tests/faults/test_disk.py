@@ -13,7 +13,7 @@ import pytest
 from commands import COMMANDS
 from processes import check_whole, files_of
 
-LEFT_KB = {"nothing left": 0, "little left": 200}
+LEFT_KB = {"nothing left": 0, "little left": 8}
 SIZE_KB = 128 * 1024
 
 

@@ -1,6 +1,7 @@
 """Two runs at once: the second one of the same destination or experiment is refused, or both are safe."""
 
 import os
+import signal
 
 import pytest
 from commands import COMMANDS
@@ -60,8 +61,10 @@ def test_two_processes_make_the_same_images(shop, tmp_path):
                "--max_faces", "300"]  # fmt: skip
     with started(command, tmp_path / "both") as one:
         assert one.wait_until(lambda: bool(list((tmp_path / "both/images").glob("*/*.png"))))
+        one.process.send_signal(signal.SIGSTOP)  # it could be through before the other one has begun
         with started(command, tmp_path / "both") as other:
             assert other.end() == 2 and "another run is writing here" in errors_of(other)[0]
+        one.process.send_signal(signal.SIGCONT)
         assert one.end() == 0
     finish(command, tmp_path / "alone")
     assert unlike(tmp_path / "both", tmp_path / "alone") == []
