@@ -90,7 +90,7 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
         if not isinstance(value, kind) or (kind is int and abs(value) >= 1 << 63):
             wanted = "int of 64 bits" if kind is int else kind.__name__
             raise InputError(f"{path}: its {key} is of type {type(value).__name__}, expected {wanted}")
-        if value != expected.get(key, value):
+        if key in expected and value != expected[key]:
             raise InputError(f"{path}: a checkpoint of {key} {value!r}, expected {expected[key]!r}")
     if "settings" in used:
         check_settings(state["settings"], path)

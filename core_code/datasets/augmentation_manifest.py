@@ -129,7 +129,7 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
     if manifest["mode"] != mode:
         raise InputError(f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {making})")
     check_faces(manifest, path, faces)
-    if manifest["complete"] is not True:
+    if manifest["complete"] is not True or "images" not in manifest:
         raise InputError(f"{path}: the images are not finished; go on with: {manifest['command']}")
     return OLDER | manifest
 
