@@ -25,6 +25,7 @@ from benchmarks.many_augmentations import ManyFaces, write_folder
 from benchmarks.plain import draw_augmentation
 from benchmarks.turns import peak_megabytes
 from core_code.core_utils import flags
+from core_code.core_utils.errors import run_command
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 
@@ -97,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -27,6 +27,7 @@ from benchmarks.train import our_steps
 from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.errors import run_command
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
@@ -121,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -20,6 +20,7 @@ from benchmarks.plain import PlainFaces, evaluation_transform, plain_net
 from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.errors import run_command
 from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
 from core_code.inference import read
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

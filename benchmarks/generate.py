@@ -26,6 +26,7 @@ from benchmarks.plain import PlainGenerator
 from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.errors import run_command
 from core_code.core_utils.memory import keep_freed_memory
 from core_code.datasets.augmentation_maker import make_images
 from core_code.datasets.augmentations import Settings
@@ -122,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -25,6 +25,7 @@ from benchmarks.many_augmentations import ManyFaces, write_folder
 from benchmarks.turns import peak_megabytes
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentation_maker import make_images
 from core_code.datasets.augmentation_store import Augmentations
@@ -52,7 +53,7 @@ def seconds(work: Callable[[], object]) -> float:
     """How long it takes."""
     start = time.perf_counter()
     work()
-    return round(time.perf_counter() - start, 3)
+    return round(time.perf_counter() - start, 6)
 
 
 def data_path_epoch(faces: FER2013, augmentations: Augmentations, device: torch.device) -> None:
@@ -100,7 +101,10 @@ def main() -> None:
     sizes = []
     for times in args.times:
         command = [sys.executable, __file__, *sys.argv[1:], "--alone", "--faces", str(args.faces * times)]
-        sizes.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+        ended = subprocess.run(command, stdout=subprocess.PIPE)
+        if ended.returncode:
+            raise InputError(f"{args.faces * times} faces: failed with status {ended.returncode}; its words are above")
+        sizes.append(json.loads(ended.stdout.decode().splitlines()[-1]))
         print(sizes[-1], file=sys.stderr)
     costs = [name for name in sizes[0] if name.endswith("_s")]
     per_face = {
@@ -111,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -24,6 +24,7 @@ from benchmarks.plain import PlainFaces, train_steps, train_transform
 from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
