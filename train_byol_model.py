@@ -33,8 +33,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_boolean(
         parser, "--other_light", False,
-        "show each view under another light and focus (gamma, slope, contrast, blur), as BYOL's paper changes colours, "
-        "so that views cannot be told to belong together by their light",
+        "show each view under another light and focus (gamma, slope, shades, contrast, blur), as BYOL's paper changes "
+        "colours, so that views cannot be told to belong together by their light",
     )  # fmt: skip
     flags.add_optimisation_flags(parser, batch_size="32")
     flags.add_augmentations_flag(
@@ -126,7 +126,7 @@ def report(
     best = history[best_epoch(history, task) - 1]
     say(
         f"\nbest epoch: {best['epoch']} of {args.epochs}, validation loss {best['validation_loss']:.4f}, "
-        f"feature spread {best['feature_spread']:.4f}",
+        f"feature spread {best['feature_spread']:.4f} in {best['feature_rank']:.1f} directions",
         log,
     )
     say(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)

@@ -15,11 +15,12 @@ from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for, say
-from core_code.models.byol import BYOL, spread
+from core_code.models.byol import BYOL, effective_rank, spread
 from core_code.models.synchronised_norm import synchronise_norms
 from core_code.train import Training, make_optimizer, make_scheduler
 
 COLLAPSED = 0.05
+FEW_DIRECTIONS = 3.0  # features of fewer say hardly more than whether a face is dark
 
 
 class BYOLTask:
@@ -85,10 +86,11 @@ class BYOLTask:
 
     @torch.no_grad()
     def measure(self, epoch: int, last: bool) -> Record:
-        """The loss on val, and how far its features and projections are spread; by batch statistics, as in training.
+        """The loss on val, how far its features and projections are spread, and in how many directions the features.
 
-        The running statistics lag behind weights that change fast: in the first epochs from random weights they make
-        all faces look alike, the views agree, and such an epoch would pass for the best one.
+        All by batch statistics, as in training: the running statistics lag behind weights that change fast. In the
+        first epochs from random weights they make all faces look alike, the views agree, and such an epoch would pass
+        for the best one.
         """
         generator = generator_for(self.seed, 0, "validation views")
         losses, features, projections, rows = [], [], [], []
@@ -105,10 +107,12 @@ class BYOLTask:
                 rows.append(indices)
                 bar.update(part.total)
         indices = torch.cat(rows)
+        every = of_all(torch.cat(features), indices, count)
         return {
             "validation_loss": torch.stack(losses).sum().item() / count,
-            "feature_spread": spread(of_all(torch.cat(features), indices, count)),
+            "feature_spread": spread(every),
             "projection_spread": spread(of_all(torch.cat(projections), indices, count)),
+            "feature_rank": effective_rank(every),
         }
 
 
@@ -162,3 +166,9 @@ def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
                 f"a larger --batch_size",
                 log,
             )
+    if record["feature_rank"] < FEW_DIRECTIONS:
+        say(
+            f"warning: after epoch {record['epoch']} the features tell faces apart in {record['feature_rank']:.1f} "
+            f"directions only, however far they are spread; try --other_light True with --optimizer sgd --lr 0.03",
+            log,
+        )

@@ -66,7 +66,7 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
     lines = [line for line in log_text().splitlines() if line.startswith("epoch ")]
     assert len(lines) == 3
     for line, record in zip(lines, last["history"], strict=True):
-        for figure in ("loss", "validation_loss", "feature_spread", "projection_spread"):
+        for figure in ("loss", "validation_loss", "feature_spread", "projection_spread", "feature_rank"):
             assert f"{figure.replace('_', ' ')} {record[figure]:.4f}" in line
     assert "lr: 0.01" in log_text() and "BYOL(" in log_text()
 
@@ -74,7 +74,7 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
 @pytest.mark.parametrize("worsening", [False, True])
 def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypatch, worsening):
     losses = iter([-0.5, -0.4, -0.3] if worsening else [-0.5, -0.6, -0.7])
-    figures = {"feature_spread": 1.0, "projection_spread": 1.0}
+    figures = {"feature_spread": 1.0, "projection_spread": 1.0, "feature_rank": 9.0}
     monkeypatch.setattr(BYOLTask, "measure", lambda *args: {"validation_loss": next(losses), **figures})
     monkeypatch.setattr(BYOLTask, "steps", lambda *args: iter([(torch.zeros(()), 40)]))
     there(*ALONE, "--epochs", "3", "--scheduler", "none")
@@ -230,6 +230,17 @@ def test_a_collapse_is_warned_of(there, monkeypatch, capsys):
     assert "warning: the representation has collapsed: projection spread 0.0000 after epoch 1" in log_text()
     assert "collapsed" in capsys.readouterr().out
     assert "collapsed" not in log_text("healthy/logs")
+
+
+def test_features_in_few_directions_are_warned_of(there, monkeypatch):
+    measure = BYOLTask.measure
+
+    def on_a_line(self, *args) -> dict[str, float]:
+        return {**measure(self, *args), "feature_rank": train_byol.FEW_DIRECTIONS - 0.5}
+
+    monkeypatch.setattr(BYOLTask, "measure", on_a_line)
+    there(*ALONE, "--epochs", "1")
+    assert "warning: after epoch 1 the features tell faces apart in 2.5 directions only" in log_text()
 
 
 def test_fine_tuning_starts_from_the_best_checkpoints_online_backbone(there, monkeypatch):

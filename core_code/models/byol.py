@@ -118,3 +118,22 @@ def spread(vectors: Tensor) -> float:
     """
     units = F.normalize(vectors.float(), dim=1)
     return units.std(0, correction=0).mean().item() * units.shape[1] ** 0.5
+
+
+def effective_rank(vectors: Tensor) -> float:
+    """How many directions vectors float [N,D] differ in: 1 when all lie on one line, D when evenly in all directions.
+
+    The exponential of the entropy of the shares that the principal components of the standardised dimensions have in
+    the variance (O. Roy and M. Vetterli, "The effective rank", 2007). The spread is blind to this: vectors along one
+    line, half of them at either end, are spread well and say one thing alone.
+    """
+    centred = vectors.double() - vectors.double().mean(0)
+    scales = centred.square().mean(0).sqrt()
+    standardised = centred[:, scales > 0] / scales[scales > 0]
+    count, dimensions = standardised.shape
+    products = standardised.T @ standardised if dimensions <= count else standardised @ standardised.T
+    variances = torch.linalg.eigvalsh(products).clamp(min=0)
+    if not variances.sum() > 0:
+        return 0.0
+    shares = variances / variances.sum()
+    return torch.special.entr(shares).sum().exp().item()

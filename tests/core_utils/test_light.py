@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit, logit
+from scipy.stats import norm
 
-from core_code.core_utils.light import DRAWS, blur, vary_light
+from core_code.core_utils.light import DEPTH, DRAWS, SHADES, blur, shade, vary_light
 
-UNCHANGED = torch.tensor([0.5, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0])[:, None]  # focus 0.9: not blurred
+# focus 0.9: not blurred; depth 0: no shades, whatever they would be
+UNCHANGED = torch.tensor([0.5, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0, 0.0, *[0.3] * SHADES**2])[:, None]
 
 
 @pytest.fixture
@@ -37,6 +40,19 @@ def test_blur_is_scipys(views):
     for view, sigma, one in zip(views, sigmas, found, strict=True):
         expected = gaussian_filter(view.numpy().astype(np.float64), float(sigma), mode="nearest", radius=3)
         assert np.allclose(one.numpy(), expected, atol=1e-5)
+
+
+def test_shades_at_the_corners_are_the_normal_numbers_of_their_draws(views):
+    draws = torch.rand(SHADES**2, 5, generator=torch.Generator().manual_seed(2))
+    depth = torch.tensor([0.5, DEPTH, 0.1, 0.0, 0.7])[:, None, None]
+    found = shade(views, depth, draws)
+    for row, column, place in ((0, 0, 0), (0, -1, SHADES - 1), (-1, 0, SHADES * (SHADES - 1)), (-1, -1, -1)):
+        logits = logit(views[:, row, column].double().numpy())
+        expected = expit(logits + depth[:, 0, 0].numpy() * norm.ppf(draws[place].double().numpy()))
+        assert np.allclose(found[:, row, column].numpy(), expected, atol=1e-4)
+    assert torch.equal(found[3], views[3])
+    steps = (found[1] - views[1]).diff(dim=0).abs()
+    assert steps.max() < 0.3, "smooth between them"
 
 
 def test_whatever_is_drawn_stays_in_range(views):

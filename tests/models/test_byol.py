@@ -7,7 +7,7 @@ from torch import nn
 from torchvision import models
 
 from core_code.core_utils.devices import autocast
-from core_code.models.byol import BYOL, spread, symmetric_loss
+from core_code.models.byol import BYOL, effective_rank, spread, symmetric_loss
 
 
 def two_views(faces: int = 3, size: int = 32) -> torch.Tensor:
@@ -162,6 +162,20 @@ def test_a_frozen_backbone_and_its_target_stay_as_they_were(small):
     assert changed and all(name.startswith(("projection.", "prediction.", "target.projection.")) for name in changed), (
         changed
     )
+
+
+def test_the_effective_rank_counts_the_directions_that_faces_differ_in():
+    random = np.random.default_rng(3)
+    for count, dimensions in ((50, 6), (5, 12)):
+        vectors = random.normal(size=(count, dimensions)) @ random.normal(size=(dimensions, dimensions))
+        shares = np.linalg.eigvalsh(np.corrcoef(vectors.T)).clip(1e-300)
+        shares /= shares.sum()
+        expected = np.exp(-(shares * np.log(shares)).sum())
+        assert effective_rank(torch.from_numpy(vectors)) == pytest.approx(expected, rel=1e-6)
+    assert effective_rank(torch.from_numpy(random.normal(size=(5000, 6)))) == pytest.approx(6, abs=0.02)
+    line = torch.tensor([-1.0, 1.0, 1.0, -1.0])[:, None] * torch.tensor([[1.0, 2.0, 0.0]]) + 5
+    assert effective_rank(line) == pytest.approx(1)
+    assert effective_rank(torch.ones(4, 3)) == 0
 
 
 def test_the_spread_is_that_of_directions():
