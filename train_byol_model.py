@@ -36,6 +36,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "show each view under another light and focus (gamma, slope, shades, contrast, blur), as BYOL's paper changes "
         "colours, so that views cannot be told to belong together by their light",
     )  # fmt: skip
+    parser.add_argument(
+        "--smallest_crop", type=flags.share, default=0.08,
+        help="the least share of a face's area that a view shows; two crops of 0.08 may have nothing in common "
+        "(default: 0.08)",
+    )  # fmt: skip
     flags.add_optimisation_flags(parser, batch_size="32")
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
@@ -67,13 +72,15 @@ def main(arguments: list[str] | None = None) -> None:
         task = make_byol_task(
             args.net_name, train, val, training_of(args, dtype), augmentations,
             weights="none" if resumed else args.weights, fine_tune=args.fine_tune, other_light=args.other_light,
+            smallest_crop=args.smallest_crop,
         )  # fmt: skip
     with files.only_run():
         log = open_log(args, task, device, dtype)
         say_what_is_learned(args, task, log)
+        settings = {**deciding_settings(args, "other_light", "smallest_crop"), **provenance}
         history = run_epochs(
-            task, args.epochs, {**deciding_settings(args, "other_light"), **provenance}, files, log, args.resume,
-            args.verbose, after_epoch=lambda record: warn_of_collapse(record, log),
+            task, args.epochs, settings, files, log, args.resume, args.verbose,
+            after_epoch=lambda record: warn_of_collapse(record, log),
         )  # fmt: skip
         if is_writer():
             report(args, task, history, files, log)

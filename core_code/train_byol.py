@@ -11,7 +11,7 @@ from core_code.core_utils.data_parallel import Part, mean_of_all, of_all, sum_gr
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.light import DRAWS, vary_light
 from core_code.core_utils.logs import TrainingLog
-from core_code.core_utils.transforms import train_view
+from core_code.core_utils.transforms import SMALLEST_CROP, train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for, say
@@ -28,7 +28,8 @@ class BYOLTask:
 
     The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
     random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
-    With `other_light` each view is seen under a light of its own (core_utils/light.py).
+    With `other_light` each view is seen under a light of its own (core_utils/light.py). `smallest_crop` is the least
+    share of a face's area that a view shows.
     """
 
     best_by = "validation_loss"
@@ -36,7 +37,7 @@ class BYOLTask:
 
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: Training,
-        augmentations: Augmentations | None = None, other_light: bool = False,
+        augmentations: Augmentations | None = None, other_light: bool = False, smallest_crop: float = SMALLEST_CROP,
     ) -> None:  # fmt: skip
         synchronise_norms(net)
         self.net = net
@@ -44,6 +45,7 @@ class BYOLTask:
         self.training = training
         self.augmentations = augmentations.to(train.device) if augmentations else None
         self.other_light = other_light
+        self.smallest_crop = smallest_crop
         self.seed = training.seed
         self.faces_per_epoch = len(train.dataset)
         self.optimizer = make_optimizer(net, training)
@@ -67,7 +69,8 @@ class BYOLTask:
     def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator, part: Part) -> Tensor:
         """Random views [2B,3,S,S], those of the faces first."""
         pairs, both = torch.cat([faces, partners]), part.twice()
-        views = train_view(pairs, self.training.image_size, generator, channels=1, part=both)
+        size = self.training.image_size
+        views = train_view(pairs, size, generator, channels=1, part=both, smallest_crop=self.smallest_crop)
         if self.other_light:
             draws = torch.rand(DRAWS, both.total, generator=generator)[:, both.rows]
             views = vary_light(views[:, 0], draws.to(views.device))[:, None]
@@ -138,6 +141,7 @@ def make_byol_task(
     weights: str = "imagenet",
     fine_tune: bool = True,
     other_light: bool = False,
+    smallest_crop: float = SMALLEST_CROP,
 ) -> BYOLTask:
     """A task ready for run_epochs, on the device of `train`.
 
@@ -147,7 +151,7 @@ def make_byol_task(
     torch.manual_seed(training.seed)
     net = BYOL(net_name, frozen_backbone=not fine_tune)
     net.load_backbone(weights)
-    return BYOLTask(net.to(train.device), train, val, training, augmentations, other_light)
+    return BYOLTask(net.to(train.device), train, val, training, augmentations, other_light, smallest_crop)
 
 
 def faces_without(augmentations: Augmentations | None, faces: int) -> int:

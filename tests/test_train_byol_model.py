@@ -14,6 +14,7 @@ from training_runs import differences, make_augmentations
 import train_byol_model
 import train_model
 from core_code import train_byol
+from core_code.core_utils import transforms
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.light import DRAWS, vary_light
 from core_code.core_utils.transforms import train_view
@@ -169,6 +170,24 @@ def test_with_other_light_each_view_is_the_plain_one_under_a_light_of_its_own(th
         expected = vary_light(plain, torch.rand(DRAWS, len(plain), generator=generator))
         assert torch.equal(views, expected[:, None].expand(-1, 3, -1, -1))
         assert (views[:, 0] - plain).abs().mean() > 0.05
+
+
+def test_views_show_no_less_of_a_face_than_asked_for(there, monkeypatch, capsys):
+    drawn = []
+
+    def note(*args) -> transforms.Crops:
+        drawn.append(draw_crops(*args))
+        return drawn[-1]
+
+    draw_crops = transforms.draw_crops
+    monkeypatch.setattr(transforms, "draw_crops", note)
+    there(*ALONE, "--epochs", "1", "--smallest_crop", "0.6")
+    areas = torch.cat([crops.height * crops.width for crops in drawn]) / 48**2
+    assert 0.57 < areas.min() < 0.7 and areas.max() <= 1
+    assert checkpoint()["settings"]["smallest_crop"] == 0.6
+    with pytest.raises(SystemExit):
+        there(*ALONE, "--smallest_crop", "0")
+    assert "argument --smallest_crop: expected a number above 0 and up to 1, found '0'" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):

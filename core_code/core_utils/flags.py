@@ -34,6 +34,14 @@ def probability(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number above 0, up to 1."""
+    value = probability(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1, found {text!r}")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number, 1 or more."""
     try:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core_code.core_utils.data_parallel import Part
 
-CROP_AREA = (0.08, 1.0)
+SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
 CROP_RATIO = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 SHARPNESS = 2.0
@@ -37,16 +37,17 @@ class Crops(NamedTuple):
 
 def train_view(
     faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
-    part: Part | None = None,
+    part: Part | None = None, smallest_crop: float = SMALLEST_CROP,
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
     `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are `part` of a batch, the chances
-    are drawn for the whole batch, so that each face gets the view that it gets there. Returns `dtype`
-    [B,channels,size,size] in [0,1], computed in float32.
+    are drawn for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in (0,1], is
+    the least share of a face's area that a view shows. Returns `dtype` [B,channels,size,size] in [0,1], computed in
+    float32.
     """
     count, rows = part or (len(faces), slice(None))
-    crops = Crops(*(side[rows] for side in draw_crops(count, *faces.shape[1:], generator)))
+    crops = Crops(*(side[rows] for side in draw_crops(count, *faces.shape[1:], generator, smallest_crop)))
     flips = torch.rand(count, generator=generator)[rows] < 0.5
     sharpness = torch.where(torch.rand(count, generator=generator)[rows] < 0.5, SHARPNESS, 1.0)
     brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator)[rows] - 1)
@@ -74,14 +75,16 @@ def as_floats(faces: Tensor) -> Tensor:
     return faces.to(torch.float32).div_(255)
 
 
-def draw_crops(count: int, height: int, width: int, generator: torch.Generator) -> Crops:
+def draw_crops(
+    count: int, height: int, width: int, generator: torch.Generator, smallest: float = SMALLEST_CROP
+) -> Crops:
     """Boxes as torchvision's RandomResizedCrop draws them, for a whole batch at once.
 
-    Area uniform in CROP_AREA of the face, aspect ratio log-uniform in CROP_RATIO, sides rounded to whole pixels;
-    the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
+    Area uniform from `smallest` of the face to all of it, aspect ratio log-uniform in CROP_RATIO, sides rounded to
+    whole pixels; the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
     """
     shape = (count, CROP_TRIES)
-    area = torch.empty(shape).uniform_(*CROP_AREA, generator=generator) * (height * width)
+    area = torch.empty(shape).uniform_(smallest, 1.0, generator=generator) * (height * width)
     ratio = torch.empty(shape).uniform_(*map(math.log, CROP_RATIO), generator=generator).exp()
     place = torch.rand(2, count, generator=generator)
     heights, widths = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
