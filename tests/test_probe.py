@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -15,16 +16,18 @@ from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.models.byol import BYOL
 
+FACES = 60
+
 
 @pytest.fixture
-def there(tmp_path, monkeypatch, fer2013_csv, small):
-    """A working folder with data/fer2013 and, as weights.pth, what BYOL started from; `there(...)` runs the probe."""
+def there(tmp_path, monkeypatch, small):
+    """A working folder with, as weights.pth, what BYOL started from; `there(...)` runs the probe on sample faces."""
     monkeypatch.chdir(tmp_path)
-    fer2013_csv(tmp_path / "data" / "fer2013", train=60, val=28, test=28)
     torch.save(plain_net(seed=1).state_dict(), "weights.pth")
 
     def run(*arguments: str) -> None:
-        evaluate.main(["--probe", "byol", "--net_name", small, "--precision", "fp32", "--device", "cpu", *arguments])
+        usual = ["--dataset", "sample", "--max_faces", str(FACES), "--precision", "fp32", "--device", "cpu"]
+        evaluate.main(["--probe", "byol", "--net_name", small, *usual, *arguments])
 
     return run
 
@@ -36,7 +39,7 @@ def plain_net(seed: int) -> torch.nn.Module:
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    net.train()(evaluation_view(FER2013(phase="val").faces, 32))
+    net.train()(evaluation_view(FER2013(phase="val", dataset="sample").faces, 32))
     return net.eval()
 
 
@@ -55,14 +58,25 @@ def accuracies_of(net: torch.nn.Module) -> dict[str, float]:
     """From what goes into torchvision's last layer, caught by a hook, to scikit-learn's score, worked out here."""
     caught = []
     net.fc.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].double().numpy()))
-    data = [FER2013(phase=phase) for phase in ("train", "val", "test")]
+    data = [FER2013(phase="train", dataset="sample", max_faces=FACES)]
+    data += [FER2013(phase=phase, dataset="sample") for phase in ("val", "test")]
     with torch.no_grad():
         for faces in data:
             net.eval()(evaluation_view(faces.faces, 32))
     mean, deviation = caught[0].mean(axis=0), caught[0].std(axis=0)
     deviation[deviation == 0] = 1
     train, val, test = ((features - mean) / deviation for features in caught)
-    classifier = LogisticRegression(C=0.01, max_iter=500).fit(train, data[0].labels)
+    labels = data[0].labels.numpy()
+    best, chosen = -1.0, 0.0
+    for strength in (0.01, 0.001, 0.1, 1.0):
+        fold = [row for row in range(FACES) if row % 5 == 4], [row for row in range(FACES) if row % 5 != 4]
+        held, rest = (caught[0][rows] for rows in fold)
+        scale = np.where(rest.std(axis=0) == 0, 1, rest.std(axis=0))
+        tried = LogisticRegression(C=strength, max_iter=500).fit((rest - rest.mean(axis=0)) / scale, labels[fold[1]])
+        right = (tried.predict((held - rest.mean(axis=0)) / scale) == labels[fold[0]]).mean()
+        if right > best:
+            best, chosen = right, strength
+    classifier = LogisticRegression(C=chosen, max_iter=500).fit(train, labels)
     return {"val": classifier.score(val, data[1].labels), "test": classifier.score(test, data[2].labels)}
 
 
@@ -95,7 +109,7 @@ def test_random_weights_that_byol_started_from_are_drawn_again(there):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # the 60 training faces are one batch: its statistics are all faces'
     with torch.no_grad():
-        plain.train()(evaluation_view(FER2013(phase="train").faces, 32))
+        plain.train()(evaluation_view(FER2013(phase="train", dataset="sample", max_faces=FACES).faces, 32))
     assert found["before, norms measured"] == pytest.approx(accuracies_of(plain), abs=0.04)
 
 
@@ -107,3 +121,11 @@ def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):
     assert "ckpt_byol_small_E_best_validation.pth" in said
     assert "python train_byol_model.py --net_name small --exp_name E" in said
     assert not Path("plots_output").exists()
+
+
+def test_too_few_faces_to_choose_by_end_in_one_line(there, capsys):
+    save_byol(plain_net(seed=2), "weights.pth")
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there("--exp_names", "E", "--max_faces", "4"))
+    assert ended.value.code == 2
+    assert "4 training faces, expected 5 or more of two emotions or more" in capsys.readouterr().err
