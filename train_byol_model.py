@@ -42,6 +42,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "(default: 0.08)",
     )  # fmt: skip
     flags.add_optimisation_flags(parser, batch_size="32")
+    parser.add_argument(
+        "--prediction_lr", type=flags.positive, default=None,
+        help="learning rate of the prediction head; ten times --lr keeps features from falling into few directions "
+        "(default: --lr)",
+    )  # fmt: skip
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
         f"with {flags.NO_AUGMENTATIONS}",
@@ -72,12 +77,12 @@ def main(arguments: list[str] | None = None) -> None:
         task = make_byol_task(
             args.net_name, train, val, training_of(args, dtype), augmentations,
             weights="none" if resumed else args.weights, fine_tune=args.fine_tune, other_light=args.other_light,
-            smallest_crop=args.smallest_crop,
+            smallest_crop=args.smallest_crop, prediction_lr=args.prediction_lr,
         )  # fmt: skip
     with files.only_run():
         log = open_log(args, task, device, dtype)
         say_what_is_learned(args, task, log)
-        settings = {**deciding_settings(args, "other_light", "smallest_crop"), **provenance}
+        settings = {**deciding_settings(args, "other_light", "smallest_crop", "prediction_lr"), **provenance}
         history = run_epochs(
             task, args.epochs, settings, files, log, args.resume, args.verbose,
             after_epoch=lambda record: warn_of_collapse(record, log),

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core_code.core_utils.data_parallel import mean_of_all, sum_gradients
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.metrics import score
+from core_code.core_utils.recorded import Recorded
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for
@@ -57,8 +58,9 @@ class ClassifierTask:
         self.training = training
         self.seed = training.seed
         self.faces_per_epoch = train.faces_per_epoch or len(train.dataset)
-        self.optimizer = make_optimizer(net, training)
+        self.optimizer = make_optimizer(learned(net), training)
         self.scheduler = make_scheduler(self.optimizer, training)
+        self.gradients = Recorded(self.loss, train.device, net.parameters())
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """One pass over the training faces; yields each step's loss and number of faces."""
@@ -70,13 +72,17 @@ class ClassifierTask:
 
     def step(self, views: Tensor, labels: Tensor) -> Tensor:
         """One update of the net; returns the loss before it."""
-        with autocast(views.device, self.training.dtype):
-            loss = mean_of_all(F.cross_entropy(self.net(views), labels), len(labels))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.gradients(views, labels)
         sum_gradients(self.net.parameters())
         self.optimizer.step()
-        return loss.detach()
+        return loss
+
+    def loss(self, views: Tensor, labels: Tensor) -> Tensor:
+        """Forward and backward."""
+        with autocast(views.device, self.training.dtype):
+            loss = mean_of_all(F.cross_entropy(self.net(views), labels), len(labels))
+        loss.backward()
+        return loss
 
     def measure(self, epoch: int, last: bool) -> Record:
         """Validation accuracy, and the training accuracy every fifth epoch and after the last."""
@@ -90,13 +96,23 @@ class ClassifierTask:
         return score(*predict(self.net, batches, self.training.image_size, self.training.dtype, what)).top1
 
 
-def make_optimizer(net: EmotionNet, training: Training) -> torch.optim.Optimizer:
-    """Adam, or SGD with momentum, on what is to be learned. One fused pass over the parameters a step."""
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+def learned(net: nn.Module) -> list[nn.Parameter]:
+    """The parameters that training changes."""
+    return [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+
+def make_optimizer(
+    parameters: list[nn.Parameter], training: Training, others: dict[float, list[nn.Parameter]] | None = None
+) -> torch.optim.Optimizer:
+    """Adam, or SGD with momentum, on the parameters and, each at a learning rate of their own, on `others`.
+
+    One fused pass over the parameters a step.
+    """
+    groups = [{"params": parameters}, *({"params": some, "lr": lr} for lr, some in (others or {}).items())]
     options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": fused_works(parameters[0])}
     if training.optimizer == "adam":
-        return torch.optim.Adam(parameters, **options)
-    return torch.optim.SGD(parameters, momentum=MOMENTUM, **options)
+        return torch.optim.Adam(groups, **options)
+    return torch.optim.SGD(groups, momentum=MOMENTUM, **options)
 
 
 def fused_works(parameter: Tensor) -> bool:

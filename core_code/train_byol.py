@@ -11,13 +11,14 @@ from core_code.core_utils.data_parallel import Part, mean_of_all, of_all, sum_gr
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.light import DRAWS, vary_light
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.recorded import Recorded
 from core_code.core_utils.transforms import SMALLEST_CROP, train_view
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.epochs import Record, generator_for, say
 from core_code.models.byol import BYOL, effective_rank, spread
 from core_code.models.synchronised_norm import synchronise_norms
-from core_code.train import Training, make_optimizer, make_scheduler
+from core_code.train import Training, learned, make_optimizer, make_scheduler
 
 COLLAPSED = 0.05
 FEW_DIRECTIONS = 3.0  # features of fewer say hardly more than whether a face is dark
@@ -29,7 +30,8 @@ class BYOLTask:
     The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
     random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
     With `other_light` each view is seen under a light of its own (core_utils/light.py). `smallest_crop` is the least
-    share of a face's area that a view shows.
+    share of a face's area that a view shows. `prediction_lr` is the prediction head's learning rate, where it is not
+    that of `training`; the scheduler lowers both alike.
     """
 
     best_by = "validation_loss"
@@ -38,6 +40,7 @@ class BYOLTask:
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: Training,
         augmentations: Augmentations | None = None, other_light: bool = False, smallest_crop: float = SMALLEST_CROP,
+        prediction_lr: float | None = None,
     ) -> None:  # fmt: skip
         synchronise_norms(net)
         self.net = net
@@ -48,8 +51,10 @@ class BYOLTask:
         self.smallest_crop = smallest_crop
         self.seed = training.seed
         self.faces_per_epoch = len(train.dataset)
-        self.optimizer = make_optimizer(net, training)
+        self.optimizer = make_byol_optimizer(net, training, prediction_lr)
         self.scheduler = make_scheduler(self.optimizer, training)
+        self.gradients = Recorded(self.loss, train.device, net.parameters())
+        self.update_target = Recorded(net.update_target, train.device)
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """One pass over the training faces; yields each step's loss and number of faces."""
@@ -78,14 +83,18 @@ class BYOLTask:
 
     def step(self, views: Tensor) -> Tensor:
         """One update of the online net and of its moving average; returns the loss before it."""
-        with autocast(views.device, self.training.dtype):
-            loss = mean_of_all(self.net.compare(views).loss, len(views))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.gradients(views)
         sum_gradients(self.net.parameters())
         self.optimizer.step()
-        self.net.update_target()
-        return loss.detach()
+        self.update_target()
+        return loss
+
+    def loss(self, views: Tensor) -> Tensor:
+        """Forward and backward."""
+        with autocast(views.device, self.training.dtype):
+            loss = mean_of_all(self.net.compare(views).loss, len(views))
+        loss.backward()
+        return loss
 
     @torch.no_grad()
     def measure(self, epoch: int, last: bool) -> Record:
@@ -119,6 +128,15 @@ class BYOLTask:
         }
 
 
+def make_byol_optimizer(net: BYOL, training: Training, prediction_lr: float | None) -> torch.optim.Optimizer:
+    """As make_optimizer, the prediction head at a learning rate of its own where one is given."""
+    if prediction_lr is None:
+        return make_optimizer(learned(net), training)
+    prediction = set(net.prediction.parameters())
+    rest = [parameter for parameter in learned(net) if parameter not in prediction]
+    return make_optimizer(rest, training, {prediction_lr: list(net.prediction.parameters())})
+
+
 @contextmanager
 def only_batch_statistics(net: nn.Module) -> Iterator[None]:
     """Within it batch norms in training mode use the batch's statistics and leave the running ones as they are."""
@@ -142,6 +160,7 @@ def make_byol_task(
     fine_tune: bool = True,
     other_light: bool = False,
     smallest_crop: float = SMALLEST_CROP,
+    prediction_lr: float | None = None,
 ) -> BYOLTask:
     """A task ready for run_epochs, on the device of `train`.
 
@@ -151,7 +170,9 @@ def make_byol_task(
     torch.manual_seed(training.seed)
     net = BYOL(net_name, frozen_backbone=not fine_tune)
     net.load_backbone(weights)
-    return BYOLTask(net.to(train.device), train, val, training, augmentations, other_light, smallest_crop)
+    return BYOLTask(
+        net.to(train.device), train, val, training, augmentations, other_light, smallest_crop, prediction_lr
+    )
 
 
 def faces_without(augmentations: Augmentations | None, faces: int) -> int:
