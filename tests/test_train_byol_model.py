@@ -190,9 +190,37 @@ def test_views_show_no_less_of_a_face_than_asked_for(there, monkeypatch, capsys)
     assert "argument --smallest_crop: expected a number above 0 and up to 1, found '0'" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):
+def test_the_prediction_head_learns_at_a_rate_of_its_own(there, capsys):
+    one_step = [*ALONE, "--max_faces", "16", "--optimizer", "sgd", "--lr", "0.01", "--weight_decay", "0"]
+    run = [*one_step, "--epochs", "1", "--scheduler", "none"]
+    there(*run, "--output_root", "common")
+    there(*run, "--prediction_lr", "0.1")
+    torch.manual_seed(1)
+    start = BYOL("small").state_dict()
+    common, own = checkpoint(folder="common/checkpoints")["net"], checkpoint()["net"]
+    for name, _ in BYOL("small").named_parameters():
+        if name.startswith("prediction."):
+            way = common[name] - start[name]
+            assert torch.allclose(own[name] - start[name], 10 * way, rtol=1e-3, atol=1e-6), name
+        else:
+            assert torch.equal(own[name], common[name]), name
+    assert not torch.equal(common["prediction.0.weight"], start["prediction.0.weight"])
+    with pytest.raises(SystemExit):
+        run_command(lambda: there(*run, "--resume", "True"))
+    assert "made with prediction_lr 0.1, expected None" in capsys.readouterr().err
+
+
+def test_the_scheduler_lowers_both_learning_rates(there):
+    there(*ALONE, "--max_faces", "16", "--epochs", "3", "--lr", "0.01", "--prediction_lr", "0.1")
+    rest, prediction = checkpoint()["optimizer"]["param_groups"]
+    assert prediction["lr"] == pytest.approx(10 * rest["lr"]) and rest["lr"] < 0.01
+    assert len(prediction["params"]) == len(list(BYOL("small").prediction.parameters()))
+
+
+@pytest.mark.parametrize("more", [[], ["--prediction_lr", "0.002"]])
+def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys, more):
     make_augmentations("--max_faces", "25")
-    run = [*QUICK, "--epochs", "2", "--fine_tune", "True"]
+    run = [*QUICK, "--epochs", "2", "--fine_tune", "True", *more]
     there(*run, "--output_root", "unbroken")
     step, steps = BYOLTask.step, []
 
@@ -211,7 +239,7 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatc
     for kind in KINDS:
         assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
     with pytest.raises(SystemExit) as ended:
-        run_command(lambda: there(*QUICK, "--epochs", "2", "--resume", "True", "--fine_tune", "False"))
+        run_command(lambda: there(*run, "--resume", "True", "--fine_tune", "False"))
     assert ended.value.code == 2 and "made with fine_tune True, expected False" in capsys.readouterr().err
 
 
