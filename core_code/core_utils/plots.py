@@ -1,5 +1,6 @@
 """The pictures that training and evaluation leave behind, each written whole or not at all."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,21 +97,23 @@ def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, ex
 
 
 def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
-    """The losses over the epochs, and below them how far the representation is spread: byol_loss_<net>_<exp>.png.
+    """The losses over the epochs, how far the representation is spread, and in how many directions the features.
 
-    `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`, `feature_spread`, `projection_spread`.
+    Writes byol_loss_<net>_<exp>.png. `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`,
+    `feature_spread`, `projection_spread`, and `feature_rank` where it was measured.
     """
-    figure = Figure(figsize=(6.4, 5.6))
-    losses, spreads = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+    figure = Figure(figsize=(6.4, 7.2))
+    losses, spreads, ranks = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
     epochs = [record["epoch"] for record in history]
     curves = (
         (losses, "loss", "training", TRAIN_COLOUR, "-"),
         (losses, "validation_loss", "validation", VALIDATION_COLOUR, "-"),
         (spreads, "feature_spread", "features", VALIDATION_COLOUR, "-"),
         (spreads, "projection_spread", "projections", VALIDATION_COLOUR, "--"),
+        (ranks, "feature_rank", "features", VALIDATION_COLOUR, "-"),
     )
     for axes, entry, label, colour, style in curves:
-        values = [record[entry] for record in history]
+        values = [record.get(entry, math.nan) for record in history]
         marker = "o" if len(history) < 15 else None
         axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
     best = min(history, key=lambda record: record["validation_loss"])
@@ -121,11 +124,14 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
     )  # fmt: skip
     losses.set_ylabel("negative cosine (-1: views agree)")
     spreads.set_ylabel("spread (0: collapsed)")
-    for axes in (losses, spreads):
+    ranks.set_ylabel("directions")
+    for axes in (losses, spreads, ranks):
         finish_curves(axes, legend=False)
         axes.legend(frameon=False, loc="best", fontsize=8)
     losses.set_xlabel("")
+    spreads.set_xlabel("")
     spreads.set_ylim(bottom=0)
+    ranks.set_ylim(bottom=0)
     return save_figure(figure, folder / f"byol_loss_{name}_{experiment}.png")
 
 
