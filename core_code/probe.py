@@ -8,6 +8,7 @@ A judgement of pre-training in minutes, without a fine-tune.
 import argparse
 import copy
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,23 +34,26 @@ BEFORE, MEASURED, AFTER = "before BYOL", "before, norms measured", "after BYOL"
 SPLITS = ("val", "test")
 Accuracies = dict[str, dict[str, float]]
 
-
 STRENGTHS = (0.01, 0.001, 0.1, 1.0)  # scikit-learn's C, the higher the less held back; of equals the first is taken
 HELD_OUT_EVERY = 5
 
 
-def linear_classifier(features: np.ndarray, labels: np.ndarray) -> Pipeline:
+def linear_classifier(features: np.ndarray, labels: np.ndarray, what: str = "fitting") -> Pipeline:
     """Multinomial logistic regression on features float [N,F] of mean 0 and variance 1, fitted to all of them.
 
     How far weights are held back is chosen for each net, by every fifth face, which the choice is not fitted to:
     features that differ in few directions want less of it than those that differ in many.
     """
     held = held_out(len(labels))
+    bar = tqdm(total=len(STRENGTHS) + 1, desc=what, unit=" fits", leave=False, delay=2)
 
     def right(c: float) -> float:
-        return fitted(c, features[~held], labels[~held]).score(features[held], labels[held])
+        share = fitted(c, features[~held], labels[~held]).score(features[held], labels[held])
+        bar.update()
+        return share
 
-    return fitted(max(STRENGTHS, key=right), features, labels)
+    with bar:
+        return fitted(max(STRENGTHS, key=right), features, labels)
 
 
 def held_out(count: int) -> np.ndarray:
@@ -79,19 +83,32 @@ def probe_all(args: argparse.Namespace) -> dict[str, Accuracies]:
         )
     batches = {phase: FaceBatches(faces, args.batch_size, device) for phase, faces in data.items()}
     found: dict[str, Accuracies] = {}
-    for experiment, (several, size) in nets.items():
-        size = args.image_size or size
+    common: dict[tuple, dict[str, float]] = {}  # of the nets that several experiments started from
+    for experiment, (several, start) in nets.items():
+        start = start._replace(image_size=args.image_size or start.image_size)
         found[experiment] = {}
         for which, net in several.items():
-            if which == MEASURED:
-                measure_norms(net.to(device), batches["train"], size, dtype)
-            what = f"{experiment}, {which}"
-            found[experiment][which] = probe(net.to(device), batches, size, dtype, what)
+            figures = common.get((which, start))
+            if figures is None:
+                if which == MEASURED:
+                    measure_norms(net.to(device), batches["train"], start.image_size, dtype)
+                figures = probe(net.to(device), batches, start.image_size, dtype, f"{experiment}, {which}")
+            if which != AFTER:
+                common[which, start] = figures
+            found[experiment][which] = figures
     return found
 
 
-def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], int]:
-    """The net that BYOL started from and the one in its checkpoint, both giving features; and the views' size.
+class Start(NamedTuple):
+    """What decides the net that BYOL started from, and how large it sees faces."""
+
+    weights: str
+    seed: int
+    image_size: int
+
+
+def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], Start]:
+    """The net that BYOL started from and the one in its checkpoint, both giving features; and what it started from.
 
     Random weights that BYOL started from are drawn again from its seed, and that net is there twice: its batch norms
     are to be measured once. Raises InputError.
@@ -111,7 +128,7 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     several = {BEFORE: before.drop_head()}
     if settings["weights"] == "none":
         several[MEASURED] = copy.deepcopy(before)
-    return {**several, AFTER: after.drop_head()}, settings["image_size"]
+    return {**several, AFTER: after.drop_head()}, Start(settings["weights"], state["seed"], settings["image_size"])
 
 
 @torch.no_grad()
@@ -136,7 +153,7 @@ def probe(
     """Top-1 accuracies on val and test of a classifier fitted to the features of train."""
     features, labels = features_of(net, batches["train"], image_size, dtype, f"{what}, train")
     print(f"{what}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
-    classifier = linear_classifier(features, labels)
+    classifier = linear_classifier(features, labels, f"{what}, fitting")
     return {
         split: float(classifier.score(*features_of(net, batches[split], image_size, dtype, f"{what}, {split}")))
         for split in SPLITS

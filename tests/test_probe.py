@@ -9,7 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torchvision import models
 
-from core_code import evaluate
+from core_code import evaluate, probe
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import evaluation_view
@@ -43,15 +43,15 @@ def plain_net(seed: int) -> torch.nn.Module:
     return net.eval()
 
 
-def save_byol(pretrained: torch.nn.Module, weights: str) -> None:
+def save_byol(pretrained: torch.nn.Module, weights: str, experiment: str = "E", seed: int = 3) -> None:
     """A checkpoint of the net, its target another one."""
     net = BYOL("small")
     net.target.requires_grad_(False)
     own = {f"nn_model.{name}": value for name, value in pretrained.state_dict().items() if not name.startswith("fc.")}
     rest = {key: None for key in ("optimizer", "scheduler", "loss", "history")}
     settings = {"weights": weights, "image_size": 32}
-    state = {**rest, "net": {**net.state_dict(), **own}, "epoch": 1, "seed": 3, "settings": settings}
-    CheckpointFiles(Path("checkpoints"), "small", "E", byol=True).save("best_validation", state)
+    state = {**rest, "net": {**net.state_dict(), **own}, "epoch": 1, "seed": seed, "settings": settings}
+    CheckpointFiles(Path("checkpoints"), "small", experiment, byol=True).save("best_validation", state)
 
 
 def accuracies_of(net: torch.nn.Module) -> dict[str, float]:
@@ -111,6 +111,29 @@ def test_random_weights_that_byol_started_from_are_drawn_again(there):
     with torch.no_grad():
         plain.train()(evaluation_view(FER2013(phase="train", dataset="sample", max_faces=FACES).faces, 32))
     assert found["before, norms measured"] == pytest.approx(accuracies_of(plain), abs=0.04)
+
+
+def test_a_net_that_several_experiments_started_from_is_fitted_once(there, monkeypatch):
+    for experiment, net, seed in (("E", 2, 3), ("same", 4, 3), ("other", 2, 5)):
+        save_byol(plain_net(seed=net), "none", experiment, seed)
+    fitted = []
+
+    def note(net, batches, image_size, dtype, what) -> dict[str, float]:
+        fitted.append(what)
+        return probe_one(net, batches, image_size, dtype, what)
+
+    probe_one = probe.probe
+    monkeypatch.setattr(probe, "probe", note)
+    there("--exp_names", "E", "same", "other")
+    starts = ("before BYOL", "before, norms measured")
+    assert sorted(fitted) == sorted(
+        [f"{experiment}, {which}" for experiment in ("E", "other") for which in starts]
+        + [f"{experiment}, after BYOL" for experiment in ("E", "same", "other")]
+    )
+    found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]
+    assert all(found["same"][which] == found["E"][which] for which in starts)
+    assert found["other"]["before BYOL"] != found["E"]["before BYOL"]
+    assert found["other"]["after BYOL"] == found["E"]["after BYOL"] != found["same"]["after BYOL"]
 
 
 def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):
