@@ -194,6 +194,7 @@ def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
     if record["feature_rank"] < FEW_DIRECTIONS:
         say(
             f"warning: after epoch {record['epoch']} the features tell faces apart in {record['feature_rank']:.1f} "
-            f"directions only, however far they are spread; try --other_light True and a --prediction_lr of ten --lr",
+            f"directions only, however far they are spread; try --other_light True and a --prediction_lr ten times "
+            f"the --lr",
             log,
         )

@@ -140,10 +140,11 @@ def read_net(mutant: Weights) -> None:
 
 def read_byol(mutant: Weights) -> None:
     """Read the nets that a linear probe compares."""
-    nets, size = nets_to_compare(mutant.path.parent, NET, EXPERIMENT, BEST)
+    nets, start = nets_to_compare(mutant.path.parent, NET, EXPERIMENT, BEST)
     held = mutant.held()
     check_same(nets["after BYOL"].nn_model.state_dict(), backbone_in(held))
-    assert size == held["settings"]["image_size"]
+    settings = held["settings"]
+    assert start == (settings["weights"], held["seed"], settings["image_size"])
 
 
 def read_history(mutant: Weights) -> None:
