@@ -36,11 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "show each view under another light and focus (gamma, slope, shades, contrast, blur), as BYOL's paper changes "
         "colours, so that views cannot be told to belong together by their light",
     )  # fmt: skip
-    parser.add_argument(
-        "--smallest_crop", type=flags.share, default=0.08,
-        help="the least share of a face's area that a view shows; two crops of 0.08 may have nothing in common "
-        "(default: 0.08)",
-    )  # fmt: skip
+    flags.add_smallest_crop_flag(parser)
     flags.add_optimisation_flags(parser, batch_size="32")
     parser.add_argument(
         "--prediction_lr", type=flags.positive, default=None,

@@ -26,7 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     Raises InputError for a study that cannot be read.
     """
     parser = flags.make_parser(
-        __doc__, "python train_model.py --net_name resnet18 --exp_name Baseline --emotion_transform_prob 0"
+        __doc__, "python train_model.py --net_name resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True"
     )
     flags.add_run_flags(parser, ARCHITECTURES)
     parser.add_argument(
@@ -35,7 +35,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "(required unless --use_expanded_dataset, ignored with it)",
     )  # fmt: skip
     flags.add_boolean(parser, "--use_expanded_dataset", False, "train on FER2013 and its expansion")
-    flags.add_boolean(parser, "--fine_tune", False, "train the new head only")
+    flags.add_boolean(
+        parser, "--fine_tune", False,
+        "True trains the whole net, as every published run did; False is feature extraction: the backbone is frozen "
+        "and the new head alone learns",
+    )  # fmt: skip
     flags.add_boolean(parser, "--load_byol", False, "start from the BYOL weights of the same net and experiment")
     parser.add_argument(
         "--faces_per_epoch", type=flags.count, default=None, metavar="N",
@@ -43,6 +47,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "can be compared after equally many faces, epochs and validations (default: all)",
     )  # fmt: skip
     flags.add_optimisation_flags(parser)
+    flags.add_boolean(parser, "--nesterov", False, "Nesterov's momentum, with --optimizer sgd")
+    parser.add_argument(
+        "--label_smoothing", type=flags.probability, default=0.0, metavar="P",
+        help="the share of each label that is spread over all emotions, 0 to 1 (default: 0)",
+    )  # fmt: skip
+    flags.add_smallest_crop_flag(parser)
     parser.add_argument(
         "--study", type=Path, default=None, metavar="PKL",
         help="a study of optuna_study.py, whose best trial gives --batch_size, --lr, --weight_decay, --optimizer and "
@@ -78,9 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
     training = training_of(args, dtype)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
     with one_first():
-        train, train_plain, val, provenance = open_data(args, device)
+        train, val, provenance = open_data(args, device)
         net = make_net(args, files).to(device)
-    task = ClassifierTask(net, train, train_plain, val, training)
+    task = ClassifierTask(net, train, val, training)
     with files.only_run():
         log = open_log(args, task, device, dtype)
         history = run_epochs(task, args.epochs, deciding(args, provenance), files, log, args.resume, args.verbose)
@@ -89,8 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def open_data(
     args: argparse.Namespace, device: "torch.device"
-) -> tuple["FaceBatches", "FaceBatches", "FaceBatches", dict[str, str | int]]:
-    """Batches for training, for the training accuracy and for validation; and what the training data are."""
+) -> tuple["FaceBatches", "FaceBatches", dict[str, str | int]]:
+    """Batches for training and for validation; and what the training data are."""
     from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
     from core_code.runs import made_from
@@ -114,8 +124,7 @@ def open_data(
         faces, args.batch_size, device, shuffle=True, seed=args.seed,
         augmentations=augmentations, probability=probability, faces_per_epoch=args.faces_per_epoch,
     )  # fmt: skip
-    plain = FaceBatches(faces, args.batch_size, device)
-    return train, plain, FaceBatches(val, args.batch_size, device), made_from(originals, folder)
+    return train, FaceBatches(val, args.batch_size, device), made_from(originals, folder)
 
 
 def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet":
@@ -127,7 +136,7 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
     from core_code.models.emotion_net import EmotionNet
 
     torch.manual_seed(args.seed)
-    net = EmotionNet(args.net_name, head_only=args.fine_tune, hidden_head=args.load_byol)
+    net = EmotionNet(args.net_name, head_only=not args.fine_tune, hidden_head=args.load_byol)
     if args.resume and files.path(LAST).exists():
         return net
     if not args.load_byol:
@@ -140,9 +149,14 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
 
 def deciding(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict[str, str | int | float | bool | None]:
     """The settings that decide the result: a run resumes with the same ones only."""
+    from core_code.epochs import trained_part
     from core_code.runs import deciding_settings
 
-    settings = deciding_settings(args, "load_byol", "use_expanded_dataset", "emotion_transform_prob")
+    settings = deciding_settings(
+        args, "load_byol", "use_expanded_dataset", "emotion_transform_prob", "smallest_crop", "label_smoothing",
+        "nesterov",
+    )  # fmt: skip
+    settings["trained"] = trained_part(settings.pop("fine_tune"))
     settings["faces_per_epoch"] = args.faces_per_epoch
     if args.use_expanded_dataset:
         settings["emotion_transform_prob"] = None

@@ -48,7 +48,7 @@ def our_task(faces: FER2013, args: argparse.Namespace, device: torch.device) -> 
         faces, args.batch_size, device, shuffle=True, augmentations=augmentations, probability=PROBABILITY
     )
     net = EmotionNet(args.net_name).to(device).train()
-    return ClassifierTask(net, batches, batches, batches, training)
+    return ClassifierTask(net, batches, batches, training)
 
 
 def our_steps(task: ClassifierTask) -> Iterator[int]:

@@ -19,11 +19,17 @@ from core_code.core_utils.distributed import barrier, is_writer, rank, stacked, 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.interrupts import end_saying, terminable
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.core_utils.weights import load_optimizer
 
 CHECK_EVERY = 10
 STATUS_EVERY = 100
 Record = dict[str, float]
+WHOLE_NET, HEAD = "the whole net", "the head alone"
+FINE_TUNE_CHANGED = (
+    " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
+    "False the head alone)"
+)
 
 
 class Task(Protocol):
@@ -181,11 +187,13 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         say(f"nothing to resume: {path} is not there; starting with epoch 1")
         return []
     state = files.load(LAST, "optimizer", "history", "settings")
+    made_with = with_todays_names(state["settings"], files.byol)
     for key, value in settings.items():
-        if state["settings"].get(key) != value:
+        if made_with.get(key) != value:
+            changed = FINE_TUNE_CHANGED if key == "trained" and "fine_tune" in state["settings"] else ""
             raise InputError(
-                f"{path}: made with {key} {state['settings'].get(key)}, expected {value}: resume with the same "
-                f"settings, or start anew without --resume"
+                f"{path}: made with {key} {made_with.get(key)}, expected {value}: resume with the same "
+                f"settings, or start anew without --resume{changed}"
             )
     load_net(task.net, state, path)
     try:
@@ -197,6 +205,24 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         task.scheduler.load_state_dict({"last_epoch": epochs, "_step_count": epochs + 1, "_last_lr": rates})
     say(f"resumed: {path} has {state['epoch']} epochs")
     return list(state["history"])
+
+
+def trained_part(fine_tune: bool) -> str:
+    """What --fine_tune of train_model.py trains, in words."""
+    return WHOLE_NET if fine_tune else HEAD
+
+
+def with_todays_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
+    """The settings of a checkpoint, those of earlier versions among them, under the names and values of today.
+
+    Before `trained`, `fine_tune` of a classifier meant the opposite; what was no flag yet had its default.
+    """
+    settings = dict(settings)
+    if not byol:
+        settings = {"smallest_crop": SMALLEST_CROP, "label_smoothing": 0.0, "nesterov": False, **settings}
+        if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
+            settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
+    return settings
 
 
 def check_same_start(epochs: int) -> None:

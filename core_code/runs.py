@@ -9,6 +9,7 @@ import torch
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.files import read_json
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentation_manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
 from core_code.epochs import Task
@@ -29,6 +30,8 @@ def training_of(args: argparse.Namespace, dtype: torch.dtype) -> Training:
     return Training(
         epochs=args.epochs, lr=args.lr, weight_decay=args.weight_decay, optimizer=args.optimizer,
         scheduler=args.scheduler, image_size=args.image_size, seed=args.seed, dtype=dtype,
+        smallest_crop=getattr(args, "smallest_crop", SMALLEST_CROP), label_smoothing=getattr(args, "label_smoothing", 0.0),
+        nesterov=getattr(args, "nesterov", False),
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def winner_command(study: optuna.Study) -> str:
     """The line that trains with the best trial's values, exact to the last digit. Raises InputError."""
     settings = settings_of(study)
     flags: dict[str, Any] = {"net_name": settings["net_name"], "exp_name": settings["exp_name"]}
-    flags |= {"fine_tune": True} if settings["byol"] else {"emotion_transform_prob": 0}
+    flags |= {"fine_tune": True} if settings["byol"] else {"fine_tune": True, "emotion_transform_prob": 0}
     flags |= best_values(study)
     flags |= {name: settings[name] for name, usual in REPEATED.items() if settings.get(name, usual) != usual}
     script = "train_byol_model.py" if settings["byol"] else "train_model.py"

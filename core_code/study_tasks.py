@@ -11,7 +11,7 @@ from torch import Tensor
 from core_code.datasets.augmentation_store import Augmentations
 from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
-from core_code.epochs import Record, Task
+from core_code.epochs import Task
 from core_code.models.emotion_net import EmotionNet
 from core_code.runs import made_from, pick_hardware
 from core_code.train import ClassifierTask, Training
@@ -31,14 +31,6 @@ class SomeFaces:
 
     def __len__(self) -> int:
         return len(self.faces)
-
-
-class StudiedClassifier(ClassifierTask):
-    """The classifier's task without the training accuracy, which decides nothing in a study."""
-
-    def measure(self, epoch: int, last: bool) -> Record:
-        """Validation accuracy."""
-        return {"validation_accuracy": self.accuracy(self.val, "validation")}
 
 
 def some_of(faces: FER2013, count: int) -> SomeFaces:
@@ -87,7 +79,7 @@ def prepare(args: argparse.Namespace) -> tuple[MakeTask, dict[str, Any]]:
         if args.byol:
             return make_byol_task(args.net_name, batches, val_batches, training, augmentations, args.weights)
         net = make_net(args.net_name, args.weights, args.seed).to(device)
-        return StudiedClassifier(net, batches, batches, val_batches, training)
+        return ClassifierTask(net, batches, val_batches, training)
 
     make_net(args.net_name, args.weights, args.seed)
     names = ("net_name", "exp_name", "byol", "epochs", "dataset", "data_root", "weights", "image_size", "seed")

@@ -53,6 +53,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     flags.fill_in(args, argparse.Namespace(**{name: getattr(PRESETS[args.preset], name) for name in (
         "nets", "epochs", "image_size", "weights", "num_augments", "byol_epochs", "byol_image_size",
+        "max_faces",
     )}))  # fmt: skip
     for name in ("nets", "experiments", "seeds"):
         setattr(args, name, list(dict.fromkeys(getattr(args, name))))

@@ -67,7 +67,7 @@ def rate_of(step: Step, args: argparse.Namespace) -> float:
     if step.kind == "byol":
         task = BYOLTask(BYOL(step.net).to(device), batches, batches, training_of(how, dtype))
     else:
-        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, batches, training_of(how, dtype))
+        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training_of(how, dtype))
     task.net.train()
     return batch / quickest(lambda: [loss for loss, _ in task.steps(1)], device)
 

@@ -104,7 +104,8 @@ def training_steps(
     run += shared_flags(args)
     folders = image_folders(args)
     epochs = epochs_of(args, experiment)
-    train = ["train_model.py", *run, "--epochs", str(epochs), "--image_size", str(args.image_size)]
+    train = ["train_model.py", *run, "--fine_tune", "True", "--epochs", str(epochs)]
+    train += ["--image_size", str(args.image_size), *PRESETS[args.preset].training_flags]
     step = Step(f"{net}_{name}", (), (), "training", faces * epochs, net, experiment, seed, args.image_size)
     if experiment == "expanded":
         train += ["--use_expanded_dataset", "True", "--expanded_folder", str(folders["expansion"])]

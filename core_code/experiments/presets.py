@@ -20,7 +20,8 @@ class Preset:
     With `equal_faces` every run sees as many faces as `epochs` of the real training set have, whatever it trains on,
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
-    The hyper-parameters are the nets' own (models/architectures.py).
+    The hyper-parameters are the nets' own (models/architectures.py) but for those in `training_flags`. `max_faces` is
+    how many of the training faces there are (None: all).
     """
 
     what: str
@@ -32,8 +33,14 @@ class Preset:
     equal_faces: bool
     byol_epochs: int
     byol_image_size: int
+    max_faces: int | None = None
+    training_flags: tuple[str, ...] = ()
 
 
+FROM_RANDOM_WEIGHTS = (
+    "--optimizer", "sgd", "--nesterov", "True", "--lr", "0.05", "--weight_decay", "5e-4", "--label_smoothing", "0.1",
+    "--smallest_crop", "0.5",
+)  # fmt: skip
 PRESETS = {
     "published": Preset(
         "the published protocol: both nets, 100 epochs at 224 px from ImageNet weights; for a GPU",
@@ -42,6 +49,11 @@ PRESETS = {
     "two_cores": Preset(
         "ResNet18 from random weights at 64 px; every run sees 30 epochs' worth of real faces; hours on two cores",
         ("resnet18",), 30, 64, "none", 4, True, 8, 48,
+    ),
+    "tenth": Preset(
+        "ResNet18 from random weights at 40 px on a tenth of the training faces, with Nesterov's SGD; an hour or two on two "
+        "cores",
+        ("resnet18",), 40, 40, "none", 4, True, 8, 40, 2871, FROM_RANDOM_WEIGHTS,
     ),
     "quick": Preset(
         "ResNet18 from random weights at 32 px for 3 epochs: minutes, to see that everything works",

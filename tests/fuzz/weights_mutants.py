@@ -87,7 +87,7 @@ def make_task(optimizer: str) -> ClassifierTask:
     """A training of seven faces."""
     training = Training(5, 1e-3, 1e-5, optimizer, "cosine" if optimizer == "adam" else "step", SIZE, 3, torch.float32)
     train, val = FaceBatches(training_faces(), 4, CPU, shuffle=True), FaceBatches(training_faces(), 7, CPU)
-    return ClassifierTask(seeded(lambda: EmotionNet(NET)), train, val, val, training)
+    return ClassifierTask(seeded(lambda: EmotionNet(NET)), train, val, training)
 
 
 SETTINGS = {"weights": "none", "image_size": SIZE, "load_byol": False, "lr": 1e-3}
