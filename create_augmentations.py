@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
-from core_code.core_utils.distributed import is_writer, joined, one_first
+from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
 from core_code.core_utils.errors import InputError, run_command
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def command_of(args: argparse.Namespace, precision: str, compiled: bool) -> str:
 def boxes_of(faces: "Tensor", editor: "Editor") -> "Tensor":
     """Where dlib finds the faces uint8 [N,48,48]: float [N,4], rows of NaN for those that it does not find; says how
     many. Raises InputError for a generator whose training faces were not cut out, and when none is found."""
-    from EmotionGAN.cut_out import find_boxes
+    from EmotionGAN.face_crops import find_boxes
 
     framing = editor.generator.config.framing
     if framing != "dlib":
@@ -115,17 +115,17 @@ def boxes_of(faces: "Tensor", editor: "Editor") -> "Tensor":
     return boxes
 
 
-@joined()
+@distributed_session()
 def main(arguments: list[str] | None = None) -> None:
     """Parse, wire, make, report; under torchrun, as one of several processes."""
     args = parse(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.core_utils.memory import keep_freed_memory
-    from core_code.datasets.augmentation_compile import choose_editor
-    from core_code.datasets.augmentation_maker import make_images
-    from core_code.datasets.augmentation_report import report
-    from core_code.datasets.augmentations import AUGMENTATIONS, EXPANSION, Settings
+    from core_code.datasets.augmentations.compiling import choose_editor
+    from core_code.datasets.augmentations.make import generate_images
+    from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Settings
+    from core_code.datasets.augmentations.report import report
     from core_code.datasets.fer2013 import EMOTIONS, FER2013
     from EmotionGAN.editor import Editor
 
@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
     precision = PRECISIONS[str(dtype)]
     if device.type == "cpu":
         keep_freed_memory()
-    with one_first():
+    with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset)
     face_count = min(args.max_faces or len(train), len(train))
     editor = Editor.load(args.generator, device, dtype)
@@ -155,8 +155,8 @@ def main(arguments: list[str] | None = None) -> None:
         compiled=compiled,
     )
     command = command_of(args, precision, compiled)
-    made = make_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
-    if is_writer():
+    made = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
+    if is_main_process():
         report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import optuna
 
     from core_code.core_utils.logs import TrainingLog
-    from core_code.study import Budget
-    from core_code.study_files import StudyFiles
-    from core_code.study_tasks import MakeTask
+    from core_code.search.files import StudyFiles
+    from core_code.search.study import Budget
+    from core_code.search.tasks import MakeTask
 
 TRIALS, BYOL_TRIALS = 30, 20
 
@@ -77,18 +77,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a study and report, or report alone. Raises InputError."""
     args = parse_arguments(arguments)
     if args.plot_results:
-        from core_code.study_files import StudyFiles, settings_of
-        from core_code.study_results import read_complete
+        from core_code.search.files import StudyFiles, settings_of
+        from core_code.search.results import read_complete
 
         study = read_complete(args.plot_results)
         settings = settings_of(study)
         report(study, StudyFiles(args.plot_results.parent, settings["net_name"], settings["exp_name"]))
         return
-    from core_code.core_utils.interrupts import end_saying
+    from core_code.core_utils.interrupts import exit_with_message
     from core_code.core_utils.logs import TrainingLog
-    from core_code.study import Budget, fail_abandoned
-    from core_code.study_results import describe_counts
-    from core_code.study_storage import place, shown, storage_errors
+    from core_code.search.results import describe_counts
+    from core_code.search.storage import place, shown, storage_errors
+    from core_code.search.study import Budget, fail_abandoned
 
     budget = Budget(args.n_trials, time.time() + args.timeout)
     make_task, study, files = set_up(args)
@@ -106,16 +106,16 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{describe_counts(study)}; all finished trials are kept in {shown(storage)} and {files.write(study)}"
             )
             log.line(f"interrupted: {kept}")
-            end_saying(interrupt, f"{kept}; the same command goes on from there")
+            exit_with_message(interrupt, f"{kept}; the same command goes on from there")
         print(f"study: {files.write(study)}")
     report(study, files)
 
 
 def set_up(args: argparse.Namespace) -> "tuple[MakeTask, optuna.Study, StudyFiles]":
     """What makes a trial's task, the study, and its files."""
-    from core_code.study_files import StudyFiles
-    from core_code.study_storage import open_study, place
-    from core_code.study_tasks import direction_of, prepare
+    from core_code.search.files import StudyFiles
+    from core_code.search.storage import open_study, place
+    from core_code.search.tasks import direction_of, prepare
 
     make_task, settings = prepare(args)
     files = StudyFiles(args.output_root / "optuna_study_output", args.net_name, args.exp_name)
@@ -128,11 +128,11 @@ def run(
 ) -> None:  # fmt: skip
     """Run trials until the budget is spent: here, or in workers."""
     if args.workers > 1:
-        from core_code.study_workers import run_workers
+        from core_code.search.workers import run_workers
 
         run_workers(args.workers, work, (args, budget), study, files, budget, log)
         return
-    from core_code.study import batch_sizes, make_objective, run_trials
+    from core_code.search.study import batch_sizes, make_objective, run_trials
 
     objective = make_objective(make_task, batch_sizes(args.net_name, args.byol), args.epochs, log)
     run_trials(study, files, objective, budget, args.seed, log)
@@ -144,10 +144,10 @@ def work(args: argparse.Namespace, budget: "Budget") -> None:
 
     def run_alone() -> None:
         from core_code.core_utils.logs import TrainingLog
-        from core_code.study_storage import place, storage_errors
-        from core_code.study_workers import share_the_processor
+        from core_code.search.storage import place, storage_errors
+        from core_code.search.workers import split_threads
 
-        share_the_processor(args.workers)
+        split_threads(args.workers)
         make_task, study, files = set_up(args)
         log = TrainingLog(args.output_root / "logs")
         with storage_errors(place(args.storage, files)):
@@ -162,9 +162,9 @@ def work(args: argparse.Namespace, budget: "Budget") -> None:
 
 def report(study: "optuna.Study", files: "StudyFiles") -> None:
     """The pictures, the table and the winner's command. Raises InputError when no trial is complete."""
-    from core_code.core_utils.study_plots import plot_study
-    from core_code.study_files import settings_of
-    from core_code.study_results import as_table, describe_counts, winner_command
+    from core_code.search.files import settings_of
+    from core_code.search.plots import plot_study
+    from core_code.search.results import as_table, describe_counts, winner_command
 
     byol = settings_of(study)["byol"]
     name = f"validation {'loss' if byol else 'accuracy'}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
-from core_code.core_utils.distributed import is_writer, joined, one_first
+from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from core_code.core_utils.checkpoints import CheckpointFiles
     from core_code.core_utils.logs import TrainingLog
-    from core_code.datasets.augmentation_store import Augmentations
-    from core_code.datasets.batches import FaceBatches
-    from core_code.epochs import Record
-    from core_code.train_byol import BYOLTask
+    from core_code.datasets.augmentations.store import Augmentations
+    from core_code.datasets.loader import FaceBatches
+    from core_code.training.byol import BYOLTask
+    from core_code.training.loop import Record
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -56,34 +56,34 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-@joined()
+@distributed_session()
 def main(arguments: list[str] | None = None) -> None:
     """Pre-train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import LAST, CheckpointFiles
-    from core_code.epochs import run_epochs
-    from core_code.runs import deciding_settings, open_log, pick_hardware, training_of
-    from core_code.train_byol import make_byol_task, warn_of_collapse
+    from core_code.training.byol import make_byol_task, warn_of_collapse
+    from core_code.training.loop import run_epochs
+    from core_code.training.runs import open_log, pick_hardware, resume_settings, training_settings
 
     device, dtype = pick_hardware(args)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name, byol=True)
     resumed = args.resume and files.path(LAST).exists()
-    with one_first():
+    with local_main_first():
         train, val, augmentations, provenance = open_data(args, device)
         task = make_byol_task(
-            args.net_name, train, val, training_of(args, dtype), augmentations,
+            args.net_name, train, val, training_settings(args, dtype), augmentations,
             weights="none" if resumed else args.weights, fine_tune=args.fine_tune, other_light=args.other_light,
             smallest_crop=args.smallest_crop, prediction_lr=args.prediction_lr,
         )  # fmt: skip
-    with files.only_run():
+    with files.exclusive_run():
         log = open_log(args, task, device, dtype)
         say_what_is_learned(args, task, log)
-        settings = {**deciding_settings(args, "other_light", "smallest_crop", "prediction_lr"), **provenance}
+        settings = {**resume_settings(args, "other_light", "smallest_crop", "prediction_lr"), **provenance}
         history = run_epochs(
             task, args.epochs, settings, files, log, args.resume, args.verbose,
             after_epoch=lambda record: warn_of_collapse(record, log),
         )  # fmt: skip
-        if is_writer():
+        if is_main_process():
             report(args, task, history, files, log)
 
 
@@ -91,32 +91,32 @@ def open_data(
     args: argparse.Namespace, device: "torch.device"
 ) -> tuple["FaceBatches", "FaceBatches", "Augmentations | None", dict[str, str | int]]:
     """Batches for training and for validation, the augmentations, and what the training data are."""
-    from core_code.datasets.augmentation_store import Augmentations
-    from core_code.datasets.batches import FaceBatches
+    from core_code.datasets.augmentations.store import Augmentations
     from core_code.datasets.fer2013 import FER2013
-    from core_code.runs import made_from
+    from core_code.datasets.loader import FaceBatches
+    from core_code.training.runs import data_provenance
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
     folder = None if args.augmentations_folder == Path(flags.NO_AUGMENTATIONS) else args.augmentations_folder
     augmentations = Augmentations.open(folder, faces) if folder else None
     train = FaceBatches(faces, args.batch_size, device, shuffle=True, seed=args.seed)
-    return train, FaceBatches(val, args.batch_size, device), augmentations, made_from(faces, folder)
+    return train, FaceBatches(val, args.batch_size, device), augmentations, data_provenance(faces, folder)
 
 
 def say_what_is_learned(args: argparse.Namespace, task: "BYOLTask", log: "TrainingLog") -> None:
     """How many faces have augmentations, and which parts of the net learn."""
-    from core_code.epochs import say
-    from core_code.train_byol import faces_without
+    from core_code.training.byol import faces_without
+    from core_code.training.loop import log_message
 
     without = faces_without(task.augmentations, task.faces_per_epoch)
-    say(
+    log_message(
         f"second views: of a GAN augmentation for {task.faces_per_epoch - without} faces; of the face itself for "
         f"{without} that have none, and for all {len(task.val.dataset)} of val",
         log,
     )
     if not args.fine_tune:
-        say(
+        log_message(
             "--fine_tune False: only the projection and prediction heads learn, the backbone is frozen; "
             "--fine_tune True pre-trains the backbone",
             log,
@@ -127,19 +127,19 @@ def report(
     args: argparse.Namespace, task: "BYOLTask", history: "list[Record]", files: "CheckpointFiles", log: "TrainingLog"
 ) -> None:
     """The picture of the losses, the best epoch's figures, and what to run next."""
-    from core_code.core_utils.plots import plot_byol_losses
-    from core_code.epochs import best_epoch, say
+    from core_code.core_utils.plots.training import plot_byol_losses
+    from core_code.training.loop import best_epoch, log_message
 
     plot = plot_byol_losses(history, args.output_root / "plots_output", args.net_name, args.exp_name)
     best = history[best_epoch(history, task) - 1]
-    say(
+    log_message(
         f"\nbest epoch: {best['epoch']} of {args.epochs}, validation loss {best['validation_loss']:.4f}, "
         f"feature spread {best['feature_spread']:.4f} in {best['feature_rank']:.1f} directions",
         log,
     )
-    say(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
+    log_message(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
     run = f"--net_name {args.net_name} --exp_name {args.exp_name}"
-    say(f"fine-tune: python train_model.py {run} --emotion_transform_prob 0 --load_byol True", log)
+    log_message(f"fine-tune: python train_model.py {run} --emotion_transform_prob 0 --load_byol True", log)
 
 
 if __name__ == "__main__":

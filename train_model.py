@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
-from core_code.core_utils.distributed import is_writer, joined, one_first
+from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from core_code.core_utils.checkpoints import CheckpointFiles
     from core_code.core_utils.logs import TrainingLog
-    from core_code.datasets.batches import FaceBatches
-    from core_code.epochs import Record
+    from core_code.datasets.loader import FaceBatches
     from core_code.models.emotion_net import EmotionNet
-    from core_code.train import ClassifierTask, Training
+    from core_code.training.classifier import ClassifierTask
+    from core_code.training.loop import Record
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,7 +26,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     Raises InputError for a study that cannot be read.
     """
     parser = flags.make_parser(
-        __doc__, "python train_model.py --net_name resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True"
+        __doc__,
+        "python train_model.py --net_name resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True",
     )
     flags.add_run_flags(parser, ARCHITECTURES)
     parser.add_argument(
@@ -68,30 +69,30 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
     if args.study:
-        from core_code.study_results import read_best_values
+        from core_code.search.results import read_best_values
 
         flags.fill_in(args, argparse.Namespace(**read_best_values(args.study, args.net_name)))
     flags.fill_in(args, ARCHITECTURES[args.net_name].defaults)
     return args
 
 
-@joined()
+@distributed_session()
 def main(arguments: list[str] | None = None) -> None:
     """Train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import CheckpointFiles
-    from core_code.epochs import run_epochs
-    from core_code.runs import open_log, pick_hardware, training_of
-    from core_code.train import ClassifierTask
+    from core_code.training.classifier import ClassifierTask
+    from core_code.training.loop import run_epochs
+    from core_code.training.runs import open_log, pick_hardware, training_settings
 
     device, dtype = pick_hardware(args)
-    training = training_of(args, dtype)
+    training = training_settings(args, dtype)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-    with one_first():
+    with local_main_first():
         train, val, provenance = open_data(args, device)
         net = make_net(args, files).to(device)
     task = ClassifierTask(net, train, val, training)
-    with files.only_run():
+    with files.exclusive_run():
         log = open_log(args, task, device, dtype)
         history = run_epochs(task, args.epochs, deciding(args, provenance), files, log, args.resume, args.verbose)
         report(args, task, training, history, files, log)
@@ -101,21 +102,21 @@ def open_data(
     args: argparse.Namespace, device: "torch.device"
 ) -> tuple["FaceBatches", "FaceBatches", dict[str, str | int]]:
     """Batches for training and for validation; and what the training data are."""
-    from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
-    from core_code.runs import made_from
+    from core_code.datasets.loader import FaceBatches
+    from core_code.training.runs import data_provenance
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
     originals = faces
     augmentations, probability, folder = None, 0.0, None
     if args.use_expanded_dataset:
-        from core_code.datasets.fer2013_exp import FER2013Exp
+        from core_code.datasets.expanded import FER2013Exp
 
         folder = args.expanded_folder
         faces = FER2013Exp(faces, folder)
     elif args.emotion_transform_prob > 0:
-        from core_code.datasets.augmentation_store import Augmentations
+        from core_code.datasets.augmentations.store import Augmentations
 
         probability = args.emotion_transform_prob
         folder = args.augmentations_folder
@@ -124,7 +125,7 @@ def open_data(
         faces, args.batch_size, device, shuffle=True, seed=args.seed,
         augmentations=augmentations, probability=probability, faces_per_epoch=args.faces_per_epoch,
     )  # fmt: skip
-    return train, FaceBatches(val, args.batch_size, device), made_from(originals, folder)
+    return train, FaceBatches(val, args.batch_size, device), data_provenance(originals, folder)
 
 
 def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet":
@@ -132,8 +133,8 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
     import torch
 
     from core_code.core_utils.checkpoints import LAST
-    from core_code.inference import load_byol
     from core_code.models.emotion_net import EmotionNet
+    from core_code.training.inference import load_byol
 
     torch.manual_seed(args.seed)
     net = EmotionNet(args.net_name, head_only=not args.fine_tune, hidden_head=args.load_byol)
@@ -149,10 +150,10 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
 
 def deciding(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict[str, str | int | float | bool | None]:
     """The settings that decide the result: a run resumes with the same ones only."""
-    from core_code.epochs import trained_part
-    from core_code.runs import deciding_settings
+    from core_code.training.loop import trained_part
+    from core_code.training.runs import resume_settings
 
-    settings = deciding_settings(
+    settings = resume_settings(
         args, "load_byol", "use_expanded_dataset", "emotion_transform_prob", "smallest_crop", "label_smoothing",
         "nesterov",
     )  # fmt: skip
@@ -164,21 +165,21 @@ def deciding(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict
 
 
 def report(
-    args: argparse.Namespace, task: "ClassifierTask", training: "Training", history: "list[Record]",
+    args: argparse.Namespace, task: "ClassifierTask", training: "TrainingSettings", history: "list[Record]",
     files: "CheckpointFiles", log: "TrainingLog",
 ) -> None:  # fmt: skip
     """Pictures, and the best epoch's figures on val."""
     from core_code.core_utils.checkpoints import BEST, load_net
-    from core_code.core_utils.metrics import as_table, score
-    from core_code.core_utils.plots import plot_accuracies, plot_confusion_matrix
+    from core_code.core_utils.metrics.scores import as_table, score
+    from core_code.core_utils.plots.training import plot_accuracies, plot_confusion_matrix
     from core_code.datasets.fer2013 import EMOTIONS
-    from core_code.epochs import say
-    from core_code.inference import predict
+    from core_code.training.inference import predict
+    from core_code.training.loop import log_message
 
     best = files.load(BEST)
     load_net(task.net, best, files.path(BEST))
     scores = score(*predict(task.net, task.val, training.image_size, training.dtype, "report"))
-    if not is_writer():
+    if not is_main_process():
         return
     plots = args.output_root / "plots_output"
     plot_accuracies(history, plots, args.net_name, args.exp_name)
@@ -186,14 +187,14 @@ def report(
         scores.confusion, EMOTIONS, plots / f"confusion_matrix_{args.net_name}_{args.exp_name}.png",
         f"{args.net_name}, {args.exp_name}: val, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %",
     )  # fmt: skip
-    say(f"\nbest epoch on val: {best['epoch']} of {args.epochs}", log)
-    say(
+    log_message(f"\nbest epoch on val: {best['epoch']} of {args.epochs}", log)
+    log_message(
         f"top-1 {100 * scores.top1:.2f}%  top-2 {100 * scores.top2:.2f}%  "
         f"mean per class {100 * scores.mean_per_class:.2f}%  ({scores.faces} faces)",
         log,
     )
-    say(as_table(scores.confusion, EMOTIONS), log)
-    say(f"checkpoints: {files.path('*')}\nplots: {plots}\nlog: {log.path}", log)
+    log_message(as_table(scores.confusion, EMOTIONS), log)
+    log_message(f"checkpoints: {files.path('*')}\nplots: {plots}\nlog: {log.path}", log)
 
 
 if __name__ == "__main__":

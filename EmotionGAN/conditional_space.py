@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from EmotionGAN.generator import EMOTIONS, Generator
+from EmotionGAN.networks.generator import EMOTIONS, Generator
 
 PUBLISHED_CENTRES = {
     "Angry": (0.6, -0.9),

@@ -11,12 +11,12 @@ from torch import Tensor
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
-from core_code.core_utils.weights import misfit
-from EmotionGAN.code_reader import READ_BATCH, READER_FILE, load_reader, read_points
+from core_code.core_utils.weights import state_dict_mismatch
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.cut_out import cut_out, put_back
-from EmotionGAN.discriminator import Discriminator
-from EmotionGAN.generator import Generator, GeneratorConfig, build_generator
+from EmotionGAN.face_crops import cut_out, put_back
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import ENCODER_FILE, READ_BATCH, encode_images, load_face_encoder
+from EmotionGAN.networks.generator import Generator, GeneratorConfig, build_generator
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"
@@ -49,7 +49,7 @@ def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path
     """
     with torch.device("meta"):
         expected = build_generator(config).state_dict()
-    if wrong := misfit(state, expected):
+    if wrong := state_dict_mismatch(state, expected):
         raise InputError(f"{path}: not a generator of this architecture: {wrong}")
     generator = build_generator(config)
     generator.load_state_dict(state)
@@ -91,9 +91,9 @@ class Editor:
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
         generator = generator.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        reader = load_reader(path) if path.is_dir() else None
+        reader = load_face_encoder(path) if path.is_dir() else None
         if reader:
-            fingerprint += "+" + hashlib.sha256((path / READER_FILE).read_bytes()).hexdigest()
+            fingerprint += "+" + hashlib.sha256((path / ENCODER_FILE).read_bytes()).hexdigest()
             reader = reader.to(device, memory_format=torch.channels_last)
         return cls(generator, space, device, dtype, path.name, fingerprint, reader)
 
@@ -101,19 +101,19 @@ class Editor:
     def image_size(self) -> int:
         return self.generator.config.image_size
 
-    def own_points(self, faces: Tensor) -> Tensor:
+    def encode_faces(self, faces: Tensor) -> Tensor:
         """The code of each face uint8 [N,H,W] itself: float32 [N,2] on the CPU.
 
         Raises InputError when the generator came without a code reader.
         """
         if self.reader is None:
             raise InputError(
-                f"{self.name}: this generator has no {READER_FILE} beside it, which reads a face's own point; "
+                f"{self.name}: this generator has no {ENCODER_FILE} beside it, which reads a face's own point; "
                 f"take --centre emotion, or a generator of python -m EmotionGAN.learn"
             )
         size, channels = self.reader.settings["image_size"], self.reader.settings["channels"]
         batches = [
-            read_points(self.reader, to_range(batch.to(self.device), size, channels)).cpu()
+            encode_images(self.reader, to_range(batch.to(self.device), size, channels)).cpu()
             for batch in faces.split(READ_BATCH)
         ]
         return torch.cat(batches)

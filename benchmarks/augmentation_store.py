@@ -26,7 +26,7 @@ from benchmarks.plain import draw_augmentation
 from benchmarks.turns import peak_megabytes
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
-from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 
 BATCH = 128

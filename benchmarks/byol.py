@@ -28,19 +28,19 @@ from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
-from core_code.datasets.augmentation_store import Augmentations
-from core_code.datasets.batches import FaceBatches
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
-from core_code.train import Training
-from core_code.train_byol import BYOLTask, make_byol_task
+from core_code.training.byol import BYOLTask, make_byol_task
+from core_code.training.classifier import TrainingSettings
 
 WAYS = ("ours", "plain")
 
 
 def our_task(faces: FER2013, args: argparse.Namespace, device: torch.device) -> BYOLTask:
     """What train_byol_model.py trains with."""
-    training = Training(
+    training = TrainingSettings(
         epochs=1, lr=1e-4, weight_decay=0.0, optimizer="adam", scheduler="none",
         image_size=args.image_size, seed=1, dtype=pick_dtype(args.precision, device),
     )  # fmt: skip

@@ -21,11 +21,11 @@ from benchmarks.turns import chosen, figures, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
-from core_code.datasets.batches import FaceBatches
 from core_code.datasets.fer2013 import FER2013
-from core_code.inference import read
+from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
+from core_code.training.inference import read
 
 BATCH_SIZE = 256
 PLAIN_FACES = 64  # in a step

@@ -28,13 +28,13 @@ from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.memory import keep_freed_memory
-from core_code.datasets.augmentation_maker import make_images
-from core_code.datasets.augmentations import Settings
+from core_code.datasets.augmentations.make import generate_images
+from core_code.datasets.augmentations.plan import Settings
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.compiled import compile_editor
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 NUM_AUGMENTS = 10
 WAYS = ("ours", "plain", "compiled")
@@ -56,7 +56,7 @@ def our_steps(faces: FER2013, args: argparse.Namespace, editor: Editor) -> Itera
     settings = Settings(num_augments=NUM_AUGMENTS, batch_size=args.batch_size)
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            made = make_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder))
+            made = generate_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder))
             yield made.made
 
 

@@ -27,11 +27,11 @@ from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.transforms import train_view
-from core_code.datasets.augmentation_maker import make_images
-from core_code.datasets.augmentation_store import Augmentations
-from core_code.datasets.augmentations import Settings
-from core_code.datasets.batches import FaceBatches
+from core_code.datasets.augmentations.make import generate_images
+from core_code.datasets.augmentations.plan import Settings
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
 from EmotionGAN.editor import Editor
 
 VIEW_SIZE = 64
@@ -78,7 +78,7 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, float]:
         result["later_load_s"] = seconds(lambda: FER2013(csv, "train").faces[::1000].sum())
         editor = Editor.load(None, device, pick_dtype(args.precision, device))
         settings = Settings(num_augments=1)
-        result["augmentations_s"] = seconds(lambda: make_images(settings, faces, count // EDITED, editor, images))
+        result["augmentations_s"] = seconds(lambda: generate_images(settings, faces, count // EDITED, editor, images))
         write_folder(full, faces, 2)
         result["first_opening_s"] = seconds(lambda: Augmentations.open(full, faces))
         result["later_opening_s"] = seconds(lambda: Augmentations.open(full, faces))

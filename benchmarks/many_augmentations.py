@@ -8,10 +8,10 @@ from tqdm import tqdm
 
 from benchmarks.plain import FOLDERS
 from core_code.core_utils.files import write_json
-from core_code.datasets.augmentation_manifest import MANIFEST_NAME, describe
-from core_code.datasets.augmentations import Settings, image_names, make_plan
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME, describe
+from core_code.datasets.augmentations.plan import Settings, image_names, make_plan
+from core_code.datasets.augmentations.png import encode
 from core_code.datasets.fer2013 import FER2013
-from core_code.datasets.png_images import encode
 from EmotionGAN.conditional_space import ConditionalSpace
 
 

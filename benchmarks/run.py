@@ -24,7 +24,7 @@ from benchmarks.many_augmentations import ManyFaces, write_folder
 from benchmarks.table import as_markdown
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.files import read_json, write_json, write_whole
+from core_code.core_utils.files import atomic_write, read_json, write_json
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.runner import hardware
 
@@ -126,7 +126,7 @@ def main() -> None:
             results = {"hardware": hardware(), "dataset": args.dataset, "rows": rows}
             write_json(path, results)
     table = as_markdown(results)
-    write_whole(path.with_suffix(".md"), lambda file: file.write(table.encode()))
+    atomic_write(path.with_suffix(".md"), lambda file: file.write(table.encode()))
     print(f"{table}\n{path}")
 
 

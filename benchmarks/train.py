@@ -26,12 +26,12 @@ from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import train_view
-from core_code.datasets.augmentation_store import Augmentations
-from core_code.datasets.batches import FaceBatches
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
-from core_code.train import ClassifierTask, Training
+from core_code.training.classifier import ClassifierTask, TrainingSettings
 
 PROBABILITY = 0.8  # of an augmentation in a face's place, where there are any
 WAYS = ("ours", "plain", "fixed")
@@ -39,7 +39,7 @@ WAYS = ("ours", "plain", "fixed")
 
 def our_task(faces: FER2013, args: argparse.Namespace, device: torch.device) -> ClassifierTask:
     """What train_model.py trains with."""
-    training = Training(
+    training = TrainingSettings(
         epochs=1, lr=1e-4, weight_decay=0.0, optimizer="adam", scheduler="none",
         image_size=args.image_size, seed=1, dtype=pick_dtype(args.precision, device),
     )  # fmt: skip

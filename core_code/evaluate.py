@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from core_code.evaluation_report import Readings
-    from core_code.inference import Trained
+    from core_code.evaluation.report import Predictions
+    from core_code.training.inference import Trained
 
 NOVEL = "test_not_in_training"
 NONE, *AUGMENTATIONS = "none", "flip", "ten_crop"  # core_utils.tta.KINDS
@@ -35,14 +35,14 @@ def not_in(faces: "Tensor", others: "Tensor") -> "Tensor":
     return torch.tensor([face.tobytes() not in known for face in faces.numpy()], dtype=torch.bool)
 
 
-def read_splits(
+def predict_splits(
     args: argparse.Namespace, nets: "dict[str, Trained]", device: "torch.device", dtype: "torch.dtype"
-) -> "dict[str, Readings]":
+) -> "dict[str, Predictions]":
     """What each experiment says of val, test and test_not_in_training. Raises InputError."""
-    from core_code.datasets.batches import FaceBatches
     from core_code.datasets.fer2013 import FER2013
-    from core_code.evaluation_report import Readings
-    from core_code.inference import predict
+    from core_code.datasets.loader import FaceBatches
+    from core_code.evaluation.report import Predictions
+    from core_code.training.inference import predict
 
     splits = {phase: FER2013(args.data_root, phase, args.dataset) for phase in ("val", "test")}
     novel = not_in(splits["test"].faces, FER2013(args.data_root, "train", args.dataset, args.max_faces).faces)
@@ -54,7 +54,7 @@ def read_splits(
             for kind, read in logits.items():
                 what = f"{name}, {phase}" + (f", {kind}" if kind != NONE else "")
                 read[name], _ = predict(net, batches, args.image_size or size, dtype, what, kind)
-        readings[phase] = Readings(data.faces, data.labels, logits.pop(NONE), logits.get(args.tta, {}))
+        readings[phase] = Predictions(data.faces, data.labels, logits.pop(NONE), logits.get(args.tta, {}))
     if novel.any():
         readings[NOVEL] = readings["test"].of(novel)
     return readings
@@ -63,10 +63,10 @@ def read_splits(
 def evaluate(args: argparse.Namespace) -> None:
     """Read val and test, write the figures and pictures, print the tables. Raises InputError."""
     if args.tsne:  # scikit-learn is slow to load
-        from core_code.features_picture import draw_maps, faces_to_map
-    from core_code.evaluation_report import as_text, report_of, with_votes, write_report
-    from core_code.inference import load_trained
-    from core_code.runs import pick_hardware
+        from core_code.evaluation.tsne import draw_maps, faces_to_map
+    from core_code.evaluation.report import as_text, report_of, with_votes, write_report
+    from core_code.training.inference import load_trained
+    from core_code.training.runs import pick_hardware
 
     device, dtype = pick_hardware(args)
     folder = args.output_root / "checkpoints"
@@ -75,7 +75,7 @@ def evaluate(args: argparse.Namespace) -> None:
     for trained in nets.values():
         trained.net.to(device)
     mapped = faces_to_map(args) if args.tsne else None
-    readings = read_splits(args, nets, device, dtype)
+    readings = predict_splits(args, nets, device, dtype)
     report = report_of(readings, args.tta)
     plain = list(with_votes(readings["val"].logits))
     maps, map_pictures = draw_maps(args, nets, mapped, device, dtype) if mapped else ({}, [])
@@ -141,13 +141,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Evaluate, write and print. Raises InputError."""
     args = parse_arguments(arguments)
     if args.from_log:
-        from core_code.curves import draw_logs
+        from core_code.evaluation.curves import draw_logs
 
         for path in draw_logs(args.from_log, args.output_root / "plots_output"):
             print(path)
         return
     if args.probe:
-        from core_code import probe
+        from core_code.evaluation import probe
 
         probe.report(args, probe.probe_all(args))
         return

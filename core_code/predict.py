@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from core_code.inference import Trained
-    from core_code.predictions_table import Prediction
-    from EmotionGAN.face_finder import Box
-    from EmotionGAN.photographs import Photograph
+    from core_code.core_utils.photos.face_finder import Box
+    from core_code.prediction.table import Prediction
+    from core_code.training.inference import Trained
+    from EmotionGAN.edit.photographs import Photograph
 
 MEAN, SUREST = "mean", "surest"
 
@@ -56,7 +56,7 @@ def crops_of(photograph: "Photograph", detector: str, where: str) -> "list[Box]"
 
     Raises InputError when no face is found and when dlib is not installed.
     """
-    from EmotionGAN.face_finder import Box, crop_box, find_faces
+    from core_code.core_utils.photos.face_finder import Box, crop_box, find_faces
 
     if detector == "none":
         return [Box(0, 0, *photograph.size)]
@@ -70,7 +70,7 @@ def cut_face(photograph: "Photograph", crop: "Box") -> "Tensor":
     from PIL import Image
 
     from core_code.datasets.splits import SIDE
-    from EmotionGAN.photographs import cut
+    from EmotionGAN.edit.photographs import cut
 
     grey = Image.fromarray(cut(photograph.visible, crop)).convert("L")
     if grey.size != (SIDE, SIDE):
@@ -85,9 +85,9 @@ def find_all_faces(pictures: Sequence[Path], detector: str) -> "tuple[list[Predi
     """
     from tqdm import tqdm
 
-    from core_code.predictions_table import Prediction
-    from EmotionGAN.face_finder import load_dlib
-    from EmotionGAN.photographs import read_photograph
+    from core_code.core_utils.photos.face_finder import load_dlib
+    from core_code.prediction.table import Prediction
+    from EmotionGAN.edit.photographs import read_photograph
 
     if detector == "dlib":
         load_dlib()
@@ -113,8 +113,8 @@ def read_faces(
     import torch
     from tqdm import tqdm
 
-    from core_code.core_utils.metrics import mean_vote, surest_vote
-    from core_code.inference import read
+    from core_code.core_utils.metrics.scores import mean_vote, surest_vote
+    from core_code.training.inference import read
 
     device = next(nets[0].net.parameters()).device
     logits = []
@@ -130,8 +130,8 @@ def predict(args: argparse.Namespace) -> "list[Prediction]":
     """A prediction for each face, and one without a face for each picture that has none. Raises InputError."""
     import torch
 
-    from core_code.inference import load_trained_file
-    from core_code.runs import pick_hardware
+    from core_code.training.inference import load_trained_file
+    from core_code.training.runs import pick_hardware
 
     device, dtype = pick_hardware(args)
     pictures = find_pictures(args.pictures)
@@ -183,8 +183,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Read, print and write. Raises InputError."""
     args = parse_arguments(arguments)
-    from core_code.core_utils.files import write_json, write_whole
-    from core_code.predictions_table import as_csv, as_json, as_markdown, check_outputs
+    from core_code.core_utils.files import atomic_write, write_json
+    from core_code.prediction.table import as_csv, as_json, as_markdown, check_outputs
 
     check_outputs(args)
     predictions = predict(args)
@@ -194,10 +194,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"JSON: {args.json}")
     if args.csv:
         text = as_csv(predictions)
-        write_whole(args.csv, lambda file: file.write(text.encode()))
+        atomic_write(args.csv, lambda file: file.write(text.encode()))
         print(f"CSV: {args.csv}")
     if args.draw:
-        from core_code.drawn_predictions import draw_predictions
+        from core_code.prediction.drawing import draw_predictions
 
         drawn = draw_predictions(predictions, args.draw)
         print(f"drawn: {len(drawn)} in {args.draw}")

@@ -39,7 +39,7 @@ def small(monkeypatch) -> str:
 @pytest.fixture
 def data_there(tmp_path, monkeypatch, fer2013_csv) -> Path:
     """The working folder from here on: it holds data/fer2013. Pictures are drawn small."""
-    from core_code.core_utils import plots
+    from core_code.core_utils.plots import training as plots
 
     monkeypatch.setattr(plots, "DPI", 60)
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from core_code.datasets.fer2013 import EMOTIONS
-from core_code.evaluation_report import Readings
+from core_code.evaluation.report import Predictions
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED, WHAT
 from core_code.experiments.results import all_scores
 
@@ -32,12 +32,12 @@ KINDS = (
 MISSING = "most_wrong_resnet18_gone.png"
 
 
-def drawn_readings(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Readings:
+def drawn_readings(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Predictions:
     """Logits of nets that find the same faces hard; about 70 % are right."""
     labels = torch.multinomial(SHARES, faces, replacement=True, generator=random)
     common = torch.randn(faces, 7, generator=random) + 2.2 * torch.nn.functional.one_hot(labels, 7)
     found = [{name: common + 0.5 * torch.randn(faces, 7, generator=random) for name in names} for _ in range(logits_of)]
-    return Readings(torch.zeros(faces, 1, 1, dtype=torch.uint8), labels, *found)
+    return Predictions(torch.zeros(faces, 1, 1, dtype=torch.uint8), labels, *found)
 
 
 def drawn_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from PIL import Image
 
 import create_augmentations
 from core_code.core_utils.errors import InputError, run_command
-from core_code.datasets.augmentation_store import Augmentations
-from core_code.datasets.augmentations import Settings, make_plan
+from core_code.datasets.augmentations.plan import Settings, make_plan
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
-from EmotionGAN import cut_out
-from EmotionGAN.code_reader import save_reader
-from EmotionGAN.discriminator import Discriminator
+from EmotionGAN import face_crops as cut_out
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import save_face_encoder
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 SCRIPT = Path(create_augmentations.__file__)
 
@@ -160,13 +160,13 @@ def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there
 
 
 def test_around_the_faces_own_points(there, tmp_path, capsys):
-    save_reader(tmp_path / "tiny", Discriminator(16, 1, width=4, layers=2))
+    save_face_encoder(tmp_path / "tiny", Discriminator(16, 1, width=4, layers=2))
     there("--num_augments", "3", "--max_faces", "10", "--centre", "face", "--neighborhood", "0.1")
     manifest = json.loads((tmp_path / "data/fer2013_augmentations/manifest.json").read_text())
     assert manifest["centre"] == "face" and manifest["half_width"] == 0.1
     editor = Editor.load(tmp_path / "tiny", torch.device("cpu"))
     train = FER2013(phase="train")
-    points = editor.own_points(train.faces[:10])
+    points = editor.encode_faces(train.faces[:10])
     plan = make_plan(Settings(num_augments=3, centre="face", neighborhood=0.1), train.labels[:10],
                      train.class_counts, editor.space, points)  # fmt: skip
     offsets = torch.from_numpy(plan.codes).view(10, 3, 2) - points[:, None]

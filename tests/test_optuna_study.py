@@ -12,11 +12,12 @@ import pytest
 import optuna_study
 import train_byol_model
 import train_model
-from core_code.core_utils import plots, study_plots
 from core_code.core_utils.errors import run_command
+from core_code.core_utils.plots import training as plots
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
-from core_code.study_files import read_study
-from core_code.train import ClassifierTask
+from core_code.search import plots as study_plots
+from core_code.search.files import read_study
+from core_code.training.classifier import ClassifierTask
 
 SCRIPT = Path(optuna_study.__file__)
 TINY = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu",
@@ -89,7 +90,8 @@ def test_plots_are_drawn_again_without_torch_and_without_trials(there, tmp_path,
     before = RESULTS.read_bytes()
     code = (
         "import sys, optuna_study; optuna_study.main(sys.argv[1:]);"
-        "assert not {'torch', 'torchvision', 'core_code.datasets.fer2013', 'core_code.epochs'} & set(sys.modules)"
+        "heavy = {'torch', 'torchvision', 'core_code.datasets.fer2013', 'core_code.training.loop'};"
+        "assert not heavy & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "--plot_results", str(RESULTS)], capture_output=True, text=True,

@@ -13,19 +13,19 @@ from training_runs import differences, make_augmentations
 
 import train_byol_model
 import train_model
-from core_code import train_byol
 from core_code.core_utils import transforms
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.light import DRAWS, vary_light
+from core_code.core_utils.photometric import DRAWS, photometric_augmentation
 from core_code.core_utils.transforms import train_view
-from core_code.datasets.augmentation_store import Augmentations
-from core_code.datasets.batches import FaceBatches
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
-from core_code.epochs import generator_for
+from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
-from core_code.train import Training
-from core_code.train_byol import BYOLTask, make_byol_task
+from core_code.training import byol as train_byol
+from core_code.training.byol import BYOLTask, make_byol_task
+from core_code.training.classifier import TrainingSettings
+from core_code.training.loop import rng_for
 
 KINDS = ("best_validation", "last_trained_epoch", "final_checkpoint")
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
@@ -109,7 +109,7 @@ def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, mo
 
 def test_validation_leaves_the_net_as_it_is(there):
     batches = FaceBatches(FER2013(phase="val"), 14, torch.device("cpu"))
-    training = Training(1, 1e-3, 0.0, "adam", "none", image_size=32, seed=1, dtype=torch.float32)
+    training = TrainingSettings(1, 1e-3, 0.0, "adam", "none", image_size=32, seed=1, dtype=torch.float32)
     task = make_byol_task("small", batches, batches, training, weights="none")
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
     assert task.measure(1, last=False) == task.measure(2, last=True)
@@ -162,12 +162,12 @@ def test_with_other_light_each_view_is_the_plain_one_under_a_light_of_its_own(th
     monkeypatch.setattr(BYOLTask, "step", lambda task, views: (seen.append(views), step(task, views))[1])
     there(*ALONE, "--epochs", "1", "--other_light", "True")
     assert checkpoint()["settings"]["other_light"] is True
-    generator = generator_for(1, 1, "views")
+    generator = rng_for(1, 1, "views")
     batches = FaceBatches(FER2013(Path("data/fer2013"), "train"), 16, torch.device("cpu"), shuffle=True, seed=1)
     batches.set_epoch(1)
     for (faces, _, _), views in zip(batches, seen, strict=True):
         plain = train_view(torch.cat([faces, faces]), 32, generator, channels=1)[:, 0]
-        expected = vary_light(plain, torch.rand(DRAWS, len(plain), generator=generator))
+        expected = photometric_augmentation(plain, torch.rand(DRAWS, len(plain), generator=generator))
         assert torch.equal(views, expected[:, None].expand(-1, 3, -1, -1))
         assert (views[:, 0] - plain).abs().mean() > 0.05
 

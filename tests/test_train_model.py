@@ -14,13 +14,13 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from training_runs import differences, make_augmentations
 
 import train_model
-from core_code import epochs
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import EMOTIONS, FER2013
 from core_code.models.emotion_net import EmotionNet
-from core_code.train import ClassifierTask
+from core_code.training import loop as epochs
+from core_code.training.classifier import ClassifierTask
 
 SCRIPT = Path(train_model.__file__)
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]

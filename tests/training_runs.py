@@ -6,7 +6,7 @@ import torch
 
 import create_augmentations
 from EmotionGAN.editor import save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 
 def differences(one: object, other: object, at: str = "") -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core_code.core_utils.distributed import is_writer
+from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
-from core_code.core_utils.locks import only_writer
+from core_code.core_utils.locks import exclusive_lock
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,15 +49,15 @@ class CheckpointFiles:
         """What the three names begin with."""
         return f"ckpt_{'byol_' if self.byol else ''}{self.name}_{self.experiment}"
 
-    def only_run(self) -> AbstractContextManager[None]:
+    def exclusive_run(self) -> AbstractContextManager[None]:
         """Within it this run alone trains this net and experiment. Raises InputError where another one does."""
-        if not is_writer():
+        if not is_main_process():
             return nullcontext()
-        return only_writer(self.folder, f".{self.stem}.lock", "give another --exp_name or --output_root")
+        return exclusive_lock(self.folder, f".{self.stem}.lock", "give another --exp_name or --output_root")
 
     def save(self, kind: str, state: dict[str, Any]) -> Path:
         """Write a checkpoint with all of KEYS, whole or not at all; of several processes the writer alone does."""
-        if not is_writer():
+        if not is_main_process():
             return self.path(kind)
         missing = [key for key in KEYS if key not in {"name", "experiment"} and key not in state]
         assert not missing, f"a checkpoint lacks {missing}"
@@ -124,8 +124,8 @@ def check_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -
 
 def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:
     """Load a checkpoint's `net` into a module, strictly; raise InputError when it is of another architecture."""
-    from core_code.core_utils.weights import misfit
+    from core_code.core_utils.weights import state_dict_mismatch
 
-    if wrong := misfit(state["net"], net.state_dict()):
+    if wrong := state_dict_mismatch(state["net"], net.state_dict()):
         raise InputError(f"{path}: the weights are not of this net ({wrong[:200]})")
     net.load_state_dict(state["net"])

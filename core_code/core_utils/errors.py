@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from core_code.core_utils.interrupts import TERMINATED, Terminated, terminable
+from core_code.core_utils.interrupts import TERMINATED, Terminated, catch_sigterm
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
 LONGEST_MESSAGE = 1000  # characters; a message may quote a file, and a file may hold anything
@@ -32,7 +32,7 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
     Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; what was saved by then has
     been said by the loop that was interrupted. Outside of it, `go_on` says how to.
     """
-    with terminable():
+    with catch_sigterm():
         try:
             main()
         except InputError as error:

@@ -14,23 +14,23 @@ from typing import Any, BinaryIO
 from core_code.core_utils.errors import InputError
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:
+def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it onto `path`.
 
     Whoever reads `path` sees the old file or the new one, never a part, even after kill -9. With `durable`
     the bytes are flushed to the disk before the rename, so that a power cut cannot leave an empty file either, and
     the temporary files of killed writers are removed; turn it off only for files that are many and cheap to make
-    again, and call `remove_left_overs` once for them all.
+    again, and call `remove_stale_files` once for them all.
 
     Raises InputError when the folder cannot be made or the file cannot be written (no space, no permission).
     """
     path = Path(path)
     make_folder(path.parent)
     if durable:
-        remove_left_overs(path.parent, path.name)
+        remove_stale_files(path.parent, path.name)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # known before it is there, whatever interrupts
     try:
-        with open_part(part) as file:
+        with open_temporary(part) as file:
             write(file)
             file.flush()
             if durable:
@@ -44,7 +44,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], durable: bool = Tr
         raise
 
 
-def open_part(part: Path) -> BinaryIO:
+def open_temporary(part: Path) -> BinaryIO:
     """A new temporary file, open and locked for as long as it is open.
 
     The lock tells the file of a living writer from one that a killed writer left behind.
@@ -58,7 +58,7 @@ def open_part(part: Path) -> BinaryIO:
         file.close()  # taken for a left-over before it was locked
 
 
-def remove_left_overs(folder: Path, name: str | None = None) -> None:
+def remove_stale_files(folder: Path, name: str | None = None) -> None:
     """Remove the temporary files that killed writers have left in `folder`: of the file `name`, or all of them.
 
     Files that somebody is writing at this moment are let be, and so are those that cannot be removed.
@@ -93,7 +93,7 @@ def make_folder(path: Path) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    atomic_write(path, lambda file: file.write(text.encode()))
 
 
 def append_line(path: Path, line: str) -> None:
@@ -123,7 +123,7 @@ def save_weights(path: Path, value: dict[str, Any]) -> None:
     """torch.save, whole or not at all."""
     import torch
 
-    write_whole(path, lambda file: torch.save(value, file))
+    atomic_write(path, lambda file: torch.save(value, file))
 
 
 def load_weights(path: Path, what: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def catch_sigterm() -> Iterator[None]:
     """Within it SIGTERM raises Terminated."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -32,7 +32,7 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def end_saying(interrupt: KeyboardInterrupt, said: str) -> NoReturn:
+def exit_with_message(interrupt: KeyboardInterrupt, said: str) -> NoReturn:
     """Raise what ends the command with the shell's status for the signal; `said` is what is saved, on stderr."""
     if isinstance(interrupt, Terminated):
         print(f"\nterminated: {said}", file=sys.stderr)

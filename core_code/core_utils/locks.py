@@ -13,7 +13,7 @@ LOCK_NAME = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path, name: str = LOCK_NAME, instead: str = "use another folder") -> Iterator[None]:
+def exclusive_lock(folder: Path, name: str = LOCK_NAME, instead: str = "use another folder") -> Iterator[None]:
     """Hold the folder's lock; the system gives it back however the process ends, kill -9 included.
 
     Runs that write different files into one folder take locks of different `name`s. Makes the folder where it is
@@ -29,7 +29,7 @@ def only_writer(folder: Path, name: str = LOCK_NAME, instead: str = "use another
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def wait_for_lock(folder: Path) -> Iterator[None]:
     """Wait for the folder's lock and hold it: for short work that several processes of one job do in turn.
 
     Makes the folder where it is missing. Raises InputError when it cannot be written.

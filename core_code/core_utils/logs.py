@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from core_code.core_utils.distributed import is_writer
+from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import make_folder
 
@@ -19,7 +19,7 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not is_writer():
+        if not is_main_process():
             self.path = Path(os.devnull)
             self.file = open(self.path, "wb", buffering=0)  # noqa: SIM115
             return

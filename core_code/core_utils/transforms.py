@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from core_code.core_utils.data_parallel import Part
+from core_code.core_utils.distributed.data_parallel import Shard
 
 SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -37,7 +37,7 @@ class Crops(NamedTuple):
 
 def train_view(
     faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
-    part: Part | None = None, smallest_crop: float = SMALLEST_CROP,
+    part: Shard | None = None, smallest_crop: float = SMALLEST_CROP,
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 

@@ -53,7 +53,7 @@ def check_names(file: BinaryIO) -> None:
             raise ValueError(f"it asks for {argument[:100]!r}")
 
 
-def misfit(state: Any, own: Mapping[str, Tensor]) -> str:
+def state_dict_mismatch(state: Any, own: Mapping[str, Tensor]) -> str:
     """What is wrong with a state dict out of a file for a net whose own is `own`, in a few words; empty: nothing.
 
     Names and shapes must be the same, and all values finite numbers; floats may be of another width.
@@ -101,7 +101,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any) -> None:
         if not 0 <= place < len(parameters):
             raise ValueError("it is of other parameters")
         shapes = {name: parameters[place] if name != "step" else torch.zeros(()) for name in SLOTS[type(optimizer)]}
-        if wrong := misfit(slots, shapes):
+        if wrong := state_dict_mismatch(slots, shapes):
             raise ValueError(f"of parameter {place}: {wrong}")
     # copies: tensors of a file may share memory with each other, or within themselves
     state = {place: {name: slot.detach().clone() for name, slot in slots.items()} for place, slots in state.items()}

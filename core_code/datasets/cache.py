@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import write_whole
+from core_code.core_utils.files import atomic_write
 from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits
 
 FORMAT = "faces 1"  # part of every header; a new number makes every old cache be made anew
@@ -29,7 +29,7 @@ def load_or_make(path: Path, source: str, make: Callable[[], Splits]) -> Splits:
         splits = make()
         # a read-only data folder costs time at every start, and nothing else
         with contextlib.suppress(InputError):
-            write_whole(path, lambda file: write_cache(file, source, splits))
+            atomic_write(path, lambda file: write_cache(file, source, splits))
             splits = open_cache(path, source) or splits
     return splits
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.files import write_whole
+from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import count, make_parser
 from core_code.datasets.sample import MODEL
 from core_code.datasets.splits import EMOTIONS, PIXELS, SIDE
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")
     arguments = parser.parse_args()
     model = fit_from(arguments.data_root, arguments.components)
-    write_whole(arguments.dest, lambda file: np.savez_compressed(file, **model))
+    atomic_write(arguments.dest, lambda file: np.savez_compressed(file, **model))
     print(f"{arguments.dest}: {arguments.dest.stat().st_size} bytes")
 
 

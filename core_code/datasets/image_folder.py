@@ -119,7 +119,7 @@ def read_face(path: Path) -> np.ndarray:
     """One image as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
     from PIL import Image, ImageOps
 
-    from core_code.core_utils.pictures import open_picture
+    from core_code.core_utils.photos.pictures import open_picture
 
     with open_picture(path, LARGEST_PIXELS, "image") as image:
         grey = ImageOps.exif_transpose(image).convert("L")

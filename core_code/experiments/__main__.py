@@ -82,24 +82,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 def report(args: argparse.Namespace, failed: dict[str, str]) -> None:
     """Evaluate what was trained; write the results, the pictures and the page."""
-    from core_code.core_utils.files import write_json, write_whole
+    from core_code.core_utils.files import atomic_write, write_json
     from core_code.datasets.fer2013 import FER2013
     from core_code.experiments.page import as_page
     from core_code.experiments.pictures import draw_pictures
     from core_code.experiments.plan import make_plan
-    from core_code.experiments.results import collect, read_all
+    from core_code.experiments.results import collect, predict_all
     from core_code.experiments.tables import results_as_markdown
 
     plots = args.output_root / "plots_output"
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     steps = make_plan(args, faces.class_counts.tolist())
-    readings = read_all(steps, args)
+    readings = predict_all(steps, args)
     results = collect(steps, readings, failed, len(faces), args)
     results["pictures"] = draw_pictures(steps, readings, args)
     write_json(plots / "results.json", results)
     markdown = results_as_markdown(results)
-    write_whole(plots / "results.md", lambda file: file.write(markdown.encode()))
-    write_whole(plots / "report.html", lambda file: file.write(as_page(results, plots).encode()))
+    atomic_write(plots / "results.md", lambda file: file.write(markdown.encode()))
+    atomic_write(plots / "report.html", lambda file: file.write(as_page(results, plots).encode()))
     print(markdown)
     print(f"figures: {plots / 'results.json'}\ntables: {plots / 'results.md'}\npage: {plots / 'report.html'}")
 

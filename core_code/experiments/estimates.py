@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 
 from core_code.core_utils.devices import pick_device, pick_dtype
-from core_code.datasets.batches import FaceBatches
 from core_code.datasets.labelled_faces import LabelledFaces
+from core_code.datasets.loader import FaceBatches
 from core_code.experiments.plan import Step
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
-from core_code.runs import training_of
-from core_code.train import ClassifierTask
-from core_code.train_byol import BYOLTask
+from core_code.training.byol import BYOLTask
+from core_code.training.classifier import ClassifierTask
+from core_code.training.runs import training_settings
 from EmotionGAN.editor import Editor
 
 MOST_AT_ONCE = 32  # faces of a trial step: a whole batch at 224 px takes long on a CPU and tells no more
@@ -65,9 +65,9 @@ def rate_of(step: Step, args: argparse.Namespace) -> float:
     )
     batches = FaceBatches(GreyFaces(batch), batch, device, shuffle=True)
     if step.kind == "byol":
-        task = BYOLTask(BYOL(step.net).to(device), batches, batches, training_of(how, dtype))
+        task = BYOLTask(BYOL(step.net).to(device), batches, batches, training_settings(how, dtype))
     else:
-        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training_of(how, dtype))
+        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training_settings(how, dtype))
     task.net.train()
     return batch / quickest(lambda: [loss for loss, _ in task.steps(1)], device)
 

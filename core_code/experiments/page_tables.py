@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from core_code.core_utils.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.experiments.page_chart import chart
 from core_code.experiments.tables import SIGNIFICANT, TITLES
 

@@ -6,24 +6,24 @@ from pathlib import Path
 
 from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.plots import plot_accuracies, plot_byol_losses
-from core_code.evaluation_report import (
+from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
+from core_code.evaluation.report import (
     confusion_pictures,
     most_wrong_pictures,
     reliability_pictures,
     report_of,
     with_votes,
 )
+from core_code.evaluation.tsne import draw_maps, faces_to_map
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, run_name
-from core_code.experiments.results import AllReadings, trainings
-from core_code.features_picture import draw_maps, faces_to_map
-from core_code.inference import load_trained
-from core_code.runs import pick_hardware
+from core_code.experiments.results import AllPredictions, trainings
+from core_code.training.inference import load_trained
+from core_code.training.runs import pick_hardware
 
 MOST_WRONG = 24
 
 
-def draw_pictures(steps: Sequence[Step], readings: AllReadings, args: argparse.Namespace) -> list[dict[str, str]]:
+def draw_pictures(steps: Sequence[Step], readings: AllPredictions, args: argparse.Namespace) -> list[dict[str, str]]:
     """Draw all pictures of the first seed's nets into plots_output; returns what there is to show, in order.
 
     Each has `file` (a name in plots_output), `kind`, `net` and `experiment` (the run, vote or split in its name).

@@ -9,7 +9,7 @@ from pathlib import Path
 from core_code.core_utils.checkpoints import FINAL, CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
-from core_code.datasets.augmentation_manifest import MANIFEST_NAME
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.experiments.presets import AUGMENTED_PROBABILITY, PRESETS
 
 FACES_OF_A_PAIR = 2  # BYOL sees a face and its augmentation at a time

@@ -51,8 +51,8 @@ PRESETS = {
         ("resnet18",), 30, 64, "none", 4, True, 8, 48,
     ),
     "tenth": Preset(
-        "ResNet18 from random weights at 40 px on a tenth of the training faces, with Nesterov's SGD; an hour or two on two "
-        "cores",
+        "ResNet18 from random weights at 40 px on a tenth of the training faces, with Nesterov's SGD; one or "
+        "two hours on two cores",
         ("resnet18",), 40, 40, "none", 4, True, 8, 40, 2871, FROM_RANDOM_WEIGHTS,
     ),
     "quick": Preset(

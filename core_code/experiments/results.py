@@ -9,22 +9,22 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import BEST, FINAL
-from core_code.core_utils.metrics import mean_vote, score, surest_vote
-from core_code.core_utils.significance import mcnemar
+from core_code.core_utils.metrics.scores import mean_vote, score, surest_vote
+from core_code.core_utils.metrics.significance import mcnemar
 from core_code.datasets.fer2013 import EMOTIONS
-from core_code.evaluate import NONE, read_splits
-from core_code.evaluation_report import Readings
+from core_code.evaluate import NONE, predict_splits
+from core_code.evaluation.report import Predictions
 from core_code.experiments.plan import Step, checkpoint_files
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PRESETS, PUBLISHED, WHAT
 from core_code.experiments.runner import read_ledger
-from core_code.inference import load_trained
-from core_code.runs import pick_hardware
+from core_code.training.inference import load_trained
+from core_code.training.runs import pick_hardware
 
 FORMAT = 1
 VOTERS = 3
 VOTES = {"surest": surest_vote, "mean": mean_vote}
 FIGURES = ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")  # shares in [0,1]
-AllReadings = dict[tuple[str, int], dict[str, Readings]]  # by net and seed, then by split
+AllPredictions = dict[tuple[str, int], dict[str, Predictions]]  # by net and seed, then by split
 
 
 class Model(NamedTuple):
@@ -50,7 +50,7 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
     return [Model((experiment,)) for experiment in experiments] + votes
 
 
-def read_all(steps: Sequence[Step], args: argparse.Namespace) -> AllReadings:
+def predict_all(steps: Sequence[Step], args: argparse.Namespace) -> AllPredictions:
     """What every trained net says of val and test; nets that are not trained yet are left out. Raises InputError."""
     device, dtype = pick_hardware(args)
     how = argparse.Namespace(**vars(args) | {"image_size": None, "batch_size": 128})
@@ -62,7 +62,7 @@ def read_all(steps: Sequence[Step], args: argparse.Namespace) -> AllReadings:
                 trained[step.experiment] = load_trained(checkpoint_files(step, args.output_root), BEST)
                 trained[step.experiment].net.to(device)
             if trained:
-                readings[net, seed] = read_splits(how, trained, device, dtype)
+                readings[net, seed] = predict_splits(how, trained, device, dtype)
     return readings
 
 
@@ -75,7 +75,7 @@ def trainings(steps: Sequence[Step], net: str = "", seed: int | None = None) -> 
 
 
 def collect(
-    steps: Sequence[Step], readings: AllReadings, failed: dict[str, str], faces: int, args: argparse.Namespace
+    steps: Sequence[Step], readings: AllPredictions, failed: dict[str, str], faces: int, args: argparse.Namespace
 ) -> dict[str, Any]:
     """All that results.json holds, as plain values.
 
@@ -130,7 +130,7 @@ def best_epoch(history: Sequence[dict[str, float]]) -> int:
     return 1 + figures.index(max(figures))
 
 
-def all_scores(readings: AllReadings, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def all_scores(readings: AllPredictions, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The figures of every net, model, split and kind of view: of each seed, their mean and spread.
 
     The spread is the standard deviation over the seeds (n - 1), None for one. `mcnemar` compares a model with the
@@ -154,7 +154,7 @@ def all_scores(readings: AllReadings, args: argparse.Namespace) -> Iterator[dict
                         }  # fmt: skip
 
 
-def scores_of(model: Model, read: Readings, tta: str) -> dict[str, Any] | None:
+def scores_of(model: Model, read: Predictions, tta: str) -> dict[str, Any] | None:
     """A model's figures on some faces; None where one of its members was not trained."""
     logits = read.logits if tta == NONE else read.tta
     if not set(model.members) <= set(logits):

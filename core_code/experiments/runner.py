@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, make_folder
-from core_code.core_utils.interrupts import terminable
+from core_code.core_utils.interrupts import catch_sigterm
 from core_code.experiments.plan import Step
 
 POLL_S = 0.2
@@ -55,7 +55,7 @@ def carry_out(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
     waiting = [step for step in steps if not step.complete]
     failed: dict[str, str] = {}
     running: list[Running] = []
-    with terminable():
+    with catch_sigterm():
         try:
             while waiting or running:
                 for step in [step for step in waiting if set(step.needs) & set(failed)]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from core_code.core_utils.acceleration.small_maps import use_small_map_convolutions
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
-from core_code.core_utils.weights import misfit
+from core_code.core_utils.weights import state_dict_mismatch
 from core_code.models.architectures import ARCHITECTURES, Architecture
-from core_code.models.small_maps import speed_up_small_maps
 
 EMOTION_COUNT = 7
 HIDDEN_HEAD = 128
@@ -36,7 +36,7 @@ class EmotionNet(nn.Module):
         self.head_only = head_only
         self.nn_model = build(self.architecture)
         set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
-        speed_up_small_maps(self.nn_model)
+        use_small_map_convolutions(self.nn_model)
         if head_only:
             self.nn_model.requires_grad_(False)
             self.head.requires_grad_(True)
@@ -84,7 +84,7 @@ class EmotionNet(nn.Module):
         head = self.architecture.head + "."
         state = {key: value for key, value in state.items() if not key.startswith(head)}
         own = {key: value for key, value in self.nn_model.state_dict().items() if not key.startswith(head)}
-        if wrong := misfit(state, own):
+        if wrong := state_dict_mismatch(state, own):
             raise InputError(f"{source}: not weights of {self.name}: {wrong}")
         self.nn_model.load_state_dict(state, strict=False)
 

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from core_code.datasets import augmentation_compile
-from core_code.datasets.augmentation_compile import choose_editor
+from core_code.datasets.augmentations import compiling as augmentation_compile
+from core_code.datasets.augmentations.compiling import choose_editor
 from EmotionGAN import compiled
 from EmotionGAN.compiled import COMPILE_SECONDS, compile_editor, seconds_saved
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from PIL import Image
 from scenes import background, sample_face, scene
 
 from core_code.core_utils.errors import InputError, run_command
-from EmotionGAN.album import LEG_FRAMES, shortest_round, walk
-from EmotionGAN.edit import main
+from core_code.core_utils.photos.face_finder import Box, crop_box
+from EmotionGAN.edit.__main__ import main
+from EmotionGAN.edit.album import LEG_FRAMES, shortest_round, walk
+from EmotionGAN.edit.photographs import Photograph, add_changes, cut, generator_view, luminance_changes, read_photograph
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.face_finder import Box, crop_box
-from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
-from EmotionGAN.photographs import Photograph, add_changes, cut, generator_view, luminance_changes, read_photograph
+from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
 
 GREY = np.array([0.299, 0.587, 0.114])
 FACE = Box(237, 185, 392, 340)  # where dlib finds the scene's face
@@ -29,7 +29,7 @@ def found(monkeypatch):
     """A face finder that finds the given boxes, so that what follows needs no dlib."""
 
     def find(*boxes):
-        monkeypatch.setattr("EmotionGAN.photographs.find_faces", lambda picture, where: list(boxes))
+        monkeypatch.setattr("EmotionGAN.edit.photographs.find_faces", lambda picture, where: list(boxes))
 
     find(FACE)
     return find
@@ -227,7 +227,7 @@ def test_a_sheet_of_the_seven_emotions(photo, found, capsys):
 
 
 def test_a_walk_through_the_space(photo, found, monkeypatch):
-    monkeypatch.setattr("EmotionGAN.album.GIF_SIDE", 320)
+    monkeypatch.setattr("EmotionGAN.edit.album.GIF_SIDE", 320)
     edit(photo, "--gif")
     with Image.open(photo.with_name("photo_walk.gif")) as gif:
         assert gif.format == "GIF" and gif.size == (320, 240) and gif.info["loop"] == 0

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.exaggeration import draw_codes, draw_confidences, draw_side_by_side, measure_exaggeration
-from EmotionGAN.measure import Reader
+from EmotionGAN.measure.__main__ import Classifier
+from EmotionGAN.measure.exaggeration import draw_codes, draw_confidences, draw_side_by_side, measure_exaggeration
 
 CENTRES = torch.stack([torch.linspace(-0.9, 0.9, 7), torch.zeros(7)], dim=1)
 EMOTIONS = ConditionalSpace(CENTRES).emotions
@@ -28,13 +28,13 @@ def editor():
             (100 + 100 * codes[:, 0])[:, None, None].expand(-1, *faces.shape[1:]).round().clamp(0, 255).to(torch.uint8)
         )
 
-    def own_points(faces):
+    def encode_faces(faces):
         return torch.stack([0.9 * (faces.float().mean(dim=(1, 2)) > 100), torch.zeros(len(faces))], dim=1)
 
     generator = SimpleNamespace(config=SimpleNamespace(emotions=EMOTIONS), distances=distances)
     space = ConditionalSpace(CENTRES)
     return SimpleNamespace(
-        space=space, edit=edit, own_points=own_points, generator=generator, device="cpu", name="fixed"
+        space=space, edit=edit, encode_faces=encode_faces, generator=generator, device="cpu", name="fixed"
     )
 
 
@@ -56,7 +56,7 @@ def test_confidences_are_the_classifiers_own(editor, tmp_path):
         logits = torch.eye(7)[0] * batch.float().mean(dim=(1, 2))[:, None] / 50
         return logits, logits
 
-    result = measure_exaggeration(editor, Reader(read, "levels"), faces, labels)
+    result = measure_exaggeration(editor, Classifier(read, "levels"), faces, labels)
     level = faces[:, 0, 0].numpy() / 50
     expected = np.where(labels == 0, np.exp(level), 1) / (np.exp(level) + 6)
     assert result["real"]["mean"] == pytest.approx(expected.mean(), rel=1e-4)

@@ -18,15 +18,15 @@ from PIL import Image
 
 from core_code.core_utils.checkpoints import BEST, FINAL, KEYS, CheckpointFiles
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.transforms import evaluation_view
 from core_code.models.emotion_net import EmotionNet
-from EmotionGAN import explore
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.explorer import faces as explorer_faces
-from EmotionGAN.explorer.faces import cut, faces_of_photo, one_of_each_first
-from EmotionGAN.explorer.server import Explorer, ExplorerServer
-from EmotionGAN.face_finder import Box
-from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
+from EmotionGAN.explore import __main__ as explore
+from EmotionGAN.explore import faces as explorer_faces
+from EmotionGAN.explore.faces import cut, faces_of_photo, one_of_each_first
+from EmotionGAN.explore.server import Explorer, ExplorerServer
+from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
 
 CPU = torch.device("cpu")
 FACES = torch.randint(0, 256, (3, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

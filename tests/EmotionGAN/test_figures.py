@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import create_augmentations
-from core_code.core_utils import face_sheets, plots
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.palette import EMOTION_COLOURS
-from EmotionGAN import figures
+from core_code.core_utils.plots import face_sheets
+from core_code.core_utils.plots import training as plots
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import save_generator
-from EmotionGAN.generator import EMOTIONS, GeneratorConfig, build_generator
-from EmotionGAN.space_picture import (
+from EmotionGAN.figures import __main__ as figures
+from EmotionGAN.figures.space import (
     axis_ends,
     background,
     draw_ellipse,
@@ -24,6 +24,7 @@ from EmotionGAN.space_picture import (
     label_places,
     shares_at,
 )
+from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core_code.core_utils.errors import InputError
 from EmotionGAN.editor import Editor
-from EmotionGAN.learn import main
+from EmotionGAN.learn.__main__ import main
 
 TINY = [
     "--image_size", "16", "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4",

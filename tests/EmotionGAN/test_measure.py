@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import linalg
 
-from EmotionGAN import quality
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.generator import EMOTIONS
-from EmotionGAN.measure import Reader, as_table, measure
+from EmotionGAN.measure import metrics as quality
+from EmotionGAN.measure.__main__ import Classifier, as_table, measure
+from EmotionGAN.networks.generator import EMOTIONS
 
 
 def faces(count, seed=0):
@@ -75,12 +75,12 @@ def reads_levels(batch):
 def test_an_editor_that_hits_its_targets_is_read_and_one_that_misses_is_not():
     labels = torch.arange(70) % 7
     real = (10 * labels)[:, None, None].expand(-1, 12, 12).to(torch.uint8)
-    good = measure(fixed_editor(lambda target: 10 * target), Reader(reads_levels, "levels"), real, labels)
+    good = measure(fixed_editor(lambda target: 10 * target), Classifier(reads_levels, "levels"), real, labels)
     assert good["accuracy_on_real"] == 1 and good["target_read"] == 1
     expected = np.mean([10 * abs(int(a) - b) / 255 for a in labels for b in range(7) if a != b])
     assert good["change"] == pytest.approx(expected, rel=1e-5)
     assert good["cycle_change"] == 0
-    bad = measure(fixed_editor(lambda target: 30 + 0 * target), Reader(reads_levels, "levels"), real, labels)
+    bad = measure(fixed_editor(lambda target: 30 + 0 * target), Classifier(reads_levels, "levels"), real, labels)
     assert bad["emotions"]["Happy"]["read_in_edits"] == 1
     assert bad["target_read"] == pytest.approx(1 / 7)
     assert bad["emotions"]["Fear"]["frechet"] > good["emotions"]["Fear"]["frechet"]

@@ -4,7 +4,7 @@ import torch
 
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import DEFAULT_GENERATOR, WEIGHTS_FILE, Editor
-from EmotionGAN.quality import mean_change
+from EmotionGAN.measure.metrics import mean_change
 
 
 def test_it_loads_by_default_and_is_small_enough_for_git():

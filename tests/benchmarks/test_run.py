@@ -11,7 +11,7 @@ from benchmarks.growth import write_csv
 from benchmarks.many_augmentations import ManyFaces, write_folder
 from benchmarks.table import as_markdown
 from benchmarks.turns import Speed, figures, take_turns
-from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ import torch
 
 from core_code.datasets.sample import draw_phase
 from EmotionGAN.editor import Editor
-from EmotionGAN.explorer.faces import one_of_each_first
-from EmotionGAN.explorer.server import Explorer, ExplorerServer
-from EmotionGAN.generator import EMOTIONS
+from EmotionGAN.explore.faces import one_of_each_first
+from EmotionGAN.explore.server import Explorer, ExplorerServer
+from EmotionGAN.networks.generator import EMOTIONS
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -15,13 +15,13 @@ OLD, ALONE, MATRIX = "fpu avx2 avx512f", "fpu avx512f avx512_bf16", "fpu avx512_
 def processor(tmp_path, monkeypatch):
     """`processor(vendor, flags)` sets what the system says of its two cores."""
 
-    def say(vendor: str, flags: str) -> None:
+    def log_message(vendor: str, flags: str) -> None:
         core = "processor\t: {}\nvendor_id\t: {}\nmodel name\t: a: b\nflags\t\t: {}\nbugs\t\t: none\n\n"
         path = tmp_path / "cpuinfo"
         path.write_text(core.format(0, vendor, flags) + core.format(1, vendor, flags))
         monkeypatch.setattr(devices, "CPU_INFO", path)
 
-    return say
+    return log_message
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core_code.core_utils.distribution_plot import distribution_table, plot_distribution
-from core_code.core_utils.face_sheets import face_sheet, place
-from core_code.core_utils.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
+from core_code.core_utils.plots.face_sheets import face_sheet, place
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
 
 
 def test_faces_stand_in_their_rows_and_columns():

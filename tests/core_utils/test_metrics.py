@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from core_code.core_utils.metrics import as_table, mean_vote, most_wrong, score, surest_vote
+from core_code.core_utils.metrics.scores import as_table, mean_vote, most_wrong, score, surest_vote
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from core_code.core_utils import plots
+from core_code.core_utils.plots import training as plots
 
 HISTORY = [
     {"epoch": 1, "validation_accuracy": 0.3},

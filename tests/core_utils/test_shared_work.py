@@ -4,10 +4,11 @@ from itertools import count
 
 import pytest
 
-from core_code.core_utils import distributed, shared_work
-from core_code.core_utils.distributed import Job
+from core_code.core_utils.distributed import job as distributed
+from core_code.core_utils.distributed import shared_work
+from core_code.core_utils.distributed.job import Job
+from core_code.core_utils.distributed.shared_work import SharedWork
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.shared_work import SharedWork
 
 
 class Store:

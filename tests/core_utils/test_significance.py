@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import binomtest, chi2
 
-from core_code.core_utils.significance import mcnemar
+from core_code.core_utils.metrics.significance import mcnemar
 
 
 def pairs(both: int, only_this: int, only_other: int, neither: int) -> tuple[torch.Tensor, torch.Tensor]:

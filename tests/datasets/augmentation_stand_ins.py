@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core_code.datasets.augmentation_maker import Made, make_images
-from core_code.datasets.augmentations import Settings
+from core_code.datasets.augmentations.make import Made, generate_images
+from core_code.datasets.augmentations.plan import Settings
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.conditional_space import ConditionalSpace
 
@@ -30,9 +30,11 @@ class TinyEditor:
 
 
 def make(folder: Path, train: FER2013, editor: TinyEditor | None = None, faces: int | None = None, **settings) -> Made:
-    """make_images with batches of 16 and 3 images a face."""
+    """generate_images with batches of 16 and 3 images a face."""
     settings = {"batch_size": 16, "num_augments": 3} | settings
-    return make_images(Settings(**settings), train, faces or len(train), editor or TinyEditor(), folder, "make again")
+    return generate_images(
+        Settings(**settings), train, faces or len(train), editor or TinyEditor(), folder, "make again"
+    )
 
 
 def expected_image(train: FER2013, plan, row: int) -> np.ndarray:

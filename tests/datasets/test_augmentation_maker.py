@@ -14,8 +14,8 @@ from augmentation_stand_ins import TinyEditor, contents, expected_image, make
 from PIL import Image
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.locks import only_writer
-from core_code.datasets import augmentation_maker
+from core_code.core_utils.locks import exclusive_lock
+from core_code.datasets.augmentations import make as augmentation_maker
 from core_code.datasets.fer2013 import FER2013
 
 ROOT = Path(__file__).parents[2]
@@ -212,14 +212,14 @@ def test_a_destination_that_is_a_file_is_an_error(train, tmp_path):
 
 def test_a_full_disk_ends_the_run_with_one_line_and_whole_files(train, tmp_path, monkeypatch):
     make(tmp_path / "unbroken", train)
-    write_whole, left = augmentation_maker.write_whole, iter(range(50))
+    atomic_write, left = augmentation_maker.atomic_write, iter(range(50))
 
     def fills_up(path, write, durable=True):
         if next(left, None) is None:
             raise InputError(f"{path}: cannot be written (No space left on device)")
-        write_whole(path, write, durable)
+        atomic_write(path, write, durable)
 
-    monkeypatch.setattr(augmentation_maker, "write_whole", fills_up)
+    monkeypatch.setattr(augmentation_maker, "atomic_write", fills_up)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)$"):
         make(tmp_path / "made", train)
     monkeypatch.undo()
@@ -229,6 +229,6 @@ def test_a_full_disk_ends_the_run_with_one_line_and_whole_files(train, tmp_path,
 
 
 def test_a_folder_in_use_is_refused_and_free_afterwards(train, tmp_path):
-    with only_writer(tmp_path / "made"), pytest.raises(InputError, match="another run is writing here"):
+    with exclusive_lock(tmp_path / "made"), pytest.raises(InputError, match="another run is writing here"):
         make(tmp_path / "made", train)
     assert make(tmp_path / "made", train).made == 120

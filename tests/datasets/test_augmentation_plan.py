@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from core_code.datasets.augmentations import EXPANSION, Settings, counter_uniforms, every_pair, image_names, make_plan
+from core_code.datasets.augmentations.plan import (
+    EXPANSION,
+    Settings,
+    counter_uniforms,
+    every_pair,
+    image_names,
+    make_plan,
+)
 from EmotionGAN.conditional_space import ConditionalSpace
 
 FER2013_COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]

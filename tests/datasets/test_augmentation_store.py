@@ -7,10 +7,11 @@ from augmentation_stand_ins import contents, make
 from PIL import Image
 
 from core_code.core_utils.errors import InputError
-from core_code.datasets import image_pack, png_images
-from core_code.datasets.augmentation_store import Augmentations
+from core_code.datasets.augmentations import pack as image_pack
+from core_code.datasets.augmentations import png as png_images
+from core_code.datasets.augmentations.pack import PACK_NAME
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
-from core_code.datasets.image_pack import PACK_NAME
 
 
 @pytest.fixture

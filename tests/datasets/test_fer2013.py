@@ -161,7 +161,7 @@ def test_a_data_folder_that_cannot_be_written_costs_only_the_cache(tmp_path, fer
     def refuse(path, write, durable=True):
         raise InputError(f"{path}: cannot be written (Read-only file system)")
 
-    monkeypatch.setattr("core_code.datasets.cache.write_whole", refuse)
+    monkeypatch.setattr("core_code.datasets.cache.atomic_write", refuse)
     expected, labels = read_plainly(folder / "icml_face_data.csv", "PrivateTest")
     faces = FER2013(folder, "test")
     np.testing.assert_array_equal(faces.faces.numpy(), expected)

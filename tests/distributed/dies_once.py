@@ -5,8 +5,8 @@ import signal
 from typing import Any
 
 from core_code.core_utils.errors import run_command
-from EmotionGAN import learn
-from EmotionGAN.game import BalancedFaces
+from EmotionGAN.learn import __main__ as learn
+from EmotionGAN.learn.trainer import BalancedFaces
 
 LAST_STEP = 7
 draw, steps = BalancedFaces.draw, []

@@ -20,14 +20,16 @@ from torch import nn
 from torchvision.models._api import register_model
 
 import train_model  # noqa: F401 (imported once, for all that are forked)
-from core_code import runs, train_byol  # noqa: F401
-from core_code.core_utils import distributed, plots
+from core_code.core_utils.distributed import job as distributed
 from core_code.core_utils.errors import run_command
+from core_code.core_utils.plots import training as plots
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
-from core_code.train import ClassifierTask
-from EmotionGAN import learn  # noqa: F401
+from core_code.training import byol as train_byol
+from core_code.training import runs  # noqa: F401
+from core_code.training.classifier import ClassifierTask
 from EmotionGAN.editor import Editor
-from EmotionGAN.game import BalancedFaces
+from EmotionGAN.learn import __main__ as learn  # noqa: F401
+from EmotionGAN.learn.trainer import BalancedFaces
 
 PATIENCE_S = 20  # for processes that were asked to end
 

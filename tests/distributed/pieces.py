@@ -6,9 +6,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core_code.core_utils.data_parallel import mean_of_all, of_all, part_of, sum_gradients
-from core_code.core_utils.distributed import barrier, is_writer, joined, one_first, rank, stacked, summed, world_size
-from core_code.models.synchronised_norm import synchronise_norms
+from core_code.core_utils.distributed.data_parallel import gather_rows, global_mean, shard_of, sum_gradients
+from core_code.core_utils.distributed.job import (
+    all_gather,
+    all_reduce_sum,
+    barrier,
+    distributed_session,
+    is_main_process,
+    local_main_first,
+    rank,
+    world_size,
+)
+from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
 
 
 def close(one: torch.Tensor, other: torch.Tensor, within: float = 2e-5) -> None:
@@ -17,17 +26,17 @@ def close(one: torch.Tensor, other: torch.Tensor, within: float = 2e-5) -> None:
 
 def check_sums() -> None:
     numbers = torch.arange(5) * (rank() + 1)
-    assert summed(numbers).tolist() == [n * sum(range(1, world_size() + 1)) for n in range(5)]
+    assert all_reduce_sum(numbers).tolist() == [n * sum(range(1, world_size() + 1)) for n in range(5)]
     large = torch.tensor([2**53 + rank()])
-    assert summed(large).item() == world_size() * 2**53 + sum(range(world_size()))
-    assert stacked(torch.tensor([rank()]))[:, 0].tolist() == list(range(world_size()))
-    assert is_writer() == (rank() == 0)
-    rows = torch.arange(11)[part_of(11).rows]
-    assert of_all(rows * 10.0, rows, 11).tolist() == [n * 10.0 for n in range(11)]
+    assert all_reduce_sum(large).item() == world_size() * 2**53 + sum(range(world_size()))
+    assert all_gather(torch.tensor([rank()]))[:, 0].tolist() == list(range(world_size()))
+    assert is_main_process() == (rank() == 0)
+    rows = torch.arange(11)[shard_of(11).rows]
+    assert gather_rows(rows * 10.0, rows, 11).tolist() == [n * 10.0 for n in range(11)]
 
 
 def check_part_of_two_batches() -> None:
-    part = part_of(5)
+    part = shard_of(5)
     whole = torch.arange(10)
     assert whole[part.twice().rows].tolist() == [*whole[:5][part.rows].tolist(), *whole[5:][part.rows].tolist()]
     assert part.twice().total == 10
@@ -36,11 +45,11 @@ def check_part_of_two_batches() -> None:
 def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) -> None:
     """A net with batch norms: output, gradients, running statistics, in batches of which a process may have no row."""
     alone, shared = net, copy.deepcopy(net)
-    synchronise_norms(shared)
+    synchronize_batch_norms(shared)
     assert [*shared.state_dict()] == [*alone.state_dict()]
     inputs, expected_inputs = whole.clone().requires_grad_(), whole.clone().requires_grad_()
-    rows = part_of(len(whole)).rows
-    loss = mean_of_all(F.cross_entropy(shared(inputs[rows]).float(), labels[rows]), len(labels[rows]))
+    rows = shard_of(len(whole)).rows
+    loss = global_mean(F.cross_entropy(shared(inputs[rows]).float(), labels[rows]), len(labels[rows]))
     expected = F.cross_entropy(alone(expected_inputs).float(), labels)
     close(loss, expected)
     loss.backward()
@@ -51,7 +60,7 @@ def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) ->
     close(inputs.grad[rows], expected_inputs.grad[rows])
     for name, value in shared.state_dict().items():
         close(value, alone.state_dict()[name])
-        assert torch.equal(stacked(value).amax(0), value), f"{name} differs between processes"
+        assert torch.equal(all_gather(value).amax(0), value), f"{name} differs between processes"
     close(shared.eval()(whole), alone.eval()(whole))
 
 
@@ -71,22 +80,22 @@ def check_bfloat16() -> None:
     whole = (100 + torch.randn(64, 4, 5, 5)).bfloat16()
     alone = nn.BatchNorm2d(4)
     shared = copy.deepcopy(alone)
-    synchronise_norms(shared)
-    mine = shared(whole[part_of(64).rows])
+    synchronize_batch_norms(shared)
+    mine = shared(whole[shard_of(64).rows])
     assert mine.dtype == torch.bfloat16
     expected = alone(whole.float())
-    close(mine, expected[part_of(64).rows], within=0.01)
+    close(mine, expected[shard_of(64).rows], within=0.01)
     close(shared.running_mean, alone.running_mean, within=1e-5)
     close(shared.running_var, alone.running_var, within=1e-5)
 
 
-@joined()
+@distributed_session()
 def main(arguments: list[str]) -> None:
     check_sums()
     check_part_of_two_batches()
     check_norms()
     check_bfloat16()
-    with one_first(), open("in_turn", "a") as file:
+    with local_main_first(), open("in_turn", "a") as file:
         file.write(f"{rank()}")
     barrier()
     print(f"{world_size()} processes agree")

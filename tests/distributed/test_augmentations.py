@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from core_code.core_utils.locks import only_writer
+from core_code.core_utils.locks import exclusive_lock
 from EmotionGAN.editor import save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 TWO, FOUR = pytest.param(2), pytest.param(4, marks=pytest.mark.slow)
 WAYS = {
@@ -78,7 +78,7 @@ def test_an_error_of_one_process_is_one_line_and_ends_the_job(make, tmp_path):
 
 
 def test_another_job_is_refused_while_a_folder_is_written(make, tmp_path):
-    with only_writer(tmp_path / "made"):
+    with exclusive_lock(tmp_path / "made"):
         ended = make(2, "augmentations")
     assert all(ended.statuses)
     assert sum("another run is writing here" in said for said in ended.err) == 1

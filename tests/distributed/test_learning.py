@@ -11,8 +11,8 @@ import pytest
 import torch
 from conftest import HERE, ROOT
 
-from core_code.core_utils.locks import only_writer
-from EmotionGAN.learn import main
+from core_code.core_utils.locks import exclusive_lock
+from EmotionGAN.learn.__main__ import main
 
 # Faces that no two or three processes can share evenly. Of seven, one is edited at its own code, three lie at centres.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
@@ -174,7 +174,7 @@ def test_what_is_wrong_for_all_is_said_once(learn):
 
 
 def test_another_job_is_refused_while_a_folder_is_written(learn, tmp_path):
-    with only_writer(tmp_path / "run"):
+    with exclusive_lock(tmp_path / "run"):
         ended = learn(2, "run", *RUN)
     assert all(ended.statuses)
     assert sum("another run is writing here" in line for line in errors_of(ended)) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core_code.core_utils import plots
+from core_code.core_utils.plots import training as plots
 from core_code.experiments import __main__ as command
 
 QUICK = ["--preset", "quick", "--dataset", "sample", "--max_faces", "40", "--device", "cpu", "--precision", "fp32"]

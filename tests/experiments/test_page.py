@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from drawn_study import ERROR, FAILED, KINDS, MISSING, SEEDS, SPLITS, drawn_pictures, drawn_results
 
-from core_code.core_utils.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.experiments.page import as_page
 from core_code.experiments.page_chart import chart
 
@@ -21,7 +21,7 @@ EMPTY = {"meta", "link", "img", "br", "line", "circle", "path"}
 FIGURES = ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")
 
 
-class Reader(HTMLParser):
+class Classifier(HTMLParser):
     """Every element with its attributes; the text of the whole, of each table's cells, of codes and of errors."""
 
     def __init__(self, page: str) -> None:
@@ -85,8 +85,8 @@ def page(results, plots) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader(page) -> Reader:
-    return Reader(page)
+def reader(page) -> Classifier:
+    return Classifier(page)
 
 
 def row_of(results: dict[str, Any], net: str, model: str, tta: str, split: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def row_of(results: dict[str, Any], net: str, model: str, tta: str, split: str) 
     return row
 
 
-def columns(reader: Reader, table: str) -> dict[str, dict[str, str]]:
+def columns(reader: Classifier, table: str) -> dict[str, dict[str, str]]:
     """A table by its row's name, then by its column's title."""
     titles, *lines = reader.tables[table]
     return {line[0]: dict(zip(titles[1:], line[1:], strict=True)) for line in lines}
@@ -151,7 +151,7 @@ def test_half_a_point_is_not_called_progress(results, plots):
         tests = [seed["mcnemar"] for seed in row_of(changed, "resnet18", model, "none", "val")["seeds"].values()]
         for test, p in zip(tests, each, strict=True):
             test.update(p_value=p, only_this=60, only_other=90 if model == "expanded" else 30)
-    lines = columns(Reader(as_page(changed, plots)), "Figures: resnet18 on val")
+    lines = columns(Classifier(as_page(changed, plots)), "Figures: resnet18 on val")
     said = {model: lines[model]["p (McNemar)"].split("\n") for model in ps}
     assert said["augmented"] == ["0.05 / 0.3 / 1", "not significant"]
     assert said["augmented_face"] == ["0.05 / 0.001 / < 0.001", "better"]
@@ -168,14 +168,14 @@ def test_published_figures_stand_beside_ours_on_val_alone(reader, results, plots
     for split in ("test", "test_not_in_training"):
         assert not [title for title in reader.tables[f"Figures: resnet18 on {split}"][0] if "published" in title]
     assert "the protocol is a different one" in reader.text
-    sample = Reader(as_page({**results, "dataset": "sample"}, plots))
+    sample = Classifier(as_page({**results, "dataset": "sample"}, plots))
     assert "Published" not in sample.text and "published" not in sample.text
     assert "nobody's" in sample.text
 
 
 def test_a_published_vote_that_is_not_here_is_named(results, plots):
     without = {**results, "scores": [row for row in results["scores"] if "expanded" not in row["members"]]}
-    assert "Published, but not here: expanded 69.55, vote 71.69." in Reader(as_page(without, plots)).text
+    assert "Published, but not here: expanded 69.55, vote 71.69." in Classifier(as_page(without, plots)).text
 
 
 def test_votes_are_chosen_on_val_for_every_split_and_all_of_them_are_there(reader, results):
@@ -231,7 +231,7 @@ def test_pictures_lie_within_the_page_and_a_missing_one_is_said_to_be_so(reader,
 
 def test_a_study_of_which_nothing_has_run_has_a_page(results, plots):
     runs = [run | {"state": "missing", "seconds": None, "hardware": ""} for run in results["runs"][:3]]
-    page = Reader(as_page({**results, "splits": {}, "scores": [], "runs": runs, "pictures": []}, plots))
+    page = Classifier(as_page({**results, "splits": {}, "scores": [], "runs": runs, "pictures": []}, plots))
     assert "No net is trained yet." in page.text and "There are no pictures yet." in page.text
     assert page.codes == [run["command"] for run in runs]
 
@@ -245,7 +245,7 @@ def test_a_damaged_picture_and_figures_of_no_faces_are_told_in_words(results, pl
             for seed in row["seeds"].values():
                 seed.update(top1=math.nan, confusion=[[0] * 7] * 7)
     changed["pictures"] = [{"file": "torn.png", "kind": "curves", "net": "", "experiment": ""}]
-    page = Reader(as_page(changed, tmp_path))
+    page = Classifier(as_page(changed, tmp_path))
     assert "torn.png: not a PNG" in page.text and "nan" not in page.text
     assert columns(page, "Right per emotion: resnet18 on test_not_in_training")["baseline"]["Angry\n0 faces"] == "–"
 

@@ -11,14 +11,14 @@ from scipy.stats import chi2
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 
 from core_code.datasets.fer2013 import EMOTIONS
-from core_code.evaluation_report import Readings
+from core_code.evaluation.report import Predictions
 from core_code.experiments import tables
 from core_code.experiments.results import all_scores, models_of
 
 NAMES = ("baseline", "augmented", "expanded", "byol")
 
 
-def reading(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Readings:
+def reading(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Predictions:
     """Logits that are right about half of the time, of each experiment; with test-time augmentation other ones."""
     random = torch.Generator().manual_seed(seed)
     labels = torch.arange(faces) % 7
@@ -27,7 +27,7 @@ def reading(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Read
         return torch.randn(faces, 7, generator=random) + 1.3 * torch.nn.functional.one_hot(labels, 7)
 
     pictures = torch.zeros(faces, 48, 48, dtype=torch.uint8)
-    return Readings(pictures, labels, {name: logits() for name in names}, {name: logits() for name in names})
+    return Predictions(pictures, labels, {name: logits() for name in names}, {name: logits() for name in names})
 
 
 @pytest.fixture

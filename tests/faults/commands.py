@@ -11,7 +11,7 @@ import optuna_study
 import train_byol_model
 import train_model
 from core_code.core_utils.errors import run_command
-from EmotionGAN import learn
+from EmotionGAN.learn import __main__ as learn
 
 SMALL = ["--dataset", "sample", "--device", "cpu", "--precision", "fp32"]
 NET = [*SMALL, "--net_name", "small", "--exp_name", "E", "--image_size", "32", "--weights", "none"]

@@ -9,7 +9,7 @@ import torch
 
 import create_augmentations
 from EmotionGAN.editor import save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 
 @pytest.fixture(scope="session")

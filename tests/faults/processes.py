@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from training_runs import differences
 
-from core_code.study_files import read_study
+from core_code.search.files import read_study
 
 ROOT = Path(__file__).parents[2]
 SMALL_NET = str(Path(__file__).with_name("small_net.py"))

@@ -11,8 +11,8 @@ import pytest
 from kills import PLAN, SERIES, kill_again_and_again
 from processes import check_whole, finish, unlike
 
-from core_code.study_files import read_study
-from core_code.study_results import is_counted
+from core_code.search.files import read_study
+from core_code.search.results import is_counted
 
 
 def test_the_whole_suite_kills_more_than_fifty_times():

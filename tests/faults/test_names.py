@@ -12,9 +12,9 @@ from core_code.core_utils.checkpoints import KEYS, KINDS, CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import save_weights
 from core_code.core_utils.flags import run_name
-from core_code.curves import draw_logs
-from core_code.study_files import StudyFiles, read_study
-from EmotionGAN import measure
+from core_code.evaluation.curves import draw_logs
+from core_code.search.files import StudyFiles, read_study
+from EmotionGAN.measure import __main__ as measure
 
 BAD = ["../../x", "..", ".", "/tmp/x", "a/b", "a\\b", ".hidden", "", "a b", "a\nb", "a\0b", "~", "x" * 101, "é" * 51]
 COMMANDS = {
@@ -52,7 +52,7 @@ def test_bad_names_are_argparse_errors(command, bad, small, inside, capsys):
 def test_the_longest_names_make_files(name, inside):
     """A file's name has at most 255 bytes, and the one that is written first is longer than the file's."""
     files = CheckpointFiles(inside, "densenet201", run_name(name), byol=True)
-    with files.only_run():
+    with files.exclusive_run():
         for kind in KINDS:
             assert files.save(kind, dict.fromkeys(KEYS)).is_file()
 

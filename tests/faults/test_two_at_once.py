@@ -9,10 +9,10 @@ from kills import SAMPLE, VIEWS, script
 from processes import SMALL_NET, check_whole, errors_of, files_of, finish, started, unlike
 
 from core_code.core_utils.checkpoints import CheckpointFiles
-from core_code.core_utils.files import remove_left_overs, write_whole
-from core_code.core_utils.locks import only_writer
-from core_code.study_files import read_study
-from core_code.study_results import is_counted
+from core_code.core_utils.files import atomic_write, remove_stale_files
+from core_code.core_utils.locks import exclusive_lock
+from core_code.search.files import read_study
+from core_code.search.results import is_counted
 
 TRAIN = [SMALL_NET, script("train_model.py"), *SAMPLE, *VIEWS, "--net_name", "small", "--max_faces", "64",
          "--batch_size", "32", "--emotion_transform_prob", "0", "--epochs", "4"]  # fmt: skip
@@ -21,10 +21,10 @@ TRAIN = [SMALL_NET, script("train_model.py"), *SAMPLE, *VIEWS, "--net_name", "sm
 @pytest.mark.parametrize("name", ["training", "byol", "augmentations", "learning"])
 def test_a_second_run_is_refused_and_touches_nothing(name, small, shop, tmp_path, capsys):
     held = {
-        "training": CheckpointFiles(tmp_path / "checkpoints", "small", "E").only_run(),
-        "byol": CheckpointFiles(tmp_path / "checkpoints", "small", "E", byol=True).only_run(),
-        "augmentations": only_writer(tmp_path / "images"),
-        "learning": only_writer(tmp_path / "run"),
+        "training": CheckpointFiles(tmp_path / "checkpoints", "small", "E").exclusive_run(),
+        "byol": CheckpointFiles(tmp_path / "checkpoints", "small", "E", byol=True).exclusive_run(),
+        "augmentations": exclusive_lock(tmp_path / "images"),
+        "learning": exclusive_lock(tmp_path / "run"),
     }[name]
     with held:
         before = files_of(tmp_path)
@@ -34,9 +34,9 @@ def test_a_second_run_is_refused_and_touches_nothing(name, small, shop, tmp_path
 
 
 def test_other_experiments_and_byol_train_beside_a_run(small, shop, tmp_path):
-    with CheckpointFiles(tmp_path / "checkpoints", "small", "other").only_run():
+    with CheckpointFiles(tmp_path / "checkpoints", "small", "other").exclusive_run():
         COMMANDS["training"].run(tmp_path, shop)
-        with CheckpointFiles(tmp_path / "checkpoints", "small", "E").only_run():
+        with CheckpointFiles(tmp_path / "checkpoints", "small", "E").exclusive_run():
             COMMANDS["byol"].run(tmp_path, shop)
     names = {path.name for path in (tmp_path / "checkpoints").glob("*_final_checkpoint.pth")}
     assert names == {"ckpt_small_E_final_checkpoint.pth", "ckpt_byol_small_E_final_checkpoint.pth"}
@@ -88,8 +88,8 @@ def test_a_left_over_goes_with_the_next_write_and_a_living_writers_file_stays(tm
     (tmp_path / ".other.pth.abc.part").write_bytes(b"half")
 
     def write(file) -> None:
-        remove_left_overs(tmp_path)
+        remove_stale_files(tmp_path)
         file.write(b"whole")
 
-    write_whole(path, write)
+    atomic_write(path, write)
     assert path.read_bytes() == b"whole" and os.listdir(tmp_path) == ["file.pth"]

@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 from torch_files import shared
 
 import optuna_study
-from core_code.study_files import dump, in_memory, read_study
+from core_code.search.files import dump, in_memory, read_study
 
 FIRST = datetime(2024, 1, 1)
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 3, "weights": "none", "image_size": 48}

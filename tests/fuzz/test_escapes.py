@@ -15,16 +15,16 @@ from torch_files import Claims, archive_of, entries_of, packed
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
-from core_code.core_utils.pictures import open_picture
-from core_code.core_utils.weights import load_optimizer, misfit
+from core_code.core_utils.photos.pictures import open_picture
+from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
+from core_code.datasets.augmentations.png import MOST_BYTES, BadImage, decode, encode
 from core_code.datasets.fer2013_csv import read_csv
 from core_code.datasets.image_folder import load_folder
-from core_code.datasets.png_images import MOST_BYTES, BadImage, decode, encode
-from core_code.study_files import read_study
-from EmotionGAN.code_reader import load_reader, save_reader
-from EmotionGAN.discriminator import Discriminator
+from core_code.search.files import read_study
 from EmotionGAN.editor import load_generator, save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import load_face_encoder, save_face_encoder
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 
 def csv_of(path: Path, *pixels: str) -> Path:
@@ -113,10 +113,10 @@ def test_a_config_that_asks_for_more_than_its_weights_hold_builds_nothing(tmp_pa
 
 
 def test_a_code_readers_config_may_say_more_than_is_needed(tmp_path):
-    save_reader(tmp_path, Discriminator(16, 1, 4, 2))
+    save_face_encoder(tmp_path, Discriminator(16, 1, 4, 2))
     path = tmp_path / "reader.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"more": 1, "": None}))
-    assert load_reader(tmp_path).settings == {"image_size": 16, "channels": 1, "width": 4, "layers": 2}
+    assert load_face_encoder(tmp_path).settings == {"image_size": 16, "channels": 1, "width": 4, "layers": 2}
 
 
 def test_a_number_that_changed_on_the_disk_is_noticed(tmp_path):
@@ -153,7 +153,7 @@ def test_a_tensor_that_claims_terabytes_is_refused_before_it_is_touched(tmp_path
     torch.save({"a": Claims((10**6, 10**6), (0, 0))}, path)
     held = load_weights(path, "weights file")
     assert held["a"].numel() == 10**12
-    assert misfit(held, {"a": torch.zeros(2, 2)}) == "a is [1000000, 1000000], expected [2, 2]"
+    assert state_dict_mismatch(held, {"a": torch.zeros(2, 2)}) == "a is [1000000, 1000000], expected [2, 2]"
 
 
 ADAM = {"step": torch.tensor(2.0), "exp_avg": torch.zeros(3), "exp_avg_sq": torch.ones(3)}

@@ -13,14 +13,14 @@ from small_faces import small_rows, write_csv
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
-from core_code.curves import draw_logs, read_log
-from core_code.datasets.augmentation_store import load_images
+from core_code.datasets.augmentations.store import load_images
 from core_code.datasets.fer2013 import FER2013
-from core_code.runs import made_from
-from EmotionGAN.code_reader import save_reader
-from EmotionGAN.discriminator import Discriminator
+from core_code.evaluation.curves import draw_logs, read_log
+from core_code.training.runs import data_provenance
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import save_face_encoder
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 TEXTS = {
     "deep nesting": lambda text, draw: "[" * draw.choice((500, 100_000)) + text,
@@ -59,7 +59,7 @@ def sound_generator() -> dict[str, bytes]:
         config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013", codes="norms",
                                  output="overlay")  # fmt: skip
         save_generator(Path(name), build_generator(config))
-        save_reader(Path(name), Discriminator(16, 1, 4, 2))
+        save_face_encoder(Path(name), Discriminator(16, 1, 4, 2))
         return {path.name: path.read_bytes() for path in Path(name).iterdir()}
 
 
@@ -98,7 +98,7 @@ def read_generator(mutant: Mutant) -> None:
     faces = torch.arange(2 * 48 * 48).remainder(251).byte().view(2, 48, 48)
     edited = editor.edit(faces, torch.zeros(2, 2))
     assert edited.shape == (2, 48, 48) and edited.dtype == torch.uint8
-    assert editor.reader is None or editor.own_points(faces[:1]).isfinite().all()
+    assert editor.reader is None or editor.encode_faces(faces[:1]).isfinite().all()
     assert torch.isfinite(editor.space.centres).all() and editor.space.centres.abs().max() <= 1
 
 
@@ -136,7 +136,7 @@ def read_manifest_and_images(mutant: Mutant) -> None:
     """Read the images for training, and what the checkpoint says of them."""
     pack = load_images(mutant.path, "augmentations", training_faces())
     assert len(pack.images) <= 7 and pack.images.shape[1:] == (48, 48)
-    origin = made_from(training_faces(), mutant.path)
+    origin = data_provenance(training_faces(), mutant.path)
     assert all(isinstance(value, (str, int)) and len(str(value)) < 10_000 for value in origin.values())
 
 

@@ -17,25 +17,25 @@ from torch_files import BOMBS, Weights, check_same, damage, from_kind
 from torchvision.models._api import register_model
 
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles
-from core_code.datasets.batches import FaceBatches
-from core_code.epochs import checkpoint, load_progress, train_one_epoch
+from core_code.datasets.loader import FaceBatches
+from core_code.evaluation.probe import nets_to_compare
 from core_code.experiments.results import best_epoch
-from core_code.inference import load_trained, load_trained_file, read
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.models.emotion_net import EmotionNet
-from core_code.probe import nets_to_compare
-from core_code.train import ClassifierTask, Training
+from core_code.training.classifier import ClassifierTask, TrainingSettings
+from core_code.training.inference import load_trained, load_trained_file, read
+from core_code.training.loop import checkpoint, load_progress, train_one_epoch
 from EmotionGAN.editor import Editor, load_generator
-from EmotionGAN.game import BalancedFaces, Learning
-from EmotionGAN.generator import GeneratorConfig, build_generator
-from EmotionGAN.learn import run_steps
-from EmotionGAN.recipe import Recipe
+from EmotionGAN.learn.__main__ import run_steps
+from EmotionGAN.learn.config import LearnConfig
+from EmotionGAN.learn.trainer import BalancedFaces, Trainer
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 CPU = torch.device("cpu")
 SIZE = 8
 NET, EXPERIMENT = "tiny", "E"
 LEARNED = GeneratorConfig("gaussian", 16, "grey", 1, 1, "plain", "maps", "fer2013")
-RECIPE = Recipe(critic_steps=2, steps=8, batch_size=4, critic_batch_size=4, critic_width=1, critic_layers=2)
+RECIPE = LearnConfig(critic_steps=2, steps=8, batch_size=4, critic_batch_size=4, critic_width=1, critic_layers=2)
 
 
 @register_model("tiny_net")
@@ -85,7 +85,9 @@ def read_weights(mutant: Weights) -> None:
 
 def make_task(optimizer: str) -> ClassifierTask:
     """A training of seven faces."""
-    training = Training(5, 1e-3, 1e-5, optimizer, "cosine" if optimizer == "adam" else "step", SIZE, 3, torch.float32)
+    training = TrainingSettings(
+        5, 1e-3, 1e-5, optimizer, "cosine" if optimizer == "adam" else "step", SIZE, 3, torch.float32
+    )
     train, val = FaceBatches(training_faces(), 4, CPU, shuffle=True), FaceBatches(training_faces(), 7, CPU)
     return ClassifierTask(seeded(lambda: EmotionNet(NET)), train, val, training)
 
@@ -184,10 +186,10 @@ def sound_learning(steps: int) -> dict[str, Any]:
     return states | {"step": learning.step, "settings": json.dumps({"seed": 1})}
 
 
-def new_learning() -> tuple[Learning, BalancedFaces]:
+def new_learning() -> tuple[Trainer, BalancedFaces]:
     """A learning run at its beginning, and its faces."""
     faces = training_faces()
-    return Learning(LEARNED, RECIPE, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
+    return Trainer(LEARNED, RECIPE, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
 
 
 def mutate_learning(folder: Path, kind: str, draw: Random) -> Mutant:
@@ -225,7 +227,7 @@ def read_generator(mutant: Weights) -> None:
     check_same(part.state_dict(), mutant.held())
     faces = training_faces().faces[:2]
     assert editor.edit(faces, torch.zeros(2, 2)).shape == (2, 48, 48)
-    assert editor.own_points(faces).shape == (2, 2)
+    assert editor.encode_faces(faces).shape == (2, 2)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Editing photographs: `python -m EmotionGAN.edit`."""

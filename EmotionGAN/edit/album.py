@@ -1,0 +1,152 @@
+"""One photograph at many points of the space: all seven emotions side by side, and a walk through them as a GIF."""
+
+from collections.abc import Sequence
+from itertools import pairwise, permutations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from core_code.core_utils.files import atomic_write
+from core_code.core_utils.photos.face_finder import Box
+from EmotionGAN.edit.photographs import Photograph, add_changes, as_image, colour_channels, luminance_changes, shrunk
+
+if TYPE_CHECKING:
+    from EmotionGAN.editor import Editor
+
+COLUMNS = 4
+SMALLEST_CELL, LARGEST_CELL = 192, 400  # pixels of a cell's longer side
+GAP, TITLE_HEIGHT, FONT_SIZE = 8, 26, 16
+AROUND = 0.2  # of the crops' common box is shown beside it
+
+GIF_SIDE = 640  # pixels of the longer side
+LEG_FRAMES = 10  # from one centre to the next
+FRAME_MILLISECONDS = 70
+BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
+DITHER = 8  # grey levels
+
+
+def write_sheet(path: Path, editor: "Editor", photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
+    """Write a PNG of what is around the faces, as it is and at each emotion's centre, with titles.
+
+    Returns the number of pictures on it.
+    """
+    changes = luminance_changes(editor, photograph, crops, editor.space.centres)
+    region = surroundings(crops, *photograph.size)
+    edits = [photograph, *(add_changes(photograph, crops, change, strength) for change in changes)]
+    cells = [cell(edit, region) for edit in edits]
+    sheet = titled(cells, ["as it is", *editor.space.emotions])
+    atomic_write(path, lambda file: sheet.save(file, format="PNG"))
+    return len(cells)
+
+
+def surroundings(crops: Sequence[Box], width: int, height: int) -> Box:
+    """The crops' common box and AROUND of it on each side, within the picture."""
+    left, top = min(crop.left for crop in crops), min(crop.top for crop in crops)
+    right, bottom = max(crop.right for crop in crops), max(crop.bottom for crop in crops)
+    across, down = round(AROUND * (right - left)), round(AROUND * (bottom - top))
+    return Box(max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
+
+
+def cell(photograph: Photograph, region: Box) -> Image.Image:
+    """A region of the photograph at the size of a sheet's cell."""
+    image = opaque(photograph).crop((region.left, region.top, region.right, region.bottom))
+    longest = max(image.size)
+    scale = min(max(longest, SMALLEST_CELL), LARGEST_CELL) / longest
+    return image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
+
+
+def opaque(photograph: Photograph) -> Image.Image:
+    """The photograph in mode L or RGB; where it is transparent, white shows through."""
+    image = as_image(photograph.pixels)
+    mode = "L" if colour_channels(photograph.pixels) == 1 else "RGB"
+    if image.mode == mode:
+        return image
+    white = Image.new(mode, image.size, "white")
+    white.paste(image.convert(mode), mask=image.getchannel("A"))
+    return white
+
+
+def titled(cells: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
+    """Images of one size in rows of COLUMNS on white, each under its title."""
+    width, height = cells[0].size
+    rows = -(-len(cells) // COLUMNS)
+    size = COLUMNS * (width + GAP) + GAP, rows * (TITLE_HEIGHT + height + GAP) + GAP
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
+    for place, (image, title) in enumerate(zip(cells, titles, strict=True)):
+        left = GAP + place % COLUMNS * (width + GAP)
+        top = GAP + place // COLUMNS * (TITLE_HEIGHT + height + GAP)
+        draw.text((left, top + TITLE_HEIGHT / 2), title, fill="black", font=font, anchor="lm")
+        sheet.paste(image, (left, top + TITLE_HEIGHT))
+    return sheet
+
+
+def write_walk(path: Path, editor: "Editor", photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
+    """Write a GIF that goes from emotion to emotion and back to the first; large photographs are made smaller.
+
+    Returns the number of its frames.
+    """
+    from tqdm import tqdm
+
+    photograph, crops = shrunk(photograph, crops, GIF_SIDE)
+    changes = luminance_changes(editor, photograph, crops, walk(editor.space.centres))
+    frames = [
+        opaque(add_changes(photograph, crops, change, strength))
+        for change in tqdm(changes, desc="frames", delay=2, leave=False)
+    ]
+    frames = with_one_palette(frames)
+    atomic_write(
+        path,
+        lambda file: frames[0].save(
+            file, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0
+        ),
+    )
+    return len(frames)
+
+
+def walk(centres: Tensor) -> Tensor:
+    """Points on the shortest round trip through the centres [E,2], LEG_FRAMES for each leg, slow at the centres:
+    float [E * LEG_FRAMES, 2]."""
+    order = shortest_round(centres)
+    steps = torch.arange(LEG_FRAMES) / LEG_FRAMES
+    eased = (steps**2 * (3 - 2 * steps))[:, None]
+    legs = [centres[a] + eased * (centres[b] - centres[a]) for a, b in pairwise([*order, order[0]])]
+    return torch.cat(legs)
+
+
+def shortest_round(centres: Tensor) -> list[int]:
+    """The order of the shortest closed way through the points [E,2]; it begins with the last of them, Neutral."""
+    distances = torch.cdist(centres, centres).tolist()
+    last = len(centres) - 1
+
+    def length(order: Sequence[int]) -> float:
+        return sum(distances[a][b] for a, b in pairwise([last, *order, last]))
+
+    return [last, *min(permutations(range(last)), key=length)]
+
+
+def with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Frames in mode L or RGB with at most 256 colours in all.
+
+    Dithered by a fixed pattern: with a palette for each frame, or errors passed on from pixel to pixel, what stands
+    still would flicker.
+    """
+    if frames[0].mode == "L":
+        return list(frames)
+    width, height = frames[0].size
+    some = frames[:: max(1, len(frames) // 7)]
+    montage = Image.new("RGB", (width, height * len(some)))
+    for place, frame in enumerate(some):
+        montage.paste(frame, (0, place * height))
+    palette = montage.quantize(256, method=Image.Quantize.MEDIANCUT)
+    pattern = DITHER * np.tile(BAYER, (height // 4 + 1, width // 4 + 1))[:height, :width, None]
+    return [
+        Image.fromarray((np.array(frame) + pattern).round().clip(0, 255).astype(np.uint8)).quantize(
+            palette=palette, dither=Image.Dither.NONE
+        )
+        for frame in frames
+    ]

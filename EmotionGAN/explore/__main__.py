@@ -1,0 +1,134 @@
+"""Drag a point over the space of emotions and watch a face follow: `python -m EmotionGAN.explore`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_code.core_utils import flags
+from core_code.core_utils.errors import InputError, run_command
+from EmotionGAN.figures.__main__ import add_face_flags
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from core_code.core_utils.checkpoints import CheckpointFiles
+    from EmotionGAN.editor import Editor
+    from EmotionGAN.explore.server import Read
+
+
+def checkpoint_of(path: Path) -> "tuple[CheckpointFiles, str]":
+    """The net, experiment and kind that a checkpoint's name tells. Raises InputError for another name."""
+    from core_code.core_utils.checkpoints import KINDS, CheckpointFiles
+    from core_code.models.architectures import ARCHITECTURES
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    middle = path.stem.removeprefix("ckpt_")
+    for kind in KINDS:
+        for name in ARCHITECTURES:
+            if path.name == f"ckpt_{middle}.pth" and middle.startswith(f"{name}_") and middle.endswith(f"_{kind}"):
+                experiment = middle[len(name) + 1 : -len(kind) - 1]
+                return CheckpointFiles(path.parent, name, experiment), kind
+    raise InputError(f"{path}: expected a checkpoint of train_model.py, ckpt_<net>_<experiment>_<kind>.pth")
+
+
+def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") -> "Read":
+    """A trained net as a function of faces uint8 [B,H,W], brought to FER2013's size, to probabilities [B,7] on the CPU.
+
+    Raises InputError.
+    """
+    import torch
+
+    from core_code.core_utils.devices import autocast
+    from core_code.core_utils.transforms import evaluation_view
+    from core_code.datasets.splits import SIDE
+    from core_code.training.inference import load_trained
+    from EmotionGAN.editor import resize
+
+    net, size = load_trained(*checkpoint_of(path))
+    net = net.eval().to(device)
+
+    @torch.no_grad()
+    def read(faces: "Tensor") -> "Tensor":
+        small = resize(faces[:, None].float(), (SIDE, SIDE))[:, 0].round().clamp(0, 255).to(torch.uint8)
+        with autocast(device, dtype):
+            return net(evaluation_view(small.to(device), size)).float().softmax(1).cpu()
+
+    return read
+
+
+def pick_faces(args: argparse.Namespace, editor: "Editor") -> "tuple[Tensor, list[str]]":
+    """The photo's faces, or a dozen of the data set's val faces: uint8 [N,H,W] and a title each. Raises InputError."""
+    from EmotionGAN.explore.faces import faces_of_photo, one_of_each_first
+
+    if args.face is not None:
+        faces = faces_of_photo(args.face, args.face_detector, editor.generator.config.framing, editor.image_size)
+        return faces, [f"face {number + 1} of {args.face.name}" for number in range(len(faces))]
+    from core_code.datasets.fer2013 import EMOTIONS, FER2013
+
+    data = FER2013(args.data_root, "val", args.dataset)
+    rows = one_of_each_first(data.labels.tolist())
+    return data.faces[rows], [EMOTIONS[label] for label in data.labels[rows]]
+
+
+def port_number(text: str) -> int:
+    """0 to 65535."""
+    if not (text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")
+    return int(text)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = flags.make_parser(
+        "Serve a page on this computer alone: drag a point over the conditional space and see a face change at once, "
+        "with the mixture of emotions there and, with --checkpoint, a classifier's reading. Open the address that is "
+        "printed in a browser; Ctrl-C ends it.",
+        "python -m EmotionGAN.explore --face photo.jpg "
+        "--checkpoint checkpoints/ckpt_resnet18_baseline_best_validation.pth",
+    )
+    parser.add_argument(
+        "--face", type=Path, default=None,
+        help="a photo whose faces are offered, with the consent of those in it (default: a dozen faces of --dataset)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--face_detector", choices=("dlib", "none"), default="dlib",
+        help="dlib finds the photo's faces; none takes the middle square of the photo for a face that has been cut "
+        "out already (default: dlib)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoint", type=Path, default=None,
+        help="a classifier that reads each edited face: ckpt_<net>_<experiment>_<kind>.pth of train_model.py",
+    )  # fmt: skip
+    parser.add_argument("--port", type=port_number, default=7860, help="0 takes any free one (default: 7860)")
+    add_face_flags(parser)
+    flags.add_generator_flag(parser)
+    flags.add_device_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Load, serve, end on Ctrl-C."""
+    args = parse_arguments(arguments)
+
+    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
+    from EmotionGAN.editor import Editor
+    from EmotionGAN.explore.server import Explorer, ExplorerServer
+
+    device = pick_device(args.device)
+    dtype = pick_dtype(args.precision, device)
+    editor = Editor.load(args.generator, device, dtype)
+    faces, titles = pick_faces(args, editor)
+    read = load_classifier(args.checkpoint, device, dtype) if args.checkpoint else None
+    classifier = args.checkpoint.name if args.checkpoint else None
+    with catch_sigterm(), ExplorerServer(Explorer(editor, faces, titles, read, classifier), args.port) as server:
+        print(f"{len(faces)} faces, generator {editor.name}: open {server.url} (Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt as interrupt:
+            exit_with_message(interrupt, "the page is no longer served")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Pictures of a generator and its space: `python -m EmotionGAN.figures`."""

@@ -1,0 +1,195 @@
+"""Pictures of a generator's space and of what it does there: `python -m EmotionGAN.figures`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_code.core_utils import flags
+from core_code.core_utils.errors import InputError, run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+    from core_code.datasets.augmentations.plan import Settings
+    from core_code.datasets.fer2013 import FER2013
+    from EmotionGAN.editor import Editor
+
+GRID_POINTS = 11
+
+
+def add_face_flags(parser: argparse.ArgumentParser) -> None:
+    """Whose faces: --dataset and --data_root, the sample faces by default."""
+    parser.add_argument(
+        "--dataset", choices=flags.DATASETS, default="sample",
+        help="sample (built in: nobody's faces, free to show), fer2013 (a CSV), or folder (images in "
+        "train/<emotion>/ ...) (default: sample)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data_root", type=Path, default=Path("data/fer2013"),
+        help="folder of the CSV or of the image folders; not read for sample (default: data/fer2013)",
+    )  # fmt: skip
+
+
+def grid_codes(points: int = GRID_POINTS) -> "Tensor":
+    """Even points of [-1,1]^2 row by row, from (-1,1) at the top left to (1,-1): float [points * points, 2]."""
+    import torch
+
+    steps = torch.linspace(-1, 1, points)
+    return torch.stack([steps.repeat(points), steps.flip(0).repeat_interleave(points)], dim=1)
+
+
+def pick_face(train: "FER2013", wanted: int | None) -> int:
+    """The row of the grid's face; None takes the first Neutral one. Raises InputError for one that is not there."""
+    from core_code.datasets.fer2013 import EMOTIONS
+
+    if wanted is None:
+        neutral = train.labels == EMOTIONS.index("Neutral")
+        return int(neutral.to(int).argmax())
+    if not 0 <= wanted < len(train):
+        raise InputError(f"--face {wanted}: no such training face, expected 0 to {len(train) - 1}")
+    return wanted
+
+
+def draw_grid(path: Path, face: "Tensor", caption: str, editor: "Editor") -> Path:
+    """The face uint8 [H,W] edited all over the square, beside the original; tiles nearest the centres are framed."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    from core_code.core_utils.plots.palette import EMOTION_COLOURS
+    from core_code.core_utils.plots.training import save_figure
+    from EmotionGAN.measure.__main__ import edit_all
+
+    codes = grid_codes()
+    edits = edit_all(editor, face.expand(len(codes), -1, -1), codes).numpy()
+    figure = Figure(figsize=(11, 9))
+    tiles = figure.add_axes((0.2, 0, 0.8 * 9 / 8.8, 1))
+    fill_tiles(tiles, edits, editor.space.centres, codes)
+    original = figure.add_axes((0, 0.82, 0.14, 0.14 * 11 / 9))
+    original.imshow(face.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    original.axis("off")
+    original.set_title(caption, fontsize=9, loc="left")
+    handles = [
+        Patch(facecolor="none", edgecolor=colour, linewidth=2.5, label=emotion)
+        for emotion, colour in zip(editor.space.emotions, EMOTION_COLOURS, strict=True)
+    ]
+    figure.legend(
+        handles=handles, title="nearest its centre", loc="upper left", bbox_to_anchor=(-0.008, 0.8), frameon=False,
+        fontsize=9, title_fontsize=9, alignment="left", handlelength=1, handleheight=1, labelspacing=0.7,
+    )  # fmt: skip
+    return save_figure(figure, path)
+
+
+def fill_tiles(axes: "Axes", edits: "np.ndarray", centres: "Tensor", codes: "Tensor") -> None:
+    """Put edits uint8 [P*P,H,W] of grid_codes in their places, with coordinates as ticks and frames in the emotions'
+    colours around those nearest centres [7,2]."""
+    from matplotlib.patches import Rectangle
+
+    from core_code.core_utils.plots.face_sheets import GAP, place
+    from core_code.core_utils.plots.palette import EMOTION_COLOURS
+
+    points = round(len(codes) ** 0.5)
+    canvas, height, width = place(edits.reshape(points, points, *edits.shape[1:]))
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    steps = [f"{round(step, 1) + 0.0:.1f}" for step in codes[:points, 0].tolist()]  # + 0.0: no "-0.0"
+    axes.set_xticks([column * (width + GAP) + (width - 1) / 2 for column in range(points)], steps)
+    axes.set_yticks([row * (height + GAP) + (height - 1) / 2 for row in range(points)], steps[::-1])
+    axes.set(xlabel="x", ylabel="y")
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)
+    for centre, colour in zip(centres, EMOTION_COLOURS, strict=True):
+        row, column = divmod(int((codes - centre).norm(dim=1).argmin()), points)
+        corner = (column * (width + GAP) - 1.5, row * (height + GAP) - 1.5)
+        frame = Rectangle(corner, width + 2, height + 2, fill=False, edgecolor=colour, linewidth=2.5, clip_on=False)
+        axes.add_patch(frame)
+
+
+def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "Editor") -> Path:
+    """The sheet of examples that create_augmentations.py would draw with these settings for all training faces.
+
+    Only the images of the faces that are shown are made, in a folder that is gone afterwards.
+    """
+    from tempfile import TemporaryDirectory
+
+    import numpy as np
+    import torch
+
+    from core_code.core_utils.files import atomic_write
+    from core_code.datasets.augmentations.make import write_images
+    from core_code.datasets.augmentations.plan import image_names, make_plan, report
+    from EmotionGAN.measure.__main__ import edit_all
+
+    plan = make_plan(settings, train.labels, train.class_counts, editor.space)
+    shown = report.example_faces(plan, train.labels.numpy())
+    rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())))
+    names = image_names(settings, plan)
+    images = edit_all(editor, train.faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
+    with TemporaryDirectory() as folder:
+        write_images(Path(folder), [names[row] for row in rows], images.numpy())
+        sheet = report.draw_examples(settings, train, plan, Path(folder), Path(folder))
+        content = sheet.read_bytes()
+    atomic_write(path, lambda file: file.write(content))
+    return path
+
+
+def draw_all(editor: "Editor", train: "FER2013", face: int, seed: int, folder: Path) -> list[Path]:
+    """All four pictures into `folder`; returns their paths."""
+    from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Settings
+    from EmotionGAN.figures.space import draw_space
+
+    kind = editor.generator.config.parametrisation
+    caption = f"face {face} of {train.dataset}:\n{editor.space.emotions[train.labels[face]]}"
+    space = draw_space(
+        folder / f"conditional_space_{editor.name}.png", editor.generator, editor.space,
+        f"{editor.name}: the {kind} space of emotions", [HALF_WIDTHS[AUGMENTATIONS], HALF_WIDTHS[EXPANSION]],
+    )  # fmt: skip
+    grid = draw_grid(
+        folder / f"face_grid_{editor.name}_{train.dataset}_{face}.png", train.faces[face], caption, editor
+    )  # fmt: skip
+    examples = [
+        draw_examples(
+            folder / f"{mode.removesuffix('s')}_examples_{editor.name}_{train.dataset}.png",
+            Settings(mode=mode, seed=seed), train, editor,
+        )
+        for mode in (AUGMENTATIONS, EXPANSION)
+    ]  # fmt: skip
+    return [space, grid, *examples]
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = flags.make_parser(
+        "Draw four pictures into plots_output: the conditional space (centres, spreads, neighbourhoods); one face all "
+        "over it; and examples of the augmentations and of the expansion, those that create_augmentations.py makes "
+        "of these faces with this generator and seed, all its other flags at their defaults.",
+        "python -m EmotionGAN.figures --face 3",
+    )
+    parser.add_argument(
+        "--face", type=int, default=None, help="row of the training face that is drawn all over the space "
+        "(default: the first Neutral one)",
+    )  # fmt: skip
+    add_face_flags(parser)
+    flags.add_output_flag(parser)
+    flags.add_generator_flag(parser)
+    flags.add_device_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse, load, draw, say where."""
+    args = parse_arguments(arguments)
+
+    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.datasets.fer2013 import FER2013
+    from EmotionGAN.editor import Editor
+
+    device = pick_device(args.device)
+    train = FER2013(args.data_root, "train", args.dataset)
+    face = pick_face(train, args.face)
+    editor = Editor.load(args.generator, device, pick_dtype(args.precision, device))
+    for path in draw_all(editor, train, face, args.seed, args.output_root / "plots_output"):
+        print(path)
+
+
+if __name__ == "__main__":
+    run_command(main)

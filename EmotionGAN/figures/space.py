@@ -1,0 +1,217 @@
+"""A picture of the conditional space: where each emotion lies, how far it reaches, and where codes are drawn from."""
+
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from torch import Tensor
+
+matplotlib.use("Agg")
+
+from matplotlib import patches
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.training import INK, save_figure
+from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.networks.generator import Generator, LinearGenerator
+
+SOFTNESS = 0.4  # share of the emotions' colours in the background; the rest is white
+TEXT_ASPECT = 0.55  # a letter's width over its line's height
+SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # where a label may stand, best first
+
+
+class Ellipse(NamedTuple):
+    """centre (x, y); width and height, whole ones, along axes that are turned counter-clockwise by `degrees`."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    degrees: float
+
+
+def rows_of(generator: Generator, space: ConditionalSpace) -> list[int]:
+    """For each emotion of the space, its row among the generator's centres and distances.
+
+    A published checkpoint does not name its gaussians, and its space has been read off a picture: there each emotion
+    takes a gaussian near its place, so that the sum of the seven ways is the shortest.
+    """
+    by_name = [generator.config.emotions.index(emotion) for emotion in space.emotions]
+    own = generator.centres().detach().float().cpu()
+    if torch.allclose(own[by_name], space.centres):
+        return by_name
+    ways = torch.cdist(space.centres, own).tolist()
+    return list(min(permutations(range(7)), key=lambda rows: sum(ways[i][row] for i, row in enumerate(rows))))
+
+
+@torch.inference_mode()
+def shares_at(generator: Generator, space: ConditionalSpace, codes: Tensor) -> Tensor:
+    """The mixture at codes float [M,2]: softmax(-distance), float [M,7] on the CPU, in the space's order."""
+    device = next(generator.parameters()).device
+    distances = generator.distances(codes.to(device)).float().cpu()
+    return (-distances)[:, rows_of(generator, space)].softmax(-1)
+
+
+def ellipses(generator: Generator, space: ConditionalSpace) -> list[Ellipse]:
+    """One standard deviation of each emotion's gaussian, in the space's order; none for a linear generator."""
+    if isinstance(generator, LinearGenerator):
+        return []
+    rows = rows_of(generator, space)
+    centres = generator.centres().detach().cpu()[rows]
+    lengths = 2 * generator.covariance_axes.weight.detach().abs().sqrt().cpu()[rows]
+    degrees = generator.covariance_angles.weight[0].detach().rad2deg().cpu()[rows]
+    table = torch.cat([centres, lengths, degrees[:, None]], dim=1)
+    return [Ellipse(*row) for row in table.tolist()]
+
+
+def axis_ends(space: ConditionalSpace) -> list[tuple[float, float]]:
+    """Where each emotion's axis of a linear space leaves the square; the origin for Neutral, which has none."""
+    longest = space.centres.abs().amax(dim=1, keepdim=True)
+    ends = torch.where(longest > 0, space.centres / longest.clamp_min(1e-9), 0.0)
+    return [tuple(end) for end in ends.tolist()]
+
+
+def background(generator: Generator, space: ConditionalSpace, side: int = 200) -> np.ndarray:
+    """The square [-1,1]^2 in soft colours, uint8 [side,side,3], first row at y = 1: each pixel the mean of the
+    emotions' colours and white, weighted by the mixture at its middle."""
+    x = (torch.arange(side) + 0.5) / side * 2 - 1
+    codes = torch.stack([x.repeat(side), -x.repeat_interleave(side)], dim=1)
+    colours = np.array([to_rgb(colour) for colour in EMOTION_COLOURS])
+    mixed = shares_at(generator, space, codes).numpy() @ colours
+    soft = 1 + SOFTNESS * (mixed - 1)
+    return (255 * soft).round().astype(np.uint8).reshape(side, side, 3)
+
+
+def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height: float) -> list[tuple[float, float]]:
+    """Where the middle of each point's label goes so that labels cover neither each other nor any point.
+
+    points [N,2] in [-1,1]; height of a line of text in the same units. Each label takes, of the places around its
+    point, that with the least overlap with what is there and the least outside of the square; three rounds of it.
+    """
+    points = np.asarray(points, dtype=float)
+    sizes = np.array([[TEXT_ASPECT * height * len(text), height] for text in texts])
+    marks = [np.concatenate([point - height / 3, point + height / 3]) for point in points]
+    choices = [
+        [point + np.array(side) * (size / 2 + reach * height) for reach in (0.8, 1.5, 2.5) for side in SIDES]
+        for point, size in zip(points, sizes, strict=True)
+    ]
+    places: list[np.ndarray | None] = [None] * len(points)
+    for _ in range(3):
+        for i, size in enumerate(sizes):
+            others = [box_of(places[j], sizes[j]) for j in range(len(points)) if j != i and places[j] is not None]
+            costs = [cost_of(box_of(place, size), [*others, *marks]) for place in choices[i]]
+            order = [cost + 1e-3 * height**2 * rank for rank, cost in enumerate(costs)]
+            places[i] = choices[i][int(np.argmin(order))]
+    return [tuple(place.tolist()) for place in places]
+
+
+def box_of(middle: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(left, bottom, right, top)."""
+    return np.concatenate([middle - size / 2, middle + size / 2])
+
+
+def cost_of(box: np.ndarray, others: Sequence[np.ndarray]) -> float:
+    """The area of a label's box that covers others or lies outside of the square, which is no harm near its edge."""
+    area = (box[2:] - box[:2]).prod()
+    inside = np.minimum(box[2:], 1.1) - np.maximum(box[:2], -1.1)
+    return area - inside.clip(0).prod() + sum(overlap(box, other) for other in others)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """The area that two boxes (left, bottom, right, top) share."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    return float(sides.clip(0).prod())
+
+
+def draw_space(
+    path: Path, generator: Generator, space: ConditionalSpace, title: str, half_widths: Sequence[float]
+) -> Path:
+    """Write the picture of the space as PNG; returns the path.
+
+    half_widths: of the neighbourhoods to draw, widest first (augmentations, expansion). Raises InputError when it
+    cannot be written.
+    """
+    figure = Figure(figsize=(7, 7.6))
+    axes = figure.add_axes((0.09, 0.13, 0.88, 0.81))
+    axes.imshow(background(generator, space), extent=(-1, 1, -1, 1), interpolation="bilinear", zorder=0)
+    for ellipse, colour in zip(ellipses(generator, space), EMOTION_COLOURS, strict=False):
+        draw_ellipse(axes, ellipse, colour)
+    if isinstance(generator, LinearGenerator):
+        draw_axes(axes, space)
+    for half_width, style in zip(half_widths, ({"linestyle": "--"}, {"linestyle": "-"}), strict=True):
+        draw_boxes(axes, space, half_width, **style)
+    draw_centres(axes, space)
+    axes.set(xlim=(-1.07, 1.07), ylim=(-1.07, 1.07), xlabel="x", ylabel="y", aspect="equal")
+    axes.set_xticks(np.linspace(-1, 1, 5))
+    axes.set_yticks(np.linspace(-1, 1, 5))
+    axes.tick_params(length=0, labelsize=8, pad=0)
+    axes.spines[:].set_visible(False)
+    axes.add_patch(patches.Rectangle((-1, -1), 2, 2, fill=False, edgecolor=INK, linewidth=0.8))
+    axes.set_title(title, fontsize=11, loc="left")
+    add_legend(figure, isinstance(generator, LinearGenerator), half_widths)
+    return save_figure(figure, path)
+
+
+def draw_ellipse(axes: Axes, ellipse: Ellipse, colour: str) -> None:
+    """An outline with a breath of colour inside, within the square."""
+    patch = patches.Ellipse(
+        (ellipse.x, ellipse.y), ellipse.width, ellipse.height, angle=ellipse.degrees, linewidth=1.6, zorder=2,
+        edgecolor=colour, facecolor=(*to_rgb(colour), 0.12),
+    )  # fmt: skip
+    axes.add_patch(patch)
+    patch.set_clip_path(patches.Rectangle((-1, -1), 2, 2, transform=axes.transData))
+
+
+def draw_axes(axes: Axes, space: ConditionalSpace) -> None:
+    """From the origin to the square's edge, an arrow an emotion."""
+    for (x, y), colour in zip(axis_ends(space), EMOTION_COLOURS, strict=True):
+        if x or y:
+            axes.annotate(
+                "", (x, y), (0, 0), zorder=2,
+                arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0},
+            )  # fmt: skip
+
+
+def draw_boxes(axes: Axes, space: ConditionalSpace, half_width: float, linestyle: str) -> None:
+    """Each emotion's neighbourhood, clipped to the square."""
+    low, high = space.neighbourhoods(half_width)
+    for corner, size, colour in zip(low.tolist(), (high - low).tolist(), EMOTION_COLOURS, strict=True):
+        axes.add_patch(
+            patches.Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=1, linestyle=linestyle, zorder=3)
+        )
+
+
+def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
+    """A dot and a name each."""
+    points = space.centres.tolist()
+    for (x, y), colour in zip(points, EMOTION_COLOURS, strict=True):
+        axes.plot(x, y, "o", color=colour, markeredgecolor="white", markersize=8, zorder=5, clip_on=False)
+    for (x, y), emotion in zip(label_places(points, space.emotions, 0.075), space.emotions, strict=True):
+        axes.text(
+            x, y, emotion, ha="center", va="center", fontsize=11, color="black", zorder=6,
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+        )  # fmt: skip
+
+
+def add_legend(figure: Figure, linear: bool, half_widths: Sequence[float]) -> None:
+    """What the lines mean, below the picture."""
+    wide, narrow = half_widths
+    grey = {"color": "#555555"}
+    entries = [
+        Line2D([], [], marker="o", linestyle="", label="centre", **grey),
+        Line2D([], [], linewidth=1.6, label="axis: direction of an emotion" if linear else "one standard deviation",
+               **grey),
+        Line2D([], [], linestyle="--", linewidth=1, label=f"augmentations: centre ±{wide:g}", **grey),
+        Line2D([], [], marker="s", markerfacecolor="none", linestyle="", label=f"expansion: centre ±{narrow:g}",
+               **grey),
+        patches.Patch(color="#dddddd", label="background: softmax(-distance)"),
+    ]  # fmt: skip
+    figure.legend(handles=entries, loc="lower center", ncols=3, frameon=False, fontsize=9)

@@ -1,0 +1,1 @@
+"""Learning a generator: `python -m EmotionGAN.learn`."""

@@ -1,0 +1,1 @@
+"""Measuring a generator: `python -m EmotionGAN.measure`."""

@@ -1,0 +1,1 @@
+"""Generator, discriminator, face encoder, and the overlay that the generator starts from."""

@@ -1,0 +1,66 @@
+"""Where a real face lies in the plane of codes: the critic's reading, shipped with a generator."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from core_code.core_utils.weights import state_dict_mismatch
+from EmotionGAN.networks.discriminator import Discriminator
+
+ENCODER_FILE, ENCODER_CONFIG_FILE = "reader.pth", "reader.json"
+READ_BATCH = 256
+
+
+def save_face_encoder(folder: Path, critic: Discriminator) -> None:
+    """Write the critic beside a generator: float16 weights and the numbers that it is built from."""
+    state = {name: tensor.detach().cpu().half() for name, tensor in critic.state_dict().items()}
+    save_weights(Path(folder) / ENCODER_FILE, state)
+    write_json(Path(folder) / ENCODER_CONFIG_FILE, critic.settings)
+
+
+def load_face_encoder(folder: Path) -> Discriminator | None:
+    """The critic of a generator's folder in float32 on the CPU; None where the folder has none.
+
+    Raises InputError for one that is damaged or of another architecture than its config says.
+    """
+    config_path, path = Path(folder) / ENCODER_CONFIG_FILE, Path(folder) / ENCODER_FILE
+    if not config_path.exists() and not path.exists():
+        return None
+    settings = read_json(config_path)
+    known = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}
+    settings = {name: settings.get(name) for name in known}
+    for name, largest in known.items():
+        if type(settings.get(name)) is not int or not 1 <= settings[name] <= largest:
+            found = json.dumps(settings.get(name))
+            raise InputError(f"{config_path}: {name} is {found}, expected a whole number from 1 to {largest}")
+    if settings["width"] << settings["layers"] > 16384 or settings["image_size"] < 2 ** settings["layers"]:
+        raise InputError(f"{config_path}: {settings['layers']} layers do not fit width and image_size")
+    state = load_weights(path, "code reader")
+    with torch.device("meta"):
+        own = Discriminator(**settings).state_dict()
+    if wrong := state_dict_mismatch(state, own):
+        raise InputError(f"{path}: not the code reader that {config_path.name} describes: {wrong}")
+    critic = Discriminator(**settings)
+    critic.load_state_dict(state)
+    return critic.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def encode_images(critic: Discriminator, images: Tensor) -> Tensor:
+    """Codes float32 [N,2] in [-1,1] of images float [N,C,S,S] in [-1,1]: the mean over each image and its mirror.
+
+    Computed in float32 and in batches of one size (the last is filled up), so that a face's code does not depend on
+    how many others are read.
+    """
+    if len(images) == 0:
+        return images.new_zeros(0, 2)
+    codes = []
+    for batch in images.split(READ_BATCH):
+        filled = torch.cat([batch, batch[-1:].expand(READ_BATCH - len(batch), -1, -1, -1)])
+        read = (critic(filled).codes + critic(filled.flip(-1)).codes) / 2
+        codes.append(read[: len(batch)].clamp(-1, 1))
+    return torch.cat(codes)

@@ -1,0 +1,241 @@
+"""The generator: one trunk, two parametrisations of the space of emotions (gaussian and linear).
+
+Layers, names and shapes are those of GANmut (CVPR 2021), so that its published checkpoints load strictly.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core_code.core_utils.acceleration.cpu_layers import FewChannelConv2d, generates_in_bf16, instance_norm_per_image
+from core_code.core_utils.errors import InputError
+from EmotionGAN.networks.overlay import Overlay
+
+EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
+PARAMETRISATIONS = ("gaussian", "linear")
+OUTPUTS = ("plain", "overlay")
+CODE_INPUTS = ("maps", "norms")
+STYLE_WIDTH = 64
+COLOURS = ("grey", "RGB", "BGR")
+FRAMINGS = ("fer2013", "dlib")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What a generator is, beside its weights; the defaults are the published gaussian checkpoint's.
+
+    `colours` is the order of the input's channels (grey: one channel). `framing` says how its training faces were
+    cut: `fer2013` (as FER2013's 48x48 faces are) or `dlib` (the box of dlib's frontal detector). `output` is `plain`
+    (GANmut: the trunk paints the whole face) or `overlay` (it paints what is added to the face and to a statistical
+    overlay of the emotion, see overlay.py). `codes` says how a code enters: as `maps` (GANmut: two constant channels
+    beside the image's) or through the `norms`, whose scale and shift depend on it (Dumoulin et al., "A Learned
+    Representation for Artistic Style", ICLR 2017). The first instance norm subtracts what a constant channel adds,
+    but for the borders, from which alone a generator with maps hears its codes.
+    """
+
+    parametrisation: str = "gaussian"
+    image_size: int = 128
+    colours: str = "BGR"
+    width: int = 64
+    blocks: int = 6
+    output: str = "plain"
+    codes: str = "maps"
+    framing: str = "dlib"
+    emotions: tuple[str, ...] = EMOTIONS
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colours == "grey" else 3
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
+        """Check a config read from a file. Raises InputError naming `where` and the value that is wrong."""
+        known = {field.name for field in fields(cls)}
+        if missing := known - values.keys():
+            raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
+        chosen = {name: values[name] for name in known}
+        choices = {
+            "parametrisation": PARAMETRISATIONS, "output": OUTPUTS, "codes": CODE_INPUTS, "colours": COLOURS,
+            "framing": FRAMINGS,
+        }  # fmt: skip
+        for name, allowed in choices.items():
+            if chosen[name] not in allowed:
+                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected one of {', '.join(allowed)}")
+        for name, largest in {"image_size": 1024, "width": 512, "blocks": 64}.items():
+            if type(chosen[name]) is not int or not 1 <= chosen[name] <= largest:
+                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected a whole number from 1 to {largest}")
+        if chosen["image_size"] % 16:
+            raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
+        emotions = chosen["emotions"]
+        if not isinstance(emotions, (list, tuple)) or sorted(map(str, emotions)) != sorted(EMOTIONS):
+            raise InputError(f"{where}: emotions are {emotions!r}, expected {', '.join(EMOTIONS)} in any order")
+        return cls(**(chosen | {"emotions": tuple(emotions)}))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"emotions": list(self.emotions)}
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Affine instance norm by each image's own statistics, whatever mode the module is in.
+
+    It holds the running statistics that published checkpoints carry, and never reads or updates them. With `styled`,
+    a style float [B,STYLE_WIDTH] scales and shifts each image's channels further.
+    """
+
+    def __init__(self, channels: int, styled: bool = False) -> None:
+        super().__init__(channels, affine=True, track_running_stats=True)
+        self.style = nn.Linear(STYLE_WIDTH, 2 * channels) if styled else None
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        scale, shift = self.weight, self.bias
+        if self.style is not None:
+            style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
+            scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
+        if generates_in_bf16(x):
+            return instance_norm_per_image(x, scale, shift, self.eps)
+        # Written out: the library's norms leave channels-last memory or are ten times slower in bfloat16 on CPUs, and
+        # a compiler fuses this. Statistics are float32, what is scaled and shifted stays in x's own type.
+        pixels = x.flatten(2).transpose(1, 2)
+        centred = pixels - pixels.mean(dim=1, keepdim=True, dtype=torch.float32).to(x.dtype)
+        variance = centred.square().mean(dim=1, keepdim=True, dtype=torch.float32)
+        scale = scale * (variance + self.eps).rsqrt()
+        made = torch.addcmul(shift.to(x.dtype), centred, scale.to(x.dtype))
+        return made.transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, width: int, styled: bool) -> None:
+        super().__init__()
+        self.main = Layers(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            InstanceNorm(width, styled),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            InstanceNorm(width, styled),
+        )
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        return x + self.main(x, style)
+
+
+class Layers(nn.Sequential):
+    """Layers one after the other; those that know styles are given the style."""
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        for layer in self:
+            x = layer(x, style) if isinstance(layer, (InstanceNorm, ResidualBlock)) else layer(x)
+        return x
+
+
+class Generator(nn.Module):
+    """The trunk. Subclasses say how a code relates to the seven emotions (`distances`) and where emotions lie."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        styled = config.codes == "norms"
+        seen = config.channels + (0 if styled else 2)
+
+        def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+            return [layer, InstanceNorm(channels, styled), nn.ReLU(inplace=True)]
+
+        self.main = Layers(
+            *normed(nn.Conv2d(seen, width, 7, padding=3, bias=False), width),
+            *normed(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
+            *normed(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False), 4 * width),
+            *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
+            *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
+            *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
+            FewChannelConv2d(width, config.channels, 7, padding=3, bias=False),
+        )
+        self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
+        if styled:
+            self.style = nn.Sequential(
+                nn.Linear(2, STYLE_WIDTH), nn.ReLU(), nn.Linear(STYLE_WIDTH, STYLE_WIDTH), nn.ReLU()
+            )
+
+    def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Edit each image to the expression at its code.
+
+        images: float [B,C,S,S] in [-1,1]; codes: float [B,2] in [-1,1].
+        Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
+        """
+        painted, distances = self.paint(images, codes), self.distances(codes)
+        if self.overlay is None:
+            return torch.tanh(painted), distances, codes
+        change = self.overlay(images, (-distances).softmax(-1))
+        return (images + change + painted).clamp(-1, 1), distances, codes
+
+    def paint(self, images: Tensor, codes: Tensor) -> Tensor:
+        """What the trunk paints, before its tanh: [B,C,S,S]."""
+        if self.config.codes == "norms":
+            return self.main(images, self.style(codes.to(images.dtype)))
+        maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        return self.main(torch.cat([images, maps], dim=1), None)
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """How far each code [B,2] is from each emotion: [B,7], smaller is nearer, in the config's order."""
+        raise NotImplementedError
+
+    def centres(self) -> Tensor:
+        """The point of each emotion: float [7,2] in [-1,1], in the config's order."""
+        raise NotImplementedError
+
+
+class GaussianGenerator(Generator):
+    """Every emotion is a gaussian of the plane (GANmut, section 3.2): centre tanh(mu), covariance R diag(|axes|) R'."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        self.mu = nn.Linear(2, 7, bias=False)
+        self.covariance_axes = nn.Linear(2, 7, bias=False)
+        self.covariance_angles = nn.Linear(7, 1, bias=False)
+        nn.init.ones_(self.covariance_axes.weight)
+        nn.init.zeros_(self.covariance_angles.weight)
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """Squared Mahalanobis distances to the seven gaussians."""
+        angle = self.covariance_angles.weight[0]
+        along = torch.stack([angle.cos(), angle.sin()], dim=-1)
+        across = torch.stack([-angle.sin(), angle.cos()], dim=-1)
+        offset = codes.float()[:, None] - self.centres()
+        squared = torch.stack([(offset * along).sum(-1), (offset * across).sum(-1)], dim=-1) ** 2
+        return (squared / self.covariance_axes.weight.abs()).sum(-1)
+
+    def centres(self) -> Tensor:
+        return torch.tanh(self.mu.weight)
+
+
+class LinearGenerator(Generator):
+    """Every emotion but Neutral is a direction of the plane (GANmut, section 3.1); Neutral is the origin.
+
+    The angle of a code is its emotion, its length the strength. The config's Neutral has no axis: the six axes are
+    those of the other emotions, in the config's order.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        self.axes = nn.Linear(2, 6)
+
+    def distances(self, codes: Tensor) -> Tensor:
+        """Minus the axes' scores, and 0 for Neutral: softmax(-distances) are the emotions' probabilities."""
+        scores = list(self.axes(codes.float()).unbind(-1))
+        scores.insert(self.config.emotions.index("Neutral"), torch.zeros_like(scores[0]))
+        return -torch.stack(scores, dim=-1)
+
+    def centres(self) -> Tensor:
+        """Each axis at strength 0.8, Neutral at the origin."""
+        directions = list((0.8 * F.normalize(self.axes.weight, dim=-1)).unbind(0))
+        directions.insert(self.config.emotions.index("Neutral"), torch.zeros_like(directions[0]))
+        return torch.stack(directions)
+
+
+def build_generator(config: GeneratorConfig) -> Generator:
+    """An untrained generator of the config's parametrisation."""
+    return {"gaussian": GaussianGenerator, "linear": LinearGenerator}[config.parametrisation](config)

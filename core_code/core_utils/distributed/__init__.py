@@ -1,0 +1,1 @@
+"""Many processes that share one piece of work."""

@@ -1,0 +1,261 @@
+"""Many processes that do one piece of work, on one machine or many: started as `torchrun --nproc_per_node N ...`.
+
+Without torchrun a process is alone: it is rank 0 of 1, the writer, and everything here does nothing. The processes
+talk through NCCL where the tensors are on GPUs, through gloo where they are on CPUs.
+"""
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+from core_code.core_utils.errors import INTERRUPTED, InputError
+from core_code.core_utils.interrupts import TERMINATED, Terminated
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import Store
+
+ANSWER_WITHIN = timedelta(minutes=10)  # in a step: a process that is silent for longer has hung
+FIRST_WITHIN = timedelta(days=1)  # what one process does before the others may take its time
+LOOK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Job:
+    """This process's number of how many, the number on its machine, the machine's, and what all can write to."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    machine: str
+    store: "Store"
+    meetings: Iterator[int] = field(default_factory=count)  # all processes come to the same ones in the same order
+
+
+job: Job | None = None
+
+
+def rank() -> int:
+    """This process's number, 0 when it is alone."""
+    return job.rank if job else 0
+
+
+def world_size() -> int:
+    """How many processes work on this, on all machines together; 1 when this one is alone."""
+    return job.world_size if job else 1
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes files and talks to the person who watches: rank 0."""
+    return rank() == 0
+
+
+@contextmanager
+def distributed_session() -> Iterator[None]:
+    """Within it the processes of torchrun know each other; also a decorator. Does nothing without torchrun.
+
+    The writer alone is heard on stdout and draws progress bars. An error ends the job: torchrun stops the other
+    processes. Of errors that are the same everywhere, or follow from another's, one is shown.
+    """
+    global job
+    if job or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        yield
+        return
+    if os.environ["RANK"] != "0":
+        os.environ["TQDM_DISABLE"] = "1"  # before torch is imported, which imports tqdm, which reads it then
+    job = join()
+    try:
+        with one_error_shown():
+            if is_main_process():
+                yield
+            else:
+                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                    yield
+            leave()
+    except KeyboardInterrupt as interrupt:  # also while an error is dealt with: the others are told to end then
+        if is_main_process():
+            raise
+        sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+    finally:
+        job = None
+
+
+@contextmanager
+def one_error_shown() -> Iterator[None]:
+    """Within it an error of a process that is not the first to fail ends it silently."""
+    try:
+        yield
+    except Exception as error:
+        if is_first_to_fail():
+            raise
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def join() -> Job:
+    """Meet the other processes, and take the GPU that is this one's."""
+    import torch
+    from torch import distributed
+
+    number, size, local = (int(os.environ.get(key, "0")) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local % torch.cuda.device_count())
+    store, _, _ = next(distributed.rendezvous("env://", timeout=ANSWER_WITHIN))
+    store = distributed.PrefixStore(agree_on_session_name(store, number, size), store)
+    groups = distributed.PrefixStore("group", store)
+    distributed.init_process_group(store=groups, rank=number, world_size=size, timeout=ANSWER_WITHIN)
+    return Job(number, size, local, os.environ.get("GROUP_RANK", "0"), store)
+
+
+def agree_on_session_name(store: "Store", number: int, size: int) -> str:
+    """A name that the processes of this start of the job agree on, and none of an earlier start has used.
+
+    torchrun's store outlives a restart (of torch 2.15; machines count their restarts differently), and with it the
+    addresses and meetings of processes that are gone. So nobody believes what it finds there but an answer to its own
+    question: each asks by a word that is new, and process 0 answers with the name until all have heard it.
+    """
+    end = time.monotonic() + ANSWER_WITHIN.total_seconds()
+
+    def wait() -> None:
+        if time.monotonic() > end:
+            raise InputError(f"process {number} of {size}: the others have not come within {ANSWER_WITHIN}")
+        time.sleep(LOOK_EVERY_S)
+
+    word = secrets.token_hex(8)
+    if number:
+        store.set(f"question of {number}", word)
+        while not store.check([f"answer to {word}"]):
+            wait()
+        word = store.get(f"answer to {word}").decode()
+        store.set(f"{word} heard by {number}", "")
+        return word
+    missing = set(range(1, size))
+    while missing:
+        for other in missing:
+            if store.check([f"question of {other}"]):
+                store.set(f"answer to {store.get(f'question of {other}').decode()}", word)
+        missing = {other for other in missing if not store.check([f"{word} heard by {other}"])}
+        if missing:
+            wait()
+    return word
+
+
+def leave() -> None:
+    """Wait for the others, so that none of them misses this one, and take leave.
+
+    Not by a barrier: where no torchrun keeps the store, the process that keeps it may be gone when others look.
+    """
+    import torch
+    from torch import distributed
+
+    all_reduce_sum(torch.zeros(1))
+    distributed.destroy_process_group()
+
+
+def is_first_to_fail() -> bool:
+    """Whether no other process of the job has failed before; where that cannot be asked, one has."""
+    try:
+        return job.store.compare_set("failed", "", str(job.rank)) == str(job.rank).encode()
+    except Exception:
+        return False
+
+
+def barrier(patience: timedelta = ANSWER_WITHIN) -> None:
+    """Wait until all processes are here. Raises InputError when one has not come within `patience`."""
+    if job is None:
+        return
+    meeting = f"barrier {next(job.meetings)}"
+    if job.store.add(f"{meeting} came", 1) == job.world_size:
+        job.store.set(meeting, "all")
+    wait_for(meeting, patience)
+
+
+@contextmanager
+def local_main_first() -> Iterator[None]:
+    """Within it one process of each machine goes first; the others follow when it is done.
+
+    For what the first leaves on the disk for the others: a cache, a download.
+    """
+    if job is None:
+        yield
+        return
+    meeting = f"first {next(job.meetings)} of machine {job.machine}"
+    if job.local_rank:
+        wait_for(meeting, FIRST_WITHIN)
+    yield
+    job.store.set(meeting, "done")
+
+
+def wait_for(key: str, patience: timedelta) -> None:
+    """Until another process has set the key. Raises InputError when it has not within `patience`.
+
+    Looks again and again, so that Ctrl-C and SIGTERM are heard.
+    """
+    end = time.monotonic() + patience.total_seconds()
+    try:
+        while not job.store.check([key]):
+            if time.monotonic() > end:
+                raise RuntimeError(f"{key!r} was not there after {patience}")
+            time.sleep(LOOK_EVERY_S)
+    except RuntimeError as error:
+        raise lost(error) from error
+
+
+def all_reduce_sum(values: "Tensor") -> "Tensor":
+    """The sum of all processes' tensors, the same bits in each of them; `values` itself when alone.
+
+    Of the same shape and dtype everywhere. Integers are summed exactly. Raises InputError when a process is gone.
+    """
+    if job is None:
+        return values
+    from torch import distributed
+
+    total = values.detach().clone()
+    try:
+        distributed.all_reduce(total)
+    except RuntimeError as error:
+        raise lost(error) from error
+    return total
+
+
+def all_gather(values: "Tensor") -> "Tensor":
+    """All processes' tensors, [N,...] in the order of their ranks. As `summed` otherwise."""
+    if job is None:
+        return values[None]
+    import torch
+    from torch import distributed
+
+    rows = [torch.empty_like(values) for _ in range(job.world_size)]
+    try:
+        distributed.all_gather(rows, values.detach().contiguous())
+    except RuntimeError as error:
+        raise lost(error) from error
+    return torch.stack(rows)
+
+
+def check_same(number: int, what: str) -> None:
+    """Raise InputError when the processes have found different numbers of `what`: they do not see the same files."""
+    import torch
+
+    found = sorted(set(all_gather(torch.tensor(number)).tolist()))
+    if len(found) > 1:
+        numbers = ", ".join(map(str, found))
+        raise InputError(
+            f"{what}: {numbers} in different processes, expected the same in all; every machine of a job must see the "
+            f"same output folder"
+        )
+
+
+def lost(error: Exception) -> InputError:
+    """What is said when another process does not answer."""
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return InputError(
+        f"process {job.rank} of {job.world_size}: another process of this job has ended or does not answer "
+        f"({reason[0][:200]})"
+    )

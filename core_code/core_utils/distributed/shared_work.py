@@ -1,0 +1,51 @@
+"""How far all processes of a job are with one piece of work, and waiting for the last of them."""
+
+import time
+
+from core_code.core_utils.distributed import job as distributed
+from core_code.core_utils.distributed.job import ANSWER_WITHIN, LOOK_EVERY_S, lost
+
+SILENT_S = ANSWER_WITHIN.total_seconds()
+
+
+class SharedWork:
+    """Things done by all processes together, counted by each; a process alone counts for itself.
+
+    All processes of a job make theirs, in the same order where there are several. Methods raise InputError when the
+    job has broken down.
+    """
+
+    def __init__(self) -> None:
+        self.name = f"work {next(distributed.job.meetings)}" if distributed.job else ""
+        self.own = 0
+
+    def report(self, done: int) -> int:
+        """Say how many this process has done so far; returns how many all have."""
+        more, self.own = done - self.own, done
+        return self.count("done", more) if distributed.job else done
+
+    def wait(self, silent_s: float = SILENT_S) -> int:
+        """Wait until all processes are here; returns how many things they have done.
+
+        However long that takes, as long as something is done: raises InputError when no process has reported more,
+        nor come here, within `silent_s` seconds, as happens when one was killed and nobody ends the job.
+        """
+        if distributed.job is None:
+            return self.own
+        came, heard = self.count("came", 1), time.monotonic()
+        state = (came, self.count("done", 0))
+        while state[0] < distributed.world_size():
+            time.sleep(LOOK_EVERY_S)
+            now = (self.count("came", 0), self.count("done", 0))
+            if now != state:
+                state, heard = now, time.monotonic()
+            elif time.monotonic() - heard > silent_s:
+                raise lost(RuntimeError(f"nothing was done in {silent_s:g} s"))
+        return state[1]
+
+    def count(self, what: str, more: int) -> int:
+        """Add to a number that all processes share; returns it."""
+        try:
+            return distributed.job.store.add(f"{self.name} {what}", more)
+        except RuntimeError as error:
+            raise lost(error) from error

@@ -1,0 +1,1 @@
+"""Scores of predictions, their calibration, and whether differences are significant."""

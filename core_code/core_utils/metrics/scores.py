@@ -1,0 +1,98 @@
+"""How well logits read the labels: shares in [0,1] and confusion matrices. And votes of several models."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from core_code.core_utils.metrics.calibration import reliability
+
+
+class Scores(NamedTuple):
+    """What is reported of one set of predictions; all figures but the counts are shares in [0,1]."""
+
+    top1: float
+    top2: float
+    mean_per_class: float
+    macro_f1: float
+    calibration_error: float
+    confusion: list[list[int]]
+    faces: int
+
+
+def score(logits: Tensor, labels: Tensor) -> Scores:
+    """All the figures from logits float [N,C] and labels int64 [N]."""
+    confusion = confusion_matrix(logits.argmax(1), labels, logits.shape[1])
+    return Scores(
+        top1=top_accuracy(logits, labels, 1),
+        top2=top_accuracy(logits, labels, 2),
+        mean_per_class=mean_class_accuracy(confusion),
+        macro_f1=macro_f1(confusion),
+        calibration_error=reliability(logits, labels).expected_error,
+        confusion=confusion.tolist(),
+        faces=len(labels),
+    )
+
+
+def top_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
+    """The share of faces whose label is among the k highest logits."""
+    if not len(labels):
+        return float("nan")
+    return (logits.topk(k, dim=1).indices == labels[:, None]).any(1).double().mean().item()
+
+
+def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Counts int64 [classes, classes]: rows are the true labels, columns the predictions."""
+    cells = (labels * classes + predictions).cpu()
+    return torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def mean_class_accuracy(confusion: Tensor) -> float:
+    """The mean of the classes' own accuracies, over the classes that occur."""
+    faces = confusion.sum(1)
+    there = faces > 0
+    if not there.any():
+        return float("nan")
+    return (confusion.diagonal()[there] / faces[there].double()).mean().item()
+
+
+def macro_f1(confusion: Tensor) -> float:
+    """The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur or are predicted."""
+    right_twice = 2 * confusion.diagonal().double()
+    named = confusion.sum(0) + confusion.sum(1)  # TP + FP, and TP + FN
+    there = named > 0
+    if not there.any():
+        return float("nan")
+    return (right_twice[there] / named[there]).mean().item()
+
+
+def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Which `count` faces are read wrongly most surely, the surest first: int64 [count], or fewer where fewer are."""
+    confidences, predictions = logits.double().softmax(1).amax(1), logits.argmax(1)
+    wrong = (predictions != labels).nonzero()[:, 0]
+    return wrong[confidences[wrong].argsort(descending=True, stable=True)[:count]]
+
+
+def surest_vote(logits: list[Tensor]) -> Tensor:
+    """For each face the logits of whichever model has the highest top logit. [N,C] each -> [N,C].
+
+    The first of several equally sure models has its way.
+    """
+    stacked = torch.stack(logits)
+    surest = stacked.amax(2).argmax(0)
+    return stacked[surest, torch.arange(stacked.shape[1], device=stacked.device)]
+
+
+def mean_vote(logits: list[Tensor]) -> Tensor:
+    """The logarithm of the mean of the models' softmaxes. [N,C] each -> [N,C]."""
+    return torch.stack([one.double().softmax(1) for one in logits]).mean(0).log()
+
+
+def as_table(confusion: list[list[int]], names: tuple[str, ...]) -> str:
+    """The confusion matrix as text: a row for each true class, its own accuracy at the end."""
+    width = max(len(name) for name in names) + 1
+    lines = [" " * width + "".join(f"{name:>{width}}" for name in names) + f"{'right':>{width}}"]
+    for name, row in zip(names, confusion, strict=True):
+        share = f"{100 * row[names.index(name)] / sum(row):.1f}%" if sum(row) else "-"
+        lines.append(f"{name:<{width}}" + "".join(f"{count:>{width}}" for count in row) + f"{share:>{width}}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Pictures of any origin, and the faces in them."""

@@ -1,0 +1,163 @@
+"""The pictures that training and evaluation leave behind, each written whole or not at all."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from core_code.core_utils.files import atomic_write
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
+
+TRAIN_COLOUR, VALIDATION_COLOUR = "#c75a1b", "#1f5f99"
+INK = "#333333"
+DPI = 150
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG; returns the path."""
+    atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
+    return path
+
+
+def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> list[Path]:
+    """The three curves over the epochs: train_accuracy, validation_accuracy and both, <kind>_<net>_<exp>.png.
+
+    `history` holds a record an epoch with `epoch`, `validation_accuracy` and, in some, `train_accuracy`, in [0,1].
+    """
+    curves = {
+        "train_accuracy": ["train_accuracy"],
+        "validation_accuracy": ["validation_accuracy"],
+        "train_validation_accuracy": ["train_accuracy", "validation_accuracy"],
+    }
+    paths = []
+    for kind, entries in curves.items():
+        figure = Figure(figsize=(6.4, 4))
+        axes = figure.add_subplot()
+        for entry in entries:
+            draw_curve(axes, history, entry)
+        axes.set_title(f"{name}, {experiment}", fontsize=11, loc="left")
+        finish_curves(axes, legend=len(entries) > 1)
+        paths.append(save_figure(figure, folder / f"{kind}_{name}_{experiment}.png"))
+    return paths
+
+
+def draw_curve(axes: Axes, history: Sequence[dict[str, float]], entry: str) -> None:
+    """One accuracy over the epochs in percent; the best validation accuracy is marked with its value."""
+    points = [(record["epoch"], 100 * record[entry]) for record in history if entry in record]
+    if not points:
+        return
+    epochs, accuracies = zip(*points, strict=True)
+    train = entry == "train_accuracy"
+    colour = TRAIN_COLOUR if train else VALIDATION_COLOUR
+    marker = "o" if train or len(points) < 15 else None
+    axes.plot(
+        epochs, accuracies, color=colour, marker=marker, markersize=4, label="training" if train else "validation"
+    )
+    if not train:
+        best = max(range(len(points)), key=lambda i: accuracies[i])
+        axes.annotate(
+            f"best {accuracies[best]:.2f} %, epoch {epochs[best]}", (epochs[best], accuracies[best]),
+            xytext=(6, -32), textcoords="offset points", ha="right", fontsize=8, color=colour,
+        )  # fmt: skip
+    axes.set_ylabel("accuracy (%)" if axes.lines[1:] else f"{'training' if train else 'validation'} accuracy (%)")
+
+
+def finish_curves(axes: Axes, legend: bool) -> None:
+    """What every curve picture has."""
+    axes.set_xlabel("epoch")
+    axes.margins(y=0.15)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend and axes.lines:
+        axes.legend(frameon=False, loc="lower right")
+
+
+def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
+    """The training loss over the epochs: loss_<net>_<exp>.png.
+
+    `history` holds a record an epoch with `epoch` and `loss`.
+    """
+    figure = Figure(figsize=(6.4, 4))
+    axes = figure.add_subplot()
+    marker = "o" if len(history) < 15 else None
+    epochs, losses = ([record[entry] for record in history] for entry in ("epoch", "loss"))
+    axes.plot(epochs, losses, color=TRAIN_COLOUR, marker=marker, markersize=4, label="training")
+    axes.set_title(f"{name}, {experiment}", fontsize=11, loc="left")
+    axes.set_ylabel("training loss (cross entropy)")
+    finish_curves(axes, legend=False)
+    return save_figure(figure, folder / f"loss_{name}_{experiment}.png")
+
+
+def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
+    """The losses over the epochs, how far the representation is spread, and in how many directions the features.
+
+    Writes byol_loss_<net>_<exp>.png. `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`,
+    `feature_spread`, `projection_spread`, and `feature_rank` where it was measured.
+    """
+    figure = Figure(figsize=(6.4, 7.2))
+    losses, spreads, ranks = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
+    epochs = [record["epoch"] for record in history]
+    curves = (
+        (losses, "loss", "training", TRAIN_COLOUR, "-"),
+        (losses, "validation_loss", "validation", VALIDATION_COLOUR, "-"),
+        (spreads, "feature_spread", "features", VALIDATION_COLOUR, "-"),
+        (spreads, "projection_spread", "projections", VALIDATION_COLOUR, "--"),
+        (ranks, "feature_rank", "features", VALIDATION_COLOUR, "-"),
+    )
+    for axes, entry, label, colour, style in curves:
+        values = [record.get(entry, math.nan) for record in history]
+        marker = "o" if len(history) < 15 else None
+        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
+    best = min(history, key=lambda record: record["validation_loss"])
+    losses.axvline(best["epoch"], color=VALIDATION_COLOUR, linewidth=0.8, linestyle=":")
+    losses.set_title(
+        f"{name}, {experiment}: BYOL, best validation loss {best['validation_loss']:.4f} in epoch {best['epoch']}",
+        fontsize=11, loc="left",
+    )  # fmt: skip
+    losses.set_ylabel("negative cosine (-1: views agree)")
+    spreads.set_ylabel("spread (0: collapsed)")
+    ranks.set_ylabel("directions")
+    for axes in (losses, spreads, ranks):
+        finish_curves(axes, legend=False)
+        axes.legend(frameon=False, loc="best", fontsize=8)
+    losses.set_xlabel("")
+    spreads.set_xlabel("")
+    spreads.set_ylim(bottom=0)
+    ranks.set_ylim(bottom=0)
+    return save_figure(figure, folder / f"byol_loss_{name}_{experiment}.png")
+
+
+def plot_confusion_matrix(confusion: Sequence[Sequence[int]], emotions: Sequence[str], path: Path, title: str) -> Path:
+    """Rows are the true emotions, columns the predictions; shaded by the share of the row, counts and shares inside."""
+    figure = Figure(figsize=(7, 6))
+    axes = figure.add_subplot()
+    totals = [sum(row) for row in confusion]
+    shares = [[count / total if total else 0.0 for count in row] for row, total in zip(confusion, totals, strict=True)]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(confusion):
+        for j, count in enumerate(row):
+            colour = "white" if shares[i][j] > 0.5 else INK
+            axes.text(j, i - 0.1, str(count), ha="center", va="center", color=colour, fontsize=9)
+            axes.text(j, i + 0.22, f"{100 * shares[i][j]:.0f}%", ha="center", va="center", color=colour, fontsize=7)
+    ticks = range(len(emotions))
+    axes.set_xticks(ticks, emotions, rotation=40, ha="right")
+    axes.set_yticks(ticks, [f"{emotion} ({total})" for emotion, total in zip(emotions, totals, strict=True)])
+    for label, colour in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], EMOTION_COLOURS * 2, strict=True):
+        label.set_color(colour)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (faces)")
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, fraction=0.046, pad=0.03, format=lambda share, _: f"{100 * share:.0f}%")
+    bar.set_label("share of the true emotion")
+    bar.outline.set_visible(False)
+    return save_figure(figure, path)

@@ -1,0 +1,1 @@
+"""Synthetic faces: planned, generated, written, and read again for training."""

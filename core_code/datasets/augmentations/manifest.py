@@ -1,0 +1,167 @@
+"""The manifest beside generated images: what they were made of, how, and whether they are all there."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import read_json
+from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
+from core_code.datasets.fer2013 import EMOTIONS, FER2013
+
+MANIFEST_NAME = "manifest.json"
+FORMAT = 1
+# images of one destination share these; the words are what an error calls them
+FIXED = {
+    "generator_fingerprint": "generator",
+    "seed": "--seed",
+    "centre": "--centre",
+    "half_width": "--neighborhood",
+    "precision": "--precision",
+    "face_detector": "--face_detector",
+    "batch_size": "--batch_size",
+    "folder_batch_size": "--folder_batch_size",
+    "storage": "--format",
+    "compiled": "--compile",
+    "class_counts": "training labels' counts",
+}
+OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # than these choices
+GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
+DEFAULT_COMMAND = "create_augmentations.py with the flags that made it"
+
+
+class Named(Protocol):
+    """What the manifest says of a generator."""
+
+    name: str
+    fingerprint: str
+
+
+def describe(
+    settings: Settings,
+    faces: FER2013,
+    face_count: int,
+    generator: Named,
+    plan: Plan,
+    command: str,
+    boxes: torch.Tensor | None = None,
+) -> dict[str, Any]:
+    """The manifest of images yet to be made: `complete` is false. `boxes`: see generate_images."""
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "mode": settings.mode,
+        "dataset": faces.dataset,
+        "generator": generator.name,
+        "generator_fingerprint": generator.fingerprint,
+        "seed": settings.seed,
+        "centre": settings.centre,
+        "half_width": settings.half_width,
+        "precision": settings.precision,
+        "batch_size": settings.batch_size,
+        "storage": settings.storage,
+        "compiled": settings.compiled,
+    }
+    if settings.mode == AUGMENTATIONS:
+        manifest["folder_batch_size"] = settings.folder_batch_size
+        manifest["num_augments"] = settings.num_augments
+    else:
+        manifest["class_counts"] = faces.class_counts.tolist()
+    per_emotion = np.bincount(plan.emotions, minlength=len(EMOTIONS)).tolist()
+    return manifest | {
+        "faces": face_count,
+        "face_fingerprints": {str(n): faces.fingerprint(n) for n in checked_counts(face_count)},
+        "images": len(plan),
+        "face_detector": "none" if boxes is None else "dlib",
+        "faces_without_images": [] if boxes is None else boxes.isnan().any(dim=1).nonzero()[:, 0].tolist(),
+        "images_per_emotion": dict(zip(EMOTIONS, per_emotion, strict=True)),
+        "command": command,
+        "complete": False,
+    }
+
+
+def checked_counts(faces: int) -> list[int]:
+    """1, 2, 4, ... and `faces`: how many first faces are fingerprinted.
+
+    More than one, so that a training on the first few faces can tell whether the images are of its own.
+    """
+    return [1 << power for power in range(faces.bit_length()) if 1 << power < faces] + [faces]
+
+
+def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
+    """Raise InputError where images of `train` made by `new` would not belong to those that `old` describes.
+
+    More faces than before, and more augmentations of each, may follow: what is there stays as it is. In shards,
+    where a face's images lie side by side, only faces may.
+    """
+    path = folder / MANIFEST_NAME
+    elsewhere = f"use another --dest_folder, or remove {folder}"
+    check_format(old, path)
+    if old["mode"] != new["mode"]:
+        raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
+    check_faces(old, path, train)
+    old = OLDER | old
+    fixed = FIXED | ({"num_augments": GROWING["num_augments"]} if new.get("storage") == SHARDS else {})
+    for key, name in fixed.items():
+        if old.get(key) != new.get(key):
+            was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))
+            raise InputError(f"{path}: the images there were made with {name} {was}, this run has {now}; {elsewhere}")
+    for key, name in GROWING.items():
+        if old.get(key, 0) > new.get(key, 0):
+            raise InputError(
+                f"{path}: the images there were made with {name} {old[key]}, this run has only {new[key]}; {elsewhere}"
+            )
+
+
+def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
+    """The manifest of finished images of these training faces, for who reads the images.
+
+    Raises InputError when it is missing or damaged, of the other mode, of images that are not finished, or of
+    faces other than `faces` (as far as both go).
+    """
+    path = folder / MANIFEST_NAME
+    making = "create_augmentations.py" + (" --expand_dataset True" if mode == EXPANSION else "")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; make the images first: python {making} --dest_folder {folder}")
+    manifest = read_json(path)
+    check_format(manifest, path)
+    if manifest["mode"] != mode:
+        raise InputError(f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {making})")
+    check_faces(manifest, path, faces)
+    if manifest["complete"] is not True or "images" not in manifest:
+        raise InputError(f"{path}: the images are not finished; go on with: {manifest['command']}")
+    return OLDER | manifest
+
+
+def check_format(manifest: dict[str, Any], path: Path) -> None:
+    """Raise InputError for a manifest that this version did not write."""
+    expected = {"mode": str, "dataset": str, "generator": str, "generator_fingerprint": str, "seed": int,
+                "faces": int, "face_fingerprints": dict, "command": str, "complete": bool}  # fmt: skip
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, make it anew")
+    wrong = next((key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)), None)
+    counts = manifest.get("face_fingerprints")
+    if wrong is None and not all(count.isdecimal() and count == ascii_count(count) for count in counts):
+        wrong = "face_fingerprints"
+    if wrong is None:
+        growing = (key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int)
+        wrong = next(growing, None)
+    if wrong is not None:
+        raise InputError(f"{path}: {wrong} is missing or damaged; remove the folder and make the images anew")
+
+
+def ascii_count(text: str) -> str:
+    """A count of at most nine digits as Python writes it; empty for one of more."""
+    return str(int(text)) if len(text) < 10 else ""
+
+
+def check_faces(manifest: dict[str, Any], path: Path, faces: FER2013) -> None:
+    """Raise InputError when the images are of other faces: never train on one set with the images of another."""
+    fingerprints = manifest["face_fingerprints"]
+    count = max((int(count) for count in fingerprints if int(count) <= len(faces)), default=0)
+    if count == 0 or faces.fingerprint(count) != fingerprints[str(count)]:
+        raise InputError(
+            f"{path}: the images are of other faces (of {manifest['dataset']}) than the training faces of "
+            f"{faces.dataset}; make images of these with create_augmentations.py and another --dest_folder"
+        )

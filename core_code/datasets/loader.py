@@ -1,0 +1,105 @@
+"""A data set as one tensor on the device that trains, cut into batches there."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from core_code.core_utils.distributed.data_parallel import Shard, shard_of
+from core_code.core_utils.distributed.job import world_size
+from core_code.core_utils.errors import InputError
+from core_code.datasets.augmentations.store import Augmentations
+
+
+class Faces(Protocol):
+    """FER2013, FER2013Exp, or anything else with faces uint8 [N, 48, 48] and labels int64 [N]."""
+
+    faces: Tensor
+    labels: Tensor
+
+
+class FaceBatches:
+    """Batches of (faces uint8 [B, 48, 48], labels int64 [B], indices int64 [B]) on the device.
+
+    The faces are copied to the device once (on the CPU they stay mapped); a batch is one indexing there. With
+    `shuffle` each epoch has an order of its own. With `faces_per_epoch` beside it an epoch is that many faces: the
+    next stretch of all faces in random order, again and again, so that no face comes a second time before all others
+    have come once. With `augmentations`, each face that has some is replaced, with
+    `probability` and each time that it is drawn, by one of them.
+
+    Order and draws depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
+    """
+
+    def __init__(
+        self,
+        dataset: Faces,
+        batch_size: int,
+        device: torch.device,
+        shuffle: bool = False,
+        seed: int = 1,
+        augmentations: Augmentations | None = None,
+        probability: float = 0.0,
+        faces_per_epoch: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size}, expected 1 or more")
+        if batch_size < world_size():
+            raise InputError(f"--batch_size {batch_size} for {world_size()} processes, expected a face for each")
+        if faces_per_epoch is not None and not shuffle:
+            raise ValueError("faces_per_epoch without shuffle: only random stretches see all faces in the end")
+        if augmentations is not None and len(augmentations) != len(dataset.faces):
+            raise ValueError(f"augmentations of {len(augmentations)} faces for {len(dataset.faces)} faces")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self.shuffle = shuffle
+        self.seed = seed
+        self.probability = probability
+        self.faces_per_epoch = faces_per_epoch
+        self.epoch = 0
+        self.faces = dataset.faces.to(self.device)
+        self.labels = dataset.labels.to(self.device)
+        self.augmentations = augmentations.to(self.device) if augmentations is not None and probability else None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and draws come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the last may be smaller, and while training never has one face alone."""
+        count = self.faces_per_epoch or len(self.faces)
+        alone = self.shuffle and count > 1 and count % self.batch_size == 1
+        return -(-count // self.batch_size) - alone
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Faces, labels and indices of each batch; in a job of several processes, this one's part of it."""
+        return (batch[:3] for batch in self.parts())
+
+    def parts(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Shard]]:
+        """The same, and which rows of the whole batch they are."""
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
+        batches = list(self.order(generator).to(self.device).split(self.batch_size))
+        if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
+        for indices in batches:
+            part = shard_of(len(indices))
+            indices = indices[part.rows]
+            faces = self.faces[indices]
+            if self.augmentations is not None:
+                faces = self.augmentations.replace(faces, indices, self.probability, generator, part)
+            yield faces, self.labels[indices], indices, part
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """The rows of this epoch's faces, int64, in the order in which they come."""
+        count = len(self.faces)
+        if not self.shuffle:
+            return torch.arange(count)
+        if self.faces_per_epoch is None:
+            return torch.randperm(count, generator=generator)
+        start = max(self.epoch - 1, 0) * self.faces_per_epoch
+        passes = range(start // count, (start + self.faces_per_epoch - 1) // count + 1)
+        seeds = [zlib.crc32(f"{self.seed} {number} pass".encode()) for number in passes]
+        orders = [torch.randperm(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.cat(orders)[start % count :][: self.faces_per_epoch]

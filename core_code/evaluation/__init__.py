@@ -1,0 +1,1 @@
+"""Judging trained nets: predictions, tables, pictures, a probe of frozen features."""

@@ -1,0 +1,1 @@
+"""`python -m core_code.predict`: emotions of the faces in pictures."""

@@ -1,0 +1,76 @@
+"""Copies of pictures with a box around each face that was read, and what was read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.datasets.splits import EMOTIONS
+from core_code.prediction.table import NO_FACE, Prediction
+from EmotionGAN.edit.photographs import Photograph, read_photograph, write_photograph
+
+SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
+NOBODY = "#444444"
+
+
+def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Path]:
+    """Write <picture>_read.png of every picture into the folder; returns the paths.
+
+    Of pictures of one name, and where that file is itself a picture that was read, the name gets a number behind it.
+    Raises InputError when a picture cannot be read or written.
+    """
+    pictures = list(dict.fromkeys(one.picture for one in predictions))
+    taken = {picture.resolve() for picture in pictures}
+    paths = []
+    for picture in pictures:
+        path = free_name(folder, picture.stem, taken)
+        taken.add(path.resolve())
+        faces = [one for one in predictions if one.picture == picture]
+        write_photograph(path, drawn(read_photograph(picture), faces))
+        paths.append(path)
+    return paths
+
+
+def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """<stem>_read.png, or <stem>_read_2.png and so on."""
+    path, number = folder / f"{stem}_read.png", 1
+    while path.resolve() in taken:
+        number += 1
+        path = folder / f"{stem}_read_{number}.png"
+    return path
+
+
+def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
+    """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes and readings."""
+    image = Image.fromarray(photograph.visible).convert("RGB")
+    scale = max(1, -(-SMALLEST // min(image.size)))
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=max(14, round(min(image.size) / 28)))
+    for one in faces:
+        if one.box is None:
+            tag(image, (0, 0), NO_FACE, NOBODY, font)
+            continue
+        colour = EMOTION_COLOURS[EMOTIONS.index(one.reading)]
+        left, top = max(0, one.box.left * scale), max(0, one.box.top * scale)
+        right, bottom = min(image.width, one.box.right * scale) - 1, min(image.height, one.box.bottom * scale) - 1
+        pen.rectangle((left, top, right, bottom), outline=colour, width=max(2, round(min(image.size) / 160)))
+        number = f"{one.face}: " if len(faces) > 1 else ""
+        tag(image, (left, top), f"{number}{one.reading} {100 * one.confidence:.0f} %", colour, font)
+    profile = photograph.profile if photograph.pixels.shape[2] >= 3 else None
+    return Photograph(np.array(image), profile)
+
+
+def tag(image: Image.Image, corner: tuple[int, int], text: str, colour: str, font: ImageFont.FreeTypeFont) -> None:
+    """Text on a ground of the colour, its lower left at the corner, or below the corner where there is no room above;
+    moved left where it would reach over the border."""
+    pen = ImageDraw.Draw(image)
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    width, height = right - left + 8, bottom - top + 8
+    x = max(0, min(corner[0], image.width - width))
+    y = corner[1] - height if corner[1] >= height else corner[1]
+    pen.rectangle((x, y, x + width, y + height), fill=colour)
+    bright = sum(weight * part for weight, part in zip((0.299, 0.587, 0.114), ImageColor.getrgb(colour), strict=True))
+    pen.text((x + 4 - left, y + 4 - top), text, fill="black" if bright > 140 else "white", font=font)

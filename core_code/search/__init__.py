@@ -1,0 +1,1 @@
+"""The Optuna search for hyper-parameters: objective, space, storage, files, results, workers."""

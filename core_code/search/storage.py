@@ -1,0 +1,115 @@
+"""Where a study lives while it runs: a database or a journal file that any number of processes share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import make_folder
+from core_code.search.files import SETTINGS, StudyFiles
+
+SQLITE_PATIENCE_S = 60
+WARM_UP_SHARE = 9  # the first ninth of the epochs, 5 of 45, prunes nothing: a small validation set is noisy
+NOT_DECIDING = ("data_root", "augmentations_folder")
+
+
+def place(storage: str | None, files: StudyFiles) -> str:
+    """The storage that is meant: a URL or the path of a journal file; None is a SQLite file beside the .pkl."""
+    return storage or f"sqlite:///{files.database}"
+
+
+def shown(storage: str) -> str:
+    """The storage for people to read: without its password."""
+    return make_url(storage).render_as_string(hide_password=True) if "://" in storage else storage
+
+
+def open_storage(storage: str) -> BaseStorage:
+    """Connect to a database (any URL of SQLAlchemy's: sqlite, postgresql, mysql) or open a journal file.
+
+    Raises InputError when it cannot be had; a URL's password is in no message.
+    """
+    with storage_errors(storage, opening=True):
+        if "://" not in storage:
+            make_folder(parent_of(storage))
+            return JournalStorage(JournalFileBackend(storage))
+        url = make_url(storage)
+        options = {}
+        if url.get_backend_name() == "sqlite":
+            options = {"connect_args": {"timeout": SQLITE_PATIENCE_S}}
+            if url.database:
+                make_folder(parent_of(url.database))
+        return RDBStorage(storage, engine_kwargs=options)
+
+
+def parent_of(path: str) -> str:
+    """The folder of a file."""
+    return path.rpartition("/")[0] or "."
+
+
+def open_study(storage: str, files: StudyFiles, direction: str, settings: dict[str, Any]) -> optuna.Study:
+    """Make the study <net>_<experiment> in the storage, or go on with the one that is there.
+
+    Raises InputError when that one was made with other settings (where the data lie does not count), for its
+    trials would not compare.
+    """
+    backend = open_storage(storage)
+    name = f"{files.net_name}_{files.experiment}"
+    with storage_errors(storage, opening=True):
+        study = optuna.create_study(
+            study_name=name, storage=backend, direction=direction, load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=settings["epochs"] // WARM_UP_SHARE + 1),
+        )  # fmt: skip
+        made = study.user_attrs.get(SETTINGS)
+        if made is None and not study.get_trials(deepcopy=False):
+            study.set_user_attr(SETTINGS, settings)
+            return study
+    made = made or {}
+    for key in sorted(made.keys() | settings.keys()):
+        if key not in NOT_DECIDING and made.get(key) != settings.get(key):
+            raise InputError(
+                f"{shown(storage)}: its study {name} was made with {key} {made.get(key)}, expected "
+                f"{settings.get(key)}: go on with the same settings, or give another --exp_name"
+            )
+    return study
+
+
+@contextmanager
+def storage_errors(storage: str, opening: bool = False) -> Iterator[None]:
+    """Within it, what the storage raises becomes an InputError of one line."""
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError)
+    if opening:  # a journal of something else raises what its first strange line provokes
+        kinds = (*kinds, ImportError, OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+    try:
+        yield
+    except kinds as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        reason = " ".join(str(cause).split())[:200] or type(cause).__name__
+        raise InputError(
+            f"{hide_password(storage)}: this storage does not work ({hide_in(reason, storage)}); expected the path "
+            f"of a journal file, or a URL such as sqlite:///study.db or postgresql+psycopg://user@host/database "
+            f"(with its driver installed)"
+        ) from error
+
+
+def hide_password(storage: str) -> str:
+    """`shown`, for a storage that may not even be a URL."""
+    try:
+        return shown(storage)
+    except (SQLAlchemyError, ValueError):
+        return storage.partition("://")[0] + "://..."
+
+
+def hide_in(text: str, storage: str) -> str:
+    """The text without the storage's password."""
+    try:
+        password = make_url(storage).password
+    except (SQLAlchemyError, ValueError):
+        return "not a URL"
+    return text.replace(str(password), "***") if password else text

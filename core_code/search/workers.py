@@ -1,0 +1,101 @@
+"""Several processes on one study, on this machine."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+
+import optuna
+import torch
+from tqdm import tqdm
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.interrupts import catch_sigterm
+from core_code.core_utils.logs import TrainingLog
+from core_code.search.files import StudyFiles
+from core_code.search.results import describe_trial, is_counted
+from core_code.search.study import Budget, fail_abandoned
+from core_code.training.loop import log_message
+
+POLL_S = 2.0
+PATIENCE_S = 60
+
+
+def run_workers(
+    count: int, work: Callable[..., None], arguments: Sequence[object], study: optuna.Study, files: StudyFiles,
+    budget: Budget, log: TrainingLog,
+) -> None:  # fmt: skip
+    """Start `count` processes that call work(*arguments), tell their trials as they end, and wait for them all.
+
+    However this ends, no worker is left and the .pkl is on disk. Raises InputError when all workers broke down.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=work, args=tuple(arguments), daemon=True) for _ in range(count)]
+    with catch_sigterm():
+        try:
+            with quietly():
+                for worker in workers:
+                    worker.start()
+            watch(workers, study, budget, log)
+        finally:
+            stop(workers)
+            fail_abandoned(study, files.folder)
+            files.write(study)
+    broken = [worker.exitcode for worker in workers if worker.exitcode != 0]
+    if broken:
+        log_message(f"{len(broken)} of {count} workers broke down (exit status {', '.join(map(str, broken))})", log)
+    if len(broken) == count:
+        raise InputError(f"all {count} workers broke down; {files.results} has what was finished by then")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Processes that start within it draw no progress bars, and leave Ctrl-C to this one, which ends them."""
+    before, bars = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if bars is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = bars
+
+
+def watch(workers: Sequence[SpawnProcess], study: optuna.Study, budget: Budget, log: TrainingLog) -> None:
+    """Until the last worker has ended: a line for each trial that ends, and a bar of those that count."""
+    before = study.get_trials(deepcopy=False)
+    told = {trial.number for trial in before if trial.state.is_finished()}
+    with tqdm(total=budget.trials, initial=sum(map(is_counted, before)), desc="study", unit=" trials") as bar:
+        alive = list(workers)
+        while alive:
+            connection.wait([worker.sentinel for worker in alive], POLL_S)
+            alive = [worker for worker in workers if worker.is_alive()]
+            trials = study.get_trials(deepcopy=False)
+            for trial in trials:
+                if trial.state.is_finished() and trial.number not in told:
+                    told.add(trial.number)
+                    log_message(describe_trial(study, trial), log)
+            bar.n = sum(map(is_counted, trials))
+            bar.refresh()
+
+
+def stop(workers: Sequence[SpawnProcess]) -> None:
+    """End the workers that still run; each marks the trial that it is at as interrupted."""
+    started = [worker for worker in workers if worker.pid]
+    for worker in started:
+        worker.terminate()
+    for worker in started:
+        worker.join(PATIENCE_S)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+
+
+def split_threads(workers: int) -> None:
+    """Give this process its share of the threads that torch would take."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))

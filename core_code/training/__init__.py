@@ -1,0 +1,1 @@
+"""Training: the loop, the classifier, BYOL, and predictions of trained nets."""

@@ -1,0 +1,200 @@
+"""Pre-training with BYOL: its step, its epoch, what is measured after it, and a warning of collapse."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from core_code.core_utils.acceleration.cuda_graphs import CudaGraphed
+from core_code.core_utils.devices import autocast
+from core_code.core_utils.distributed.data_parallel import Shard, gather_rows, global_mean, sum_gradients
+from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
+from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.photometric import DRAWS, photometric_augmentation
+from core_code.core_utils.transforms import SMALLEST_CROP, train_view
+from core_code.datasets.augmentations.store import Augmentations
+from core_code.datasets.loader import FaceBatches
+from core_code.models.byol import BYOL, effective_rank, spread
+from core_code.training.classifier import TrainingSettings, make_optimizer, make_scheduler, trainable_parameters
+from core_code.training.loop import Record, log_message, rng_for
+
+COLLAPSED = 0.05
+FEW_DIRECTIONS = 3.0  # features of fewer say hardly more than whether a face is dark
+
+
+class BYOLTask:
+    """A Task of epochs.run_epochs: two views of each face of `train`; the loss on two views of each of `val`.
+
+    The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
+    random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
+    With `other_light` each view is seen under a light of its own (core_utils/light.py). `smallest_crop` is the least
+    share of a face's area that a view shows. `prediction_lr` is the prediction head's learning rate, where it is not
+    that of `training`; the scheduler lowers both alike.
+    """
+
+    best_by = "validation_loss"
+    higher_is_better = False
+
+    def __init__(
+        self, net: BYOL, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
+        augmentations: Augmentations | None = None, other_light: bool = False, smallest_crop: float = SMALLEST_CROP,
+        prediction_lr: float | None = None,
+    ) -> None:  # fmt: skip
+        synchronize_batch_norms(net)
+        self.net = net
+        self.train, self.val = train, val
+        self.training = training
+        self.augmentations = augmentations.to(train.device) if augmentations else None
+        self.other_light = other_light
+        self.smallest_crop = smallest_crop
+        self.seed = training.seed
+        self.faces_per_epoch = len(train.dataset)
+        self.optimizer = make_byol_optimizer(net, training, prediction_lr)
+        self.scheduler = make_scheduler(self.optimizer, training)
+        self.gradients = CudaGraphed(self.loss, train.device, net.parameters())
+        self.update_target = CudaGraphed(net.update_target, train.device)
+
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """One pass over the training faces; yields each step's loss and number of faces."""
+        self.train.set_epoch(epoch)
+        partner_draws = rng_for(self.seed, epoch, "partners")
+        view_draws = rng_for(self.seed, epoch, "views")
+        for faces, _, indices, part in self.train.parts():
+            partners = self.partners(faces, indices, partner_draws, part)
+            yield self.step(self.views(faces, partners, view_draws, part)), part.total
+
+    def partners(self, faces: Tensor, indices: Tensor, generator: torch.Generator, part: Shard) -> Tensor:
+        """What the second views are made of, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
+        if self.augmentations is None:
+            return faces
+        return self.augmentations.replace(faces, indices, 1.0, generator, part)
+
+    def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator, part: Shard) -> Tensor:
+        """Random views [2B,3,S,S], those of the faces first."""
+        pairs, both = torch.cat([faces, partners]), part.twice()
+        size = self.training.image_size
+        views = train_view(pairs, size, generator, channels=1, part=both, smallest_crop=self.smallest_crop)
+        if self.other_light:
+            draws = torch.rand(DRAWS, both.total, generator=generator)[:, both.rows]
+            views = photometric_augmentation(views[:, 0], draws.to(views.device))[:, None]
+        return views.to(self.training.dtype).expand(-1, 3, -1, -1)
+
+    def step(self, views: Tensor) -> Tensor:
+        """One update of the online net and of its moving average; returns the loss before it."""
+        loss = self.gradients(views)
+        sum_gradients(self.net.parameters())
+        self.optimizer.step()
+        self.update_target()
+        return loss
+
+    def loss(self, views: Tensor) -> Tensor:
+        """Forward and backward."""
+        with autocast(views.device, self.training.dtype):
+            loss = global_mean(self.net.compare(views).loss, len(views))
+        loss.backward()
+        return loss
+
+    @torch.no_grad()
+    def measure(self, epoch: int, last: bool) -> Record:
+        """The loss on val, how far its features and projections are spread, and in how many directions the features.
+
+        All by batch statistics, as in training: the running statistics lag behind weights that change fast. In the
+        first epochs from random weights they make all faces look alike, the views agree, and such an epoch would pass
+        for the best one.
+        """
+        generator = rng_for(self.seed, 0, "validation views")
+        losses, features, projections, rows = [], [], [], []
+        count = len(self.val.dataset)
+        bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
+        with bar, only_batch_statistics(self.net.train()):
+            for faces, _, indices, part in self.val.parts():
+                views = self.views(faces, faces, generator, part)
+                with autocast(views.device, self.training.dtype):
+                    compared = self.net.compare(views)
+                losses.append(global_mean(compared.loss, len(faces)) * part.total)
+                features.append(compared.features[: len(faces)])
+                projections.append(compared.projections[: len(faces)])
+                rows.append(indices)
+                bar.update(part.total)
+        indices = torch.cat(rows)
+        every = gather_rows(torch.cat(features), indices, count)
+        return {
+            "validation_loss": torch.stack(losses).sum().item() / count,
+            "feature_spread": spread(every),
+            "projection_spread": spread(gather_rows(torch.cat(projections), indices, count)),
+            "feature_rank": effective_rank(every),
+        }
+
+
+def make_byol_optimizer(net: BYOL, training: TrainingSettings, prediction_lr: float | None) -> torch.optim.Optimizer:
+    """As make_optimizer, the prediction head at a learning rate of its own where one is given."""
+    if prediction_lr is None:
+        return make_optimizer(trainable_parameters(net), training)
+    prediction = set(net.prediction.parameters())
+    rest = [parameter for parameter in trainable_parameters(net) if parameter not in prediction]
+    return make_optimizer(rest, training, {prediction_lr: list(net.prediction.parameters())})
+
+
+@contextmanager
+def only_batch_statistics(net: nn.Module) -> Iterator[None]:
+    """Within it batch norms in training mode use the batch's statistics and leave the running ones as they are."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def make_byol_task(
+    net_name: str,
+    train: FaceBatches,
+    val: FaceBatches,
+    training: TrainingSettings,
+    augmentations: Augmentations | None = None,
+    weights: str = "imagenet",
+    fine_tune: bool = True,
+    other_light: bool = False,
+    smallest_crop: float = SMALLEST_CROP,
+    prediction_lr: float | None = None,
+) -> BYOLTask:
+    """A task ready for run_epochs, on the device of `train`.
+
+    `weights` as EmotionNet.load_backbone takes them. Without `fine_tune` the backbone is frozen and only
+    projection and prediction learn. Raises InputError for the weights.
+    """
+    torch.manual_seed(training.seed)
+    net = BYOL(net_name, frozen_backbone=not fine_tune)
+    net.load_backbone(weights)
+    return BYOLTask(
+        net.to(train.device), train, val, training, augmentations, other_light, smallest_crop, prediction_lr
+    )
+
+
+def faces_without(augmentations: Augmentations | None, faces: int) -> int:
+    """How many of the training faces have no augmentation."""
+    return int((augmentations.first.diff() == 0).sum()) if augmentations else faces
+
+
+def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
+    """Say so when the representation no longer tells faces apart, which the loss does not show: it looks perfect."""
+    for what in ("feature", "projection"):
+        value = record[f"{what}_spread"]
+        if not value >= COLLAPSED:
+            log_message(
+                f"warning: the representation has collapsed: {what} spread {value:.4f} after epoch {record['epoch']}, "
+                f"expected {COLLAPSED} or more; the net gives all faces nearly the same {what}s; try a lower --lr or "
+                f"a larger --batch_size",
+                log,
+            )
+    if record["feature_rank"] < FEW_DIRECTIONS:
+        log_message(
+            f"warning: after epoch {record['epoch']} the features tell faces apart in {record['feature_rank']:.1f} "
+            f"directions only, however far they are spread; try --other_light True and a --prediction_lr ten times "
+            f"the --lr",
+            log,
+        )

@@ -1,0 +1,142 @@
+"""Fine-tuning EmotionNet: the classifier's step, its epoch and what is measured after it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core_code.core_utils.acceleration.cuda_graphs import CudaGraphed
+from core_code.core_utils.devices import autocast
+from core_code.core_utils.distributed.data_parallel import global_mean, sum_gradients
+from core_code.core_utils.distributed.job import all_reduce_sum
+from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
+from core_code.core_utils.metrics.scores import score
+from core_code.core_utils.transforms import SMALLEST_CROP, train_view
+from core_code.datasets.loader import FaceBatches
+from core_code.models.emotion_net import EmotionNet
+from core_code.training.inference import predict
+from core_code.training.loop import Record, rng_for
+
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULERS = ("cosine", "step", "none")
+MOMENTUM = 0.9
+STEP_EPOCHS, STEP_FACTOR = 10, 0.1
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a net is trained, the data apart.
+
+    `smallest_crop`, in (0,1], is the least share of a face's area that a view shows; `label_smoothing`, in [0,1), is
+    spread over all emotions; `nesterov` is SGD's (with momentum 0.9).
+    """
+
+    epochs: int
+    lr: float
+    weight_decay: float
+    optimizer: str
+    scheduler: str
+    image_size: int
+    seed: int
+    dtype: torch.dtype
+    smallest_crop: float = SMALLEST_CROP
+    label_smoothing: float = 0.0
+    nesterov: bool = False
+
+
+class ClassifierTask:
+    """A Task of epochs.run_epochs: cross entropy on random views of `train`, accuracy on the centre crops of `val`.
+
+    `train` is shuffled and may replace faces by their augmentations. The training accuracy of an epoch is that on the
+    views that the net was trained on, each predicted just before the step that it is part of.
+    """
+
+    best_by = "validation_accuracy"
+    higher_is_better = True
+
+    def __init__(self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings) -> None:
+        synchronize_batch_norms(net)
+        self.net = net
+        self.train, self.val = train, val
+        self.training = training
+        self.seed = training.seed
+        self.faces_per_epoch = train.faces_per_epoch or len(train.dataset)
+        self.optimizer = make_optimizer(trainable_parameters(net), training)
+        self.scheduler = make_scheduler(self.optimizer, training)
+        self.gradients = CudaGraphed(self.loss, train.device, net.parameters())
+        self.correct = torch.zeros((), device=train.device)  # of this epoch's views so far, in this process
+
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """One pass over the training faces; yields each step's loss and number of faces."""
+        self.train.set_epoch(epoch)
+        generator = rng_for(self.seed, epoch, "views")
+        self.correct.zero_()
+        size, dtype, smallest = self.training.image_size, self.training.dtype, self.training.smallest_crop
+        for faces, labels, _, part in self.train.parts():
+            views = train_view(faces, size, generator, dtype, part=part, smallest_crop=smallest)
+            yield self.step(views, labels), part.total
+
+    def step(self, views: Tensor, labels: Tensor) -> Tensor:
+        """One update of the net; returns the loss before it."""
+        loss = self.gradients(views, labels)
+        sum_gradients(self.net.parameters())
+        self.optimizer.step()
+        return loss
+
+    def loss(self, views: Tensor, labels: Tensor) -> Tensor:
+        """Forward and backward."""
+        with autocast(views.device, self.training.dtype):
+            logits = self.net(views)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.training.label_smoothing)
+            loss = global_mean(loss, len(labels))
+        loss.backward()
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        return loss
+
+    def measure(self, epoch: int, last: bool) -> Record:
+        """Training accuracy, out of the epoch's own steps, and validation accuracy, both in [0,1]."""
+        return {
+            "train_accuracy": all_reduce_sum(self.correct).item() / self.faces_per_epoch,
+            "validation_accuracy": self.accuracy(self.val, "validation"),
+        }
+
+    def accuracy(self, batches: FaceBatches, what: str) -> float:
+        """Top-1 accuracy in [0,1]."""
+        return score(*predict(self.net, batches, self.training.image_size, self.training.dtype, what)).top1
+
+
+def trainable_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """The parameters that training changes."""
+    return [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+
+def make_optimizer(
+    parameters: list[nn.Parameter], training: TrainingSettings, others: dict[float, list[nn.Parameter]] | None = None
+) -> torch.optim.Optimizer:
+    """Adam, or SGD with momentum, on the parameters and, each at a learning rate of their own, on `others`.
+
+    One fused pass over the parameters a step.
+    """
+    groups = [{"params": parameters}, *({"params": some, "lr": lr} for lr, some in (others or {}).items())]
+    options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": supports_fused(parameters[0])}
+    if training.optimizer == "adam":
+        return torch.optim.Adam(groups, **options)
+    return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=training.nesterov, **options)
+
+
+def supports_fused(parameter: Tensor) -> bool:
+    """Whether torch has one-pass optimizers on the parameters' device."""
+    return parameter.device.type in {"cpu", "cuda"}
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, training: TrainingSettings
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """The learning rate over the epochs: a cosine to zero, a tenth every ten epochs, or None for constant."""
+    if training.scheduler == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.epochs)
+    if training.scheduler == "step":
+        return torch.optim.lr_scheduler.StepLR(optimizer, STEP_EPOCHS, STEP_FACTOR)
+    return None

@@ -1,0 +1,272 @@
+"""The one loop that owns the epoch bookkeeping: progress bar, log line, checkpoints, resume, interruption.
+
+In a job of several processes all go through it side by side; files are written, and lines said, by the writer alone.
+What is learned in an epoch is a Task's business: the classifier's is in train.py.
+"""
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, load_net
+from core_code.core_utils.distributed.job import all_gather, barrier, is_main_process, rank, world_size
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
+from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.transforms import SMALLEST_CROP
+from core_code.core_utils.weights import load_optimizer
+
+CHECK_EVERY = 10
+STATUS_EVERY = 100
+Record = dict[str, float]
+WHOLE_NET, HEAD = "the whole net", "the head alone"
+FINE_TUNE_CHANGED = (
+    " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
+    "False the head alone)"
+)
+
+
+class Task(Protocol):
+    """What the loop needs to know of a training.
+
+    `best_by` names the measured figure that decides which epoch is the best one.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    seed: int
+    faces_per_epoch: int
+    best_by: str
+    higher_is_better: bool
+
+    def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw.
+
+        Both are those of the whole batch, of which several processes compute parts.
+        """
+
+    def measure(self, epoch: int, last: bool) -> Record:
+        """Figures after the epoch, `best_by` among them. `last`: no epoch follows."""
+
+
+def rng_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A CPU generator whose numbers depend on these three alone, so that a resumed run draws what an unbroken one
+    draws. (The CPU generator keeps 32 bits of its seed; a checksum uses all of them.)"""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {epoch} {purpose}".encode()))
+
+
+def run_epochs(
+    task: Task,
+    epochs: int,
+    settings: dict[str, Any],
+    files: CheckpointFiles | None = None,
+    log: TrainingLog | None = None,
+    resume: bool = False,
+    verbose: bool = False,
+    after_epoch: Callable[[Record], None] | None = None,
+) -> list[Record]:
+    """Train from where the checkpoint ends (with `resume`) to `epochs`; return the history, a record an epoch.
+
+    A record holds epoch, loss, what the task measures, lr and seconds. `settings` are plain values that decide the
+    result; a checkpoint made with others is refused. Without `files` nothing is saved. With `verbose` every
+    hundredth step is logged. `after_epoch` sees each record and may raise to stop.
+
+    Raises InputError for a checkpoint that does not fit and for a loss that is not finite. An interruption is
+    raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM. Without `files`
+    it is raised as it is, for the caller to tell (interrupts.Terminated for SIGTERM).
+    """
+    history = load_progress(task, files, settings) if resume and files else []
+    check_same_start(len(history))
+    saved = len(history)
+    with catch_sigterm():
+        try:
+            for epoch in range(len(history) + 1, epochs + 1):
+                start = time.perf_counter()
+                lr = task.optimizer.param_groups[0]["lr"]
+                loss = train_one_epoch(task, epoch, epochs, files, log if verbose else None)
+                record = {"epoch": epoch, "loss": loss, **task.measure(epoch, epoch == epochs), "lr": lr}
+                record["seconds"] = time.perf_counter() - start
+                if task.scheduler:
+                    task.scheduler.step()
+                history.append(record)
+                log_message(describe(record, epochs), log)
+                if files:
+                    save_progress(task, files, settings, history)
+                    saved = epoch
+                if after_epoch:
+                    after_epoch(record)
+        except KeyboardInterrupt as interrupt:
+            if files is None:
+                raise
+            end_interrupted(interrupt, files, saved, epochs, log)
+    if files:
+        files.save(FINAL, checkpoint(task, settings, history))
+        barrier()  # what the writer has saved is there for all
+    return history
+
+
+def train_one_epoch(
+    task: Task, epoch: int, epochs: int, files: CheckpointFiles | None, log: TrainingLog | None
+) -> float:
+    """One epoch with its progress bar; returns the mean loss of a face. Raises InputError when it is not finite."""
+    # masks of dropout must not be the same for the different faces of several processes
+    torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net{rank() or ''}".encode()))
+    task.net.train()
+    total, faces = torch.zeros(()), 0
+    bar = tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False)
+    with bar:
+        for step, (loss, count) in enumerate(task.steps(epoch), start=1):
+            total = total.to(loss.device) + loss.detach() * count
+            faces += count
+            bar.update(count)
+            if step % CHECK_EVERY == 0:
+                bar.set_postfix(loss=f"{finite(total, faces, epoch, files):.4f}")
+            if log and step % STATUS_EVERY == 0:
+                log.line(f"epoch {epoch}/{epochs} step {step} faces {faces} loss {total.item() / faces:.4f}")
+    weights = torch.stack([parameter.detach().sum() for parameter in task.net.parameters()]).sum()
+    finite(weights, 1, epoch, files, "the sum of the weights")
+    return finite(total, faces, epoch, files)
+
+
+def finite(total: Tensor, count: int, epoch: int, files: CheckpointFiles | None, what: str = "the loss") -> float:
+    """`total` / `count`. Raises InputError, naming the last good checkpoint, when it is not a finite number."""
+    value = total.item() / max(count, 1)
+    if math.isfinite(value):
+        return value
+    saved = f"the last good checkpoint is {files.path(LAST)}" if files and epoch > 1 else "nothing is saved yet"
+    raise InputError(f"{what} became {value} in epoch {epoch}, expected a finite number; {saved}; try a lower --lr")
+
+
+def checkpoint(task: Task, settings: dict[str, Any], history: list[Record]) -> dict[str, Any]:
+    """What a checkpoint holds, beside the names that CheckpointFiles adds."""
+    return {
+        "net": task.net.state_dict(),
+        "epoch": len(history),
+        "optimizer": task.optimizer.state_dict(),
+        "scheduler": task.scheduler.state_dict() if task.scheduler else None,
+        "loss": history[-1]["loss"],
+        "seed": task.seed,
+        "history": list(history),
+        "settings": settings,
+    }
+
+
+def save_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any], history: list[Record]) -> None:
+    """Write the checkpoint of the epoch just finished; where it is the best one so far, that one first.
+
+    Interrupted between the two, the epoch is trained again and is the best one again.
+    """
+    state = checkpoint(task, settings, history)
+    if best_epoch(history, task) == len(history):
+        files.save(BEST, state)
+    files.save(LAST, state)
+
+
+def best_epoch(history: list[Record], task: Task) -> int:
+    """The number of the first epoch with the best figure."""
+    sign = 1 if task.higher_is_better else -1
+    figures = [sign * record[task.best_by] for record in history]
+    figures = [figure if math.isfinite(figure) else -math.inf for figure in figures]
+    return figures.index(max(figures)) + 1
+
+
+def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) -> list[Record]:
+    """Put the task where its last checkpoint ends; an empty history where there is none.
+
+    Raises InputError when the checkpoint was made with other settings or does not fit the net.
+    """
+    path = files.path(LAST)
+    if not path.exists():
+        log_message(f"nothing to resume: {path} is not there; starting with epoch 1")
+        return []
+    state = files.load(LAST, "optimizer", "history", "settings")
+    made_with = with_todays_names(state["settings"], files.byol)
+    for key, value in settings.items():
+        if made_with.get(key) != value:
+            changed = FINE_TUNE_CHANGED if key == "trained" and "fine_tune" in state["settings"] else ""
+            raise InputError(
+                f"{path}: made with {key} {made_with.get(key)}, expected {value}: resume with the same "
+                f"settings, or start anew without --resume{changed}"
+            )
+    load_net(task.net, state, path)
+    try:
+        load_optimizer(task.optimizer, state["optimizer"])
+    except ValueError as error:
+        raise InputError(f"{path}: the optimizer's state does not fit ({error})") from error
+    if task.scheduler:  # all else that it holds follows from the settings
+        epochs, rates = state["epoch"], [group["lr"] for group in task.optimizer.param_groups]
+        task.scheduler.load_state_dict({"last_epoch": epochs, "_step_count": epochs + 1, "_last_lr": rates})
+    log_message(f"resumed: {path} has {state['epoch']} epochs")
+    return list(state["history"])
+
+
+def trained_part(fine_tune: bool) -> str:
+    """What --fine_tune of train_model.py trains, in words."""
+    return WHOLE_NET if fine_tune else HEAD
+
+
+def with_todays_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
+    """The settings of a checkpoint, those of earlier versions among them, under the names and values of today.
+
+    Before `trained`, `fine_tune` of a classifier meant the opposite; what was no flag yet had its default.
+    """
+    settings = dict(settings)
+    if not byol:
+        settings = {"smallest_crop": SMALLEST_CROP, "label_smoothing": 0.0, "nesterov": False, **settings}
+        if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
+            settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
+    return settings
+
+
+def check_same_start(epochs: int) -> None:
+    """Raise InputError when the processes of a job have found checkpoints of different epochs."""
+    found = all_gather(torch.tensor(epochs)).tolist()
+    if len(set(found)) > 1:
+        raise InputError(
+            f"{world_size()} processes found checkpoints of {sorted(set(found))} epochs: all of them, on whatever "
+            f"machine, must see the same files in --output_root"
+        )
+
+
+def describe(record: Record, epochs: int) -> str:
+    """A record as one line: accuracies in percent, time to the tenth of a second."""
+    parts = [f"epoch {record['epoch']}/{epochs}"]
+    for name, value in record.items():
+        if name == "epoch":
+            continue
+        words = name.replace("_", " ")
+        if name.endswith("accuracy"):
+            parts.append(f"{words} {100 * value:.2f}%")
+        elif name == "seconds":
+            parts.append(f"time {value:.1f} s")
+        else:
+            parts.append(f"{words} {value:.3g}" if name == "lr" else f"{words} {value:.4f}")
+    return "  ".join(parts)
+
+
+def log_message(text: str, log: TrainingLog | None = None) -> None:
+    """A line for the person who watches, and for the log."""
+    tqdm.write(text)
+    if log:
+        log.line(text)
+
+
+def end_interrupted(
+    interrupt: KeyboardInterrupt, files: CheckpointFiles, saved: int, epochs: int, log: TrainingLog | None
+) -> None:
+    """Say what is saved and raise what ends the command with the shell's status for the signal."""
+    if not is_main_process():
+        raise interrupt
+    said = f"{saved} of {epochs} epochs are saved"
+    if saved:
+        said += f" in {files.path(LAST)}; the same command with --resume True goes on from there"
+    if log:
+        log.line(f"interrupted: {said}")
+    exit_with_message(interrupt, said)

@@ -1,0 +1,83 @@
+"""The face's own point: read off by the shipped critic, whatever else is read, or refused in one line."""
+
+import json
+
+import pytest
+import torch
+
+from core_code.core_utils.errors import InputError
+from EmotionGAN.editor import Editor, save_generator
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import encode_images, load_face_encoder, save_face_encoder
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+
+CPU = torch.device("cpu")
+CONFIG = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(3)
+    save_generator(tmp_path / "made", build_generator(CONFIG))
+    save_face_encoder(tmp_path / "made", Discriminator(16, 1, width=4, layers=2))
+    return tmp_path / "made"
+
+
+def test_a_point_is_the_mean_reading_of_a_face_and_its_mirror(folder):
+    faces = torch.randint(0, 256, (5, 16, 16), dtype=torch.uint8)
+    critic = load_face_encoder(folder)
+    points = Editor.load(folder, CPU).encode_faces(faces)
+    for face, point in zip(faces, points, strict=True):
+        image = face[None, None].float() / 127.5 - 1
+        expected = (critic(image).codes + critic(image.flip(-1)).codes)[0] / 2
+        torch.testing.assert_close(point, expected.clamp(-1, 1))
+
+
+def test_a_face_has_the_same_point_to_the_last_bit_however_many_are_read(folder):
+    editor = Editor.load(folder, CPU)
+    faces = torch.randint(0, 256, (300, 16, 16), dtype=torch.uint8)
+    assert torch.equal(editor.encode_faces(faces)[:7], editor.encode_faces(faces[:7]))
+    assert editor.encode_faces(faces[:0]).shape == (0, 2)
+
+
+def test_points_stay_in_the_square(folder):
+    critic = load_face_encoder(folder)
+    points = encode_images(critic, 1e4 * torch.randn(4, 1, 16, 16))
+    assert points.abs().max() == 1
+
+
+def test_a_generator_without_a_reader_says_what_to_do(tmp_path):
+    save_generator(tmp_path / "made", build_generator(CONFIG))
+    editor = Editor.load(tmp_path / "made", CPU)
+    with pytest.raises(InputError, match=r"no reader\.pth .* take --centre emotion"):
+        editor.encode_faces(torch.zeros(1, 16, 16, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"width": 0}, "width is 0"), ({"width": "4"}, 'width is "4"'), ({"layers": 9}, "layers is 9"),
+        ({"width": 8}, "not the code reader"), ({"width": 512, "layers": 8}, "do not fit"),
+        ({"image_size": 2}, "do not fit"),
+    ],
+)  # fmt: skip
+def test_a_config_that_does_not_fit_is_an_error(folder, change, named):
+    settings = json.loads((folder / "reader.json").read_text())
+    (folder / "reader.json").write_text(json.dumps(settings | change))
+    with pytest.raises(InputError, match=named):
+        load_face_encoder(folder)
+
+
+def test_a_damaged_or_missing_reader_is_an_error(folder):
+    whole = (folder / "reader.pth").read_bytes()
+    (folder / "reader.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="not a readable code reader"):
+        load_face_encoder(folder)
+    state = torch.load(torch.serialization.io.BytesIO(whole), weights_only=True)
+    state["main.0.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, folder / "reader.pth")
+    with pytest.raises(InputError, match="not finite"):
+        load_face_encoder(folder)
+    (folder / "reader.pth").unlink()
+    with pytest.raises(InputError, match=r"reader\.pth: no such code reader"):
+        load_face_encoder(folder)

@@ -1,0 +1,202 @@
+"""Learning a generator: losses against hand calculations, resuming, and which faces it may see."""
+
+import numpy as np
+import pytest
+import torch
+
+from core_code.core_utils.errors import InputError
+from EmotionGAN.learn import losses
+from EmotionGAN.learn.__main__ import run_steps, sample_sheet
+from EmotionGAN.learn.config import LearnConfig
+from EmotionGAN.learn.trainer import BalancedFaces, Trainer, jitter, make_edits
+from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.generator import GeneratorConfig
+from EmotionGAN.networks.overlay import Overlay, standardise
+
+CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "overlay", "norms", "fer2013")
+RECIPE = LearnConfig(
+    critic_steps=2, steps=6, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
+    n_critic=2, r1_every=2,
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def some_faces(count=40):
+    draws = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 16, 16), generator=draws, dtype=torch.uint8), torch.arange(count) % 7
+
+
+def a_run(steps_at_once, tmp_path=None):
+    faces, labels = some_faces()
+    data = BalancedFaces(faces, labels, 16, 1, CPU)
+    learning = Trainer(CONFIG, RECIPE, 1, CPU)
+    learning.start(data)
+    for taken, _ in enumerate(run_steps(learning, data, torch.float32), start=1):
+        if taken == steps_at_once:
+            learning.save(tmp_path / "checkpoint.pth")
+            learning = Trainer(CONFIG, RECIPE, 1, CPU)
+            learning.load(tmp_path / "checkpoint.pth")
+            for _ in run_steps(learning, data, torch.float32):
+                pass
+            break
+    return learning
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
+    unbroken = a_run(None)
+    for stop in (1, 3, 5, 7):
+        resumed = a_run(stop, tmp_path)
+        assert resumed.step == unbroken.step == 8
+        for name in ("generator", "average", "critic"):
+            for a, b in zip(
+                resumed.parts()[name].state_dict().values(), unbroken.parts()[name].state_dict().values(), strict=True
+            ):
+                assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_other_players_is_refused(tmp_path):
+    Trainer(CONFIG, RECIPE, 1, CPU).save(tmp_path / "checkpoint.pth")
+    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "overlay", "norms", "fer2013")
+    with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
+        Trainer(other, RECIPE, 1, CPU).load(tmp_path / "checkpoint.pth")
+
+
+def test_faces_are_drawn_by_the_square_root_of_their_emotions_share():
+    counts = torch.tensor([100, 4, 100, 400, 100, 100, 100])
+    labels = torch.repeat_interleave(torch.arange(7), counts)
+    faces = BalancedFaces(torch.zeros(len(labels), 16, 16, dtype=torch.uint8), labels, 16, 1, CPU)
+    _, drawn = faces.draw(20000, torch.Generator().manual_seed(0))
+    expected = counts.double().sqrt() / counts.double().sqrt().sum()
+    assert torch.bincount(drawn, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
+
+
+def test_agreement_is_the_divergence_both_ways():
+    logits, distances = torch.randn(3, 7), torch.rand(3, 7) * 5
+    p, q = np.exp(logits.numpy()), np.exp(-distances.numpy())
+    p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    expected = ((p * np.log(p / q)).sum(1) + (q * np.log(q / p)).sum(1)).mean()
+    assert float(losses.agreement(logits, distances)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_adversarial_losses_are_logistic():
+    real, fake = torch.randn(4, 9), torch.randn(4, 9)
+    expected = np.log1p(np.exp(-real.numpy())).mean() + np.log1p(np.exp(fake.numpy())).mean()
+    assert float(losses.discriminator_adversarial(real, fake)) == pytest.approx(expected, rel=1e-5)
+    expected = np.log1p(np.exp(-fake.numpy())).mean()
+    assert float(losses.generator_adversarial(fake)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_r1_is_the_squared_gradient_of_the_mean_patch_logit_and_the_labels_genuine_logit():
+    critic = Discriminator(16, 1, 4, 2)
+    images, labels = torch.rand(2, 1, 16, 16), [3, 5]
+    penalty = float(losses.r1_penalty(critic, images, torch.eye(7)[labels]).detach())
+    critic.double()
+    step, total = 1e-5, 0.0
+    for b in range(2):
+        for y in range(16):
+            for x in range(16):
+                nudged = images[b : b + 1].double().repeat(2, 1, 1, 1)
+                nudged[0, 0, y, x] += step
+                nudged[1, 0, y, x] -= step
+                with torch.no_grad():
+                    verdict = critic(nudged)
+                    up, down = verdict.patches.mean(dim=1) + verdict.genuine[:, labels[b]]
+                total += float((up - down) / (2 * step)) ** 2
+    assert penalty == pytest.approx(total / 2, rel=1e-2)
+
+
+def test_an_edit_is_judged_by_the_emotions_that_its_code_means():
+    genuine, shares = torch.randn(3, 7), torch.rand(3, 7)
+    expected = (genuine.numpy() * shares.numpy()).sum(1)
+    assert losses.genuine_as(genuine, shares)[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_quarter_of_a_batch_is_edited_at_the_code_that_the_critic_reads_off_the_face():
+    faces, labels = some_faces()
+    data = BalancedFaces(faces, labels, 16, 1, CPU)
+    learning = Trainer(CONFIG, RECIPE, 1, CPU)
+    learning.start(data)
+    images, _ = data.draw(8, torch.Generator().manual_seed(2))
+    edits, identity = make_edits(learning, images, torch.Generator().manual_seed(3))
+    assert len(edits.edited) == len(edits.codes) == 6 and len(edits.targets) == 3
+    with torch.no_grad():
+        own = learning.critic(images[6:]).codes.clamp(-1, 1)
+        change = (learning.generator(images[6:], own)[0] - images[6:]).abs().mean()
+    assert float(identity.detach()) == pytest.approx(float(change), rel=1e-5)
+    torch.testing.assert_close(edits.codes[:3], learning.generator.centres()[edits.targets])
+
+
+def faces_of_six_emotions(count=600, side=8):
+    """Symmetric faces: much of twelve poses, a pattern of the emotion, a little noise; none of the seventh emotion."""
+    draws = np.random.default_rng(3)
+
+    def symmetric(amount):
+        half = draws.normal(size=(amount, side, side // 2))
+        return np.concatenate([half, half[..., ::-1]], axis=2).reshape(amount, -1)
+
+    labels = np.arange(count) % 6
+    raw = 6 * draws.normal(size=(count, 12)) @ symmetric(12) + 4 * symmetric(6)[labels]
+    raw += draws.normal(size=raw.shape)
+    return torch.tensor(raw.reshape(count, 1, side, side) / 60, dtype=torch.float32), labels
+
+
+def test_the_overlays_fit_is_a_regression_on_the_leading_components():
+    """Everyone's least squares, plus each emotion's ridge on what is left: by numpy, from the definition."""
+    images, labels = faces_of_six_emotions()
+    fitted = Overlay(8)
+    fitted.fit(images, torch.tensor(labels))
+
+    def standard(x):
+        flat = x.reshape(len(x), -1).astype(np.float64)
+        return (flat - flat.mean(1, keepdims=True)) / flat.std(1, ddof=1, keepdims=True)
+
+    faces = np.concatenate([standard(images.numpy()), standard(images.numpy()[..., ::-1])])
+    both = np.concatenate([labels, labels])
+    centred = faces - faces.mean(0)
+    rows = np.linalg.svd(centred, full_matrices=False).Vh
+    known = np.concatenate([centred @ rows[:12].T, np.ones((len(faces), 1))], axis=1)
+    everyone = np.linalg.lstsq(known, faces, rcond=None)[0]
+    penalty = np.diag([5e4] * 12 + [0])
+    with torch.no_grad():
+        mine = fitted.places(torch.tensor(faces[:5], dtype=torch.float32))
+        mine = torch.einsum("bc,ecp->ebp", torch.cat([mine[:, :12], torch.ones(5, 1)], 1), fitted.expected).numpy()
+    for emotion in range(7):
+        own = both == emotion if emotion < 6 else np.ones(len(both), bool)
+        x, y = known[own], (faces - known @ everyone)[own]
+        weights = everyone + np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        np.testing.assert_allclose(mine[emotion], known[:5] @ weights, atol=5e-3)
+
+
+def test_the_overlay_turns_a_face_towards_the_wanted_emotion():
+    images, labels = faces_of_six_emotions()
+    fitted = Overlay(8, amplitude=1.0)
+    fitted.fit(images, torch.tensor(labels))
+    read = fitted.reader(fitted.places(standardise(images).flatten(1))).argmax(1)
+    assert (read.numpy() == labels).mean() > 0.9
+    with torch.no_grad():
+        change = fitted(images[:6], torch.eye(7)[[1] * 6])
+    means = np.stack([images[labels == e].mean(0)[0].numpy() for e in range(6)])
+    for face in (0, 2, 3, 4, 5):
+        meant = (means[1] - means[face]).ravel()
+        assert np.corrcoef(change[face].flatten().numpy(), meant)[0, 1] > 0.5
+    assert change[1].abs().mean() < 0.5 * change[0].abs().mean()
+
+
+def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():
+    images = torch.zeros(64, 1, 32, 32)
+    images[:, :, 16, 16] = 1
+    images.requires_grad_()
+    seen = jitter(images, torch.Generator().manual_seed(0))
+    seen.sum().backward()
+    assert images.grad.abs().sum() > 0
+    peaks = (seen.detach() - seen.detach().amin(dim=(2, 3), keepdim=True)).flatten(1).argmax(1)
+    assert ((peaks // 32 - 16).abs() <= 2).all() and ((peaks % 32 - 16).abs() <= 2).all()
+    assert len(peaks.unique()) > 4
+
+
+def test_sheets_show_the_face_and_every_emotion():
+    learning = Trainer(CONFIG, RECIPE, 1, CPU)
+    faces, _ = some_faces(3)
+    rows = sample_sheet(learning.average, faces, CPU)
+    assert len(rows) == 3 and all(len(row) == 8 for row in rows)
+    assert torch.equal(rows[1][0], faces[1])

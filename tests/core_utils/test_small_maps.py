@@ -1,0 +1,52 @@
+"""Convolutions of small maps as products: the same numbers as the library's, forward and backward."""
+
+import pytest
+import torch
+from torch import nn
+
+from core_code.core_utils.acceleration.small_maps import SmallMapConv2d, convolve_as_product, use_small_map_convolutions
+from core_code.models.emotion_net import EmotionNet
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding"),
+    [(2, 3, 1, 1), (1, 3, 1, 1), (2, 3, 2, 1), (4, 3, 2, 1), (3, 3, 2, 1), (2, 1, 1, 0), (2, 1, 2, 0), (3, 5, 1, 2)],
+)
+def test_the_product_equals_the_convolution_with_its_gradients(size, kernel, stride, padding):
+    conv = nn.Conv2d(5, 6, kernel, stride, padding).double()
+    ours, theirs = (
+        torch.randn(3, 5, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) for _ in "ab"
+    )
+    ours.requires_grad_(), theirs.requires_grad_()
+    expected = conv(theirs)
+    pull = torch.randn_like(expected)
+    wanted = torch.autograd.grad((expected * pull).sum(), [theirs, conv.weight, conv.bias])
+    made = convolve_as_product(ours, conv.weight, conv.bias, stride, padding)
+    found = torch.autograd.grad((made * pull).sum(), [ours, conv.weight, conv.bias])
+    torch.testing.assert_close(made, expected)
+    for ours_too, theirs_too in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours_too, theirs_too)
+
+
+def test_a_net_in_bfloat16_reads_what_the_librarys_convolutions_read():
+    torch.manual_seed(1)
+    net = EmotionNet("resnet18").eval()
+    plain = EmotionNet("resnet18").eval()
+    plain.load_state_dict(net.state_dict())
+    for module in plain.modules():
+        if type(module) is SmallMapConv2d:
+            module.__class__ = nn.Conv2d
+    assert any(type(module) is SmallMapConv2d for module in net.modules())
+    views = torch.rand(4, 3, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(net(views), plain(views), atol=0.05, rtol=0.05)
+    with torch.no_grad():
+        assert torch.equal(net(views), plain(views))
+
+
+def test_unusual_convolutions_stay_as_they_are():
+    net = nn.Sequential(
+        nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2), nn.Conv2d(4, 4, 3, padding="same")
+    )
+    use_small_map_convolutions(net)
+    assert all(type(module) is nn.Conv2d for module in net)

@@ -1,0 +1,99 @@
+"""Batches on the device: every face once an epoch, in an order of (seed, epoch), replaced as asked."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from core_code.datasets.augmentations.store import Augmentations
+from core_code.datasets.loader import FaceBatches
+
+CPU = torch.device("cpu")
+
+
+def numbered(count: int) -> SimpleNamespace:
+    """Faces whose pixels are their number, labels their number mod 7."""
+    faces = torch.arange(count, dtype=torch.uint8)[:, None, None].expand(-1, 48, 48)
+    return SimpleNamespace(faces=faces, labels=torch.arange(count) % 7)
+
+
+def hundreds(count: int) -> Augmentations:
+    """One augmentation a face, its pixels the face's number + 100."""
+    images = (torch.arange(count) + 100).to(torch.uint8)[:, None, None].expand(-1, 48, 48)
+    return Augmentations(images, torch.arange(count + 1))
+
+
+def epoch_of(batches: FaceBatches, epoch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    batches.set_epoch(epoch)
+    return tuple(map(torch.cat, zip(*batches, strict=True)))
+
+
+def test_in_order_every_face_once_with_its_label_and_index():
+    batches = FaceBatches(numbered(10), 4, CPU)
+    assert len(batches) == 3 and [len(labels) for _, labels, _ in batches] == [4, 4, 2]
+    faces, labels, indices = epoch_of(batches, 1)
+    assert faces.dtype == torch.uint8 and faces.shape == (10, 48, 48)
+    assert indices.tolist() == list(range(10)) and torch.equal(labels, indices % 7)
+    assert torch.equal(faces[:, 3, 5].long(), indices)
+
+
+def test_training_never_gets_one_face_alone():
+    batches = FaceBatches(numbered(9), 4, CPU, shuffle=True)
+    assert [len(labels) for _, labels, _ in batches] == [4, 5] and len(batches) == 2
+    assert [len(labels) for _, labels, _ in FaceBatches(numbered(9), 4, CPU)] == [4, 4, 1]
+
+
+def test_shuffled_by_seed_and_epoch_alone():
+    dataset = numbered(50)
+    one = FaceBatches(dataset, 8, CPU, shuffle=True, seed=1)
+    faces, labels, indices = epoch_of(one, 3)
+    assert sorted(indices.tolist()) == list(range(50)) and indices.tolist() != list(range(50))
+    assert torch.equal(faces[:, 0, 0].long(), indices) and torch.equal(labels, indices % 7)
+    assert epoch_of(one, 4)[2].tolist() != indices.tolist()
+    again = FaceBatches(dataset, 8, CPU, shuffle=True, seed=1)
+    assert torch.equal(epoch_of(again, 3)[2], indices)
+    assert epoch_of(FaceBatches(dataset, 8, CPU, shuffle=True, seed=2), 3)[2].tolist() != indices.tolist()
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_faces_are_replaced_by_their_own_augmentations(probability):
+    batches = FaceBatches(numbered(100), 16, CPU, True, 1, hundreds(100), probability)
+    faces, _, indices = epoch_of(batches, 1)
+    shown = faces[:, 0, 0].long()
+    replaced = shown == indices + 100
+    assert bool((replaced | (shown == indices)).all())
+    assert abs(replaced.float().mean().item() - probability) <= 0.2 * (0 < probability < 1)
+    again, _, _ = epoch_of(batches, 1)
+    assert torch.equal(again, faces)
+    plain = FaceBatches(numbered(100), 16, CPU, shuffle=True, seed=1)
+    assert torch.equal(epoch_of(plain, 1)[2], indices)
+
+
+def test_augmentations_of_another_number_of_faces_are_refused():
+    with pytest.raises(ValueError, match="augmentations of 9 faces for 10 faces"):
+        FaceBatches(numbered(10), 4, CPU, augmentations=hundreds(9), probability=0.5)
+    with pytest.raises(ValueError, match="batch_size 0"):
+        FaceBatches(numbered(10), 0, CPU)
+
+
+def test_epochs_of_fewer_faces_go_on_where_the_last_ended_and_see_all_before_any_twice():
+    batches = FaceBatches(numbered(50), 8, CPU, shuffle=True, seed=1, faces_per_epoch=20)
+    assert len(batches) == 3
+    drawn = [epoch_of(batches, epoch)[2] for epoch in range(1, 6)]
+    assert [len(indices) for indices in drawn] == [20] * 5
+    twice = torch.cat(drawn)
+    assert sorted(twice[:50].tolist()) == sorted(twice[50:].tolist()) == list(range(50))
+    assert twice[:50].tolist() != twice[50:].tolist()
+    assert torch.equal(epoch_of(batches, 3)[2], drawn[2])
+
+
+def test_epochs_of_more_faces_than_there_are_repeat_them_evenly():
+    batches = FaceBatches(numbered(6), 4, CPU, shuffle=True, faces_per_epoch=13)
+    assert len(batches) == 3 and [len(labels) for _, labels, _ in batches] == [4, 4, 5]
+    counts = torch.bincount(torch.cat([epoch_of(batches, epoch)[2] for epoch in (1, 2, 3)]), minlength=6)
+    assert counts.tolist().count(7) == 3 and counts.tolist().count(6) == 3
+
+
+def test_parts_of_an_epoch_need_a_shuffled_one():
+    with pytest.raises(ValueError, match="shuffle"):
+        FaceBatches(numbered(6), 4, CPU, faces_per_epoch=3)

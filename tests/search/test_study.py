@@ -1,0 +1,238 @@
+"""A study's search space, pruning, failures and resumption, with tasks that only pretend to train."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import optuna
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.interrupts import Terminated
+from core_code.datasets.augmentations.store import Augmentations
+from core_code.search.files import StudyFiles, read_study
+from core_code.search.results import describe_counts, is_counted
+from core_code.search.storage import open_study
+from core_code.search.study import PROCESS, Budget, batch_sizes, fail_abandoned, make_objective, run_trials, suggest
+from core_code.search.tasks import augmentations_of, some_of
+from core_code.training.classifier import TrainingSettings, make_scheduler
+
+SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
+COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
+
+
+class PretendedTask:
+    """Takes one step an epoch; its figure after each epoch is what `figure(epoch)` says."""
+
+    best_by, higher_is_better = "validation_accuracy", True
+    seed, faces_per_epoch, scheduler = 1, 1, None
+
+    def __init__(self, figure, loss=1.0):
+        self.net = torch.nn.Linear(1, 1)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+        self.figure, self.loss = figure, loss
+        self.epochs = 0
+
+    def steps(self, epoch):
+        self.epochs += 1
+        yield torch.tensor(self.loss), 1
+
+    def measure(self, epoch, last):
+        return {self.best_by: self.figure(epoch)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    return StudyFiles(tmp_path / "studies", "resnet18", "E")
+
+
+@pytest.fixture
+def study(files):
+    return reopen(files)
+
+
+def reopen(files):
+    """The study in a journal file, as each start of the script opens it."""
+    return open_study(str(files.folder / "journal.log"), files, "maximize", SETTINGS)
+
+
+def run(study, files, make_task, trials, seed=1, epochs=9, deadline=None):
+    """`make_task` gets the values; the trials run through the code that the script runs."""
+    budget = Budget(trials, deadline or time.time() + 1000)
+    run_trials(study, files, make_objective(make_task, (32, 64), epochs), budget, seed)
+
+
+def states(study):
+    return [trial.state for trial in study.trials]
+
+
+@pytest.mark.parametrize(
+    ("net_name", "byol", "sizes"),
+    [("resnet18", False, (32, 64, 128)), ("densenet201", False, (16, 32)), ("resnet18", True, (16, 32, 64)),
+     ("densenet201", True, (16, 32, 64))],
+)  # fmt: skip
+def test_the_search_space_is_the_specified_one(net_name, byol, sizes):
+    trial = optuna.create_study().ask()
+    values = suggest(trial, batch_sizes(net_name, byol))
+    assert trial.distributions == {
+        "batch_size": CategoricalDistribution(sizes),
+        "lr": FloatDistribution(1e-5, 1e-2, log=True),
+        "weight_decay": FloatDistribution(0.0, 1e-4),
+        "optimizer": CategoricalDistribution(["adam", "sgd"]),
+        "scheduler": CategoricalDistribution(["step", "cosine"]),
+    }
+    assert values == trial.params
+
+
+def test_the_step_scheduler_divides_the_rate_by_ten_every_ten_epochs():
+    training = TrainingSettings(45, 0.01, 0.0, "sgd", "step", 32, 1, torch.float32)
+    scheduler = make_scheduler(torch.optim.SGD([torch.zeros(1)], lr=0.01), training)
+    assert (scheduler.step_size, scheduler.gamma) == (10, 0.1)
+
+
+def test_a_trial_worse_than_the_median_is_pruned_and_trains_no_further(study, files):
+    tasks = []
+
+    def make_task(values):
+        level = 0.1 if len(tasks) == 6 else 0.5 + 0.01 * len(tasks)
+        tasks.append(PretendedTask(lambda epoch: level))
+        return tasks[-1]
+
+    run(study, files, make_task, 8)
+    assert states(study) == [COMPLETE] * 6 + [PRUNED, COMPLETE]
+    # the first ninth of the epochs, here one, prunes nothing
+    assert [task.epochs for task in tasks] == [9] * 6 + [2, 9]
+    assert study.trials[6].intermediate_values == {1: 0.1, 2: 0.1}
+
+
+def test_a_trials_figure_is_that_of_its_best_epoch(study, files):
+    figures = [0.2, 0.5, 0.4]
+    run(study, files, lambda values: PretendedTask(lambda epoch: figures[epoch - 1]), 1, epochs=3)
+    (trial,) = study.trials
+    assert trial.value == 0.5 and trial.user_attrs["best_epoch"] == 2
+    assert trial.intermediate_values == {1: 0.2, 2: 0.5, 3: 0.4}
+
+
+def test_trials_that_fail_are_recorded_and_the_study_goes_on(study, files):
+    def broken(error):
+        def figure(epoch):
+            raise error
+
+        return PretendedTask(figure)
+
+    tasks = [
+        PretendedTask(lambda epoch: 0.5),
+        PretendedTask(lambda epoch: 0.5, loss=float("nan")),
+        broken(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nand more")),
+        broken(MemoryError()),
+        broken(InputError("a damaged file")),
+        PretendedTask(lambda epoch: float("nan")),
+        PretendedTask(lambda epoch: 0.6),
+    ]
+    left = iter(tasks)
+    run(study, files, lambda values: next(left), 7)
+    assert states(study) == [COMPLETE, FAIL, FAIL, FAIL, FAIL, FAIL, COMPLETE]
+    reasons = [trial.user_attrs["failure"] for trial in study.trials if trial.state == FAIL]
+    assert "the loss became nan in epoch 1" in reasons[0]
+    assert reasons[1] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    assert reasons[2].startswith("MemoryError") and reasons[3] == "a damaged file"
+    assert "validation_accuracy is nan" in reasons[4]
+    kept = read_study(files.results)
+    assert states(kept) == states(study) and kept.best_value == 0.6
+    assert describe_counts(kept) == "2 complete, 5 failed"
+
+
+def test_a_collapsed_representation_is_no_success(study, files):
+    class Collapsed(PretendedTask):
+        def measure(self, epoch, last):
+            return {self.best_by: 0.9, "feature_spread": 0.9, "projection_spread": 0.001}
+
+    run(study, files, lambda values: Collapsed(None), 1)
+    assert "collapsed: projection_spread 0.0010" in study.trials[0].user_attrs["failure"]
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_an_interruption_keeps_what_is_finished_and_its_trial_does_not_count(study, files, number, raised):
+    tasks = []
+
+    def make_task(values):
+        tasks.append(values)
+        if len(tasks) == 3:
+            return PretendedTask(lambda epoch: os.kill(os.getpid(), number) or 0.5)
+        return PretendedTask(lambda epoch: 0.5)
+
+    with pytest.raises(raised):
+        run(study, files, make_task, 4)
+    assert states(reopen(files)) == [COMPLETE, COMPLETE, FAIL]
+    assert states(read_study(files.results))[:2] == [COMPLETE, COMPLETE]
+    assert [is_counted(trial) for trial in reopen(files).trials] == [True, True, False]
+    run(reopen(files), files, make_task, 4)
+    assert states(read_study(files.results)) == [COMPLETE, COMPLETE, FAIL, COMPLETE, COMPLETE]
+
+
+def test_a_study_that_goes_on_draws_what_an_unbroken_one_draws(tmp_path):
+    def drawn(name, *breaks, seed=1):
+        files = StudyFiles(tmp_path / name, "resnet18", "E")
+        for trials in breaks:
+            run(reopen(files), files, lambda values: PretendedTask(lambda epoch: values["lr"]), trials, seed, epochs=1)
+        return [trial.params for trial in read_study(files.results).trials]
+
+    unbroken = drawn("unbroken", 12)  # the first ten at random, then by TPE
+    assert drawn("broken", 4, 12) == unbroken
+    assert drawn("other seed", 2, seed=2) != unbroken[:2]
+    assert len({params["lr"] for params in unbroken}) == 12
+
+
+def test_finished_trials_count_and_nothing_begins_after_the_deadline(study, files):
+    def make_task(values):
+        return PretendedTask(lambda epoch: 0.5)
+
+    run(study, files, make_task, 3, epochs=1)
+    run(reopen(files), files, make_task, 3, epochs=1)
+    assert len(reopen(files).trials) == 3
+    run(reopen(files), files, make_task, 9, epochs=1, deadline=time.time() - 1)
+    assert len(reopen(files).trials) == 3
+
+
+def test_a_trial_left_running_by_a_killed_process_is_marked_and_not_counted(study, files):
+    dead = subprocess.Popen(["sleep", "0"])
+    dead.wait()
+    here = socket.gethostname()
+    for process in (f"{here} {dead.pid}", f"{here} {os.getppid()}", "another-machine 1"):
+        study.ask().set_user_attr(PROCESS, process)
+    again = reopen(files)
+    assert fail_abandoned(again, files.folder) == [0]
+    assert states(again) == [FAIL, RUNNING, RUNNING]
+    run(again, files, lambda values: PretendedTask(lambda epoch: 0.5), 3, epochs=1)
+    # of three, one runs in a living process of this machine; those of other machines block nothing
+    assert states(again) == [FAIL, RUNNING, RUNNING, COMPLETE, COMPLETE]
+
+
+def test_a_part_of_the_faces_keeps_the_shares_of_sorted_ones():
+    class Sorted:
+        labels = torch.arange(7).repeat_interleave(30)
+        faces = torch.arange(210, dtype=torch.uint8)[:, None, None].expand(210, 48, 48)
+
+        def __len__(self):
+            return 210
+
+    some = some_of(Sorted(), 70)
+    assert torch.bincount(some.labels).tolist() == [10] * 7
+    assert torch.equal(some.faces[:, 0, 0].long(), some.rows) and len(some.rows.unique()) == 70
+    assert len(some_of(Sorted(), 1000)) == 210
+
+
+def test_a_part_of_the_faces_keeps_its_own_augmentations():
+    owner = torch.tensor([0, 0, 1, 3, 3, 3, 4])
+    images = torch.arange(7, dtype=torch.uint8)[:, None, None].expand(7, 48, 48).contiguous()
+    augmentations = Augmentations(images, torch.tensor([0, 2, 3, 3, 6, 7]))
+    rows = torch.tensor([0, 2, 3])
+    part = augmentations_of(augmentations, rows)
+    for face, row in enumerate(rows):
+        own = part.images[part.first[face] : part.first[face + 1], 0, 0]
+        assert own.tolist() == torch.where(owner == row)[0].tolist()

@@ -1,0 +1,144 @@
+"""A study in a SQLite file, in a journal file and in PostgreSQL; what is said of storages that do not work."""
+
+import glob
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from core_code.core_utils.errors import InputError
+from core_code.search.files import StudyFiles, read_study
+from core_code.search.results import ranking
+from core_code.search.storage import open_study, place, shown
+from core_code.search.study import Budget, run_trials
+
+SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 2, "data_root": "data"}
+HOW = (
+    "no PostgreSQL: install a server (apt-get install postgresql) and a driver (pip install 'psycopg[binary]'), and "
+    "the test starts one of its own; or name a running one, whose tables it may fill, in TEST_POSTGRESQL_URL "
+    "(postgresql+psycopg://user:password@host/database)"
+)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return StudyFiles(tmp_path / "studies", "resnet18", "E")
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    """The URL of an empty PostgreSQL server that lives as long as these tests."""
+    if url := os.environ.get("TEST_POSTGRESQL_URL"):
+        yield url
+        return
+    programs = {name: find_program(name) for name in ("initdb", "pg_ctl")}
+    if not all(programs.values()) or not importlib.util.find_spec("psycopg"):
+        pytest.skip(HOW)
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short, for the path of a socket
+    user = {}
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        try:
+            shutil.chown(folder, "postgres", "postgres")
+        except LookupError:
+            pytest.skip(HOW + "; as root it needs the user postgres")
+    data = folder / "data"
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **user)
+
+    run(programs["initdb"], "-D", str(data), "-U", "study", "-A", "trust", "--no-sync")
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+    with open(folder / "log", "w") as log:  # pg_ctl's child keeps its output open
+        subprocess.run(
+            [programs["pg_ctl"], "-D", str(data), "-w", "-o", options, "start"],
+            check=True, cwd=folder, stdout=log, stderr=log, **user,
+        )  # fmt: skip
+    try:
+        yield f"postgresql+psycopg://study:secret@/postgres?host={folder}"
+    finally:
+        run(programs["pg_ctl"], "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def find_program(name):
+    """PostgreSQL's programs are often outside PATH."""
+    return shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
+
+
+def a_study_goes_on(storage, files):
+    """Trials in a storage, opened anew as each start of the script does, with other settings refused."""
+    budget = Budget(0, time.time() + 1000)
+
+    def objective(trial):
+        trial.report(0.1 * trial.number, 1)
+        if trial.number == 1:
+            raise MemoryError
+        return trial.suggest_float("lr", 1e-5, 1e-2, log=True)
+
+    for trials in (2, 2, 4):
+        study = open_study(storage, files, "maximize", SETTINGS)
+        run_trials(study, files, objective, Budget(trials, budget.deadline), seed=1)
+        assert len(study.trials) == trials
+    again = open_study(storage, files, "maximize", {**SETTINGS, "data_root": "elsewhere"})
+    kept = read_study(files.results)
+    assert [trial.params for trial in kept.trials] == [trial.params for trial in again.trials]
+    assert kept.best_trial.number == ranking(again)[0].number and len(kept.trials) == 4
+    for change in ({"epochs": 5}, {"byol": True}, {"image_size": 64}):
+        with pytest.raises(InputError) as error:
+            open_study(storage, files, "maximize", {**SETTINGS, **change})
+        assert f"{next(iter(change))} " in str(error.value) and "another --exp_name" in str(error.value)
+        assert "secret" not in str(error.value)
+
+
+def test_sqlite_beside_the_pkl_by_default(files):
+    storage = place(None, files)
+    a_study_goes_on(storage, files)
+    assert sorted(path.name for path in files.folder.iterdir() if path.name[0] != ".") == [
+        "optuna_study_resnet18_E.db", "optuna_study_results_resnet18_E.pkl"]  # fmt: skip
+
+
+def test_a_journal_file(files, tmp_path):
+    storage = place(str(tmp_path / "new" / "journal.log"), files)
+    a_study_goes_on(storage, files)
+    assert (tmp_path / "new" / "journal.log").is_file()
+
+
+def test_postgresql(files, postgresql):
+    a_study_goes_on(postgresql, files)
+
+
+def test_a_storage_is_shown_without_its_password():
+    assert "secret" not in shown("postgresql+psycopg://study:secret@host/database")
+    assert shown("a/journal.log") == "a/journal.log"
+
+
+@pytest.mark.parametrize(
+    "storage",
+    ["{here}/text.txt", "{here}/picture.png", "sqlite:///{here}/text.txt", "sqlite:////proc/no/such.db", "nonsense://x",
+     "mysql+nodriver://study:secret@nowhere/x", "postgresql+psycopg://study:secret@/x?host=/nowhere", "://", "{here}"],
+)  # fmt: skip
+def test_a_storage_that_does_not_work_is_an_error_of_one_line(files, tmp_path, storage):
+    (tmp_path / "text.txt").write_text("These are the notes of somebody.\n" * 100)
+    (tmp_path / "picture.png").write_bytes(bytes(range(128, 256)) * 9)
+    with pytest.raises(InputError) as error:
+        open_study(storage.format(here=tmp_path), files, "maximize", SETTINGS)
+    said = str(error.value)
+    assert "\n" not in said and "secret" not in said
+    assert (tmp_path / "text.txt").read_text().startswith("These are the notes")
+
+
+def test_a_study_of_somebody_else_is_left_alone(files):
+    import optuna
+
+    storage = place(None, files)
+    files.folder.mkdir()
+    other = optuna.create_study(storage=storage, study_name="resnet18_E")
+    other.optimize(lambda trial: 1.0, n_trials=1)
+    with pytest.raises(InputError, match="another --exp_name"):
+        open_study(storage, files, "maximize", SETTINGS)
