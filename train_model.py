@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core_code.core_utils.logs import TrainingLog
     from core_code.datasets.loader import FaceBatches
     from core_code.models.emotion_net import EmotionNet
-    from core_code.training.classifier import ClassifierTask
+    from core_code.training.classifier import ClassifierTask, TrainingSettings
     from core_code.training.loop import Record
 
 

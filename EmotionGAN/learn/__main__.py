@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from EmotionGAN.learn.trainer import BalancedFaces
+    from EmotionGAN.learn.config import LearnConfig
+    from EmotionGAN.learn.trainer import BalancedFaces, Trainer
     from EmotionGAN.networks.generator import Generator
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"

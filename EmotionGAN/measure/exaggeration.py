@@ -15,6 +15,7 @@ from core_code.core_utils.files import atomic_write
 
 if TYPE_CHECKING:
     from EmotionGAN.editor import Editor
+    from EmotionGAN.measure.__main__ import Classifier
 
 KINDS = ("real", "centre=emotion", "centre=face")
 HALF_WIDTH = 0.2
