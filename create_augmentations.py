@@ -121,12 +121,13 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.memory import keep_freed_memory
     from core_code.datasets.augmentations.compiling import choose_editor
     from core_code.datasets.augmentations.make import generate_images
     from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Settings
     from core_code.datasets.augmentations.report import report
-    from core_code.datasets.fer2013 import EMOTIONS, FER2013
+    from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
 
     device = pick_device(args.device)

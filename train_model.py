@@ -170,9 +170,9 @@ def report(
 ) -> None:  # fmt: skip
     """Pictures, and the best epoch's figures on val."""
     from core_code.core_utils.checkpoints import BEST, load_net
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.metrics.scores import as_table, score
     from core_code.core_utils.plots.training import plot_accuracies, plot_confusion_matrix
-    from core_code.datasets.fer2013 import EMOTIONS
     from core_code.training.inference import predict
     from core_code.training.loop import log_message
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from EmotionGAN.networks.generator import EMOTIONS, Generator
+from core_code.core_utils.emotions import EMOTIONS
+from EmotionGAN.networks.generator import Generator
 
 PUBLISHED_CENTRES = {
     "Angry": (0.6, -0.9),

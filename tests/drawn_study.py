@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from core_code.datasets.fer2013 import EMOTIONS
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.evaluation.report import Predictions
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED, WHAT
 from core_code.experiments.results import all_scores

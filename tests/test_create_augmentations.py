@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 import create_augmentations
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.datasets.augmentations.plan import Settings, make_plan
 from core_code.datasets.augmentations.store import Augmentations
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 from EmotionGAN import face_crops as cut_out
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.discriminator import Discriminator

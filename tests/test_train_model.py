@@ -15,9 +15,10 @@ from training_runs import differences, make_augmentations
 
 import train_model
 from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import evaluation_view
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 from core_code.models.emotion_net import EmotionNet
 from core_code.training import loop as epochs
 from core_code.training.classifier import ClassifierTask

@@ -37,7 +37,7 @@ def degrees(text: str) -> float:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    from core_code.datasets.splits import EMOTIONS
+    from core_code.core_utils.emotions import EMOTIONS
 
     parser = flags.make_parser(
         "Give the faces of a photograph another expression. Each face is found, edited at the generator's own size, "

@@ -65,7 +65,8 @@ def pick_faces(args: argparse.Namespace, editor: "Editor") -> "tuple[Tensor, lis
     if args.face is not None:
         faces = faces_of_photo(args.face, args.face_detector, editor.generator.config.framing, editor.image_size)
         return faces, [f"face {number + 1} of {args.face.name}" for number in range(len(faces))]
-    from core_code.datasets.fer2013 import EMOTIONS, FER2013
+    from core_code.core_utils.emotions import EMOTIONS
+    from core_code.datasets.fer2013 import FER2013
 
     data = FER2013(args.data_root, "val", args.dataset)
     rows = one_of_each_first(data.labels.tolist())

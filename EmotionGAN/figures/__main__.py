@@ -42,7 +42,7 @@ def grid_codes(points: int = GRID_POINTS) -> "Tensor":
 
 def pick_face(train: "FER2013", wanted: int | None) -> int:
     """The row of the grid's face; None takes the first Neutral one. Raises InputError for one that is not there."""
-    from core_code.datasets.fer2013 import EMOTIONS
+    from core_code.core_utils.emotions import EMOTIONS
 
     if wanted is None:
         neutral = train.labels == EMOTIONS.index("Neutral")

@@ -77,8 +77,8 @@ def sample_sheet(generator: "Generator", faces: "Tensor", device: "torch.device"
 
 def write_sheet(path: Path, learning: "Trainer", faces: "Tensor") -> None:
     """The sample sheet of the averaged generator as a PNG."""
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.plots.face_sheets import face_sheet
-    from EmotionGAN.networks.generator import EMOTIONS
 
     rows = sample_sheet(learning.average, faces, learning.device)
     pictures = [[picture.numpy() for picture in row] for row in rows]

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core_code.core_utils.acceleration.cpu_layers import FewChannelConv2d, generates_in_bf16, instance_norm_per_image
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from EmotionGAN.networks.overlay import Overlay
 
-EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 PARAMETRISATIONS = ("gaussian", "linear")
 OUTPUTS = ("plain", "overlay")
 CODE_INPUTS = ("maps", "norms")

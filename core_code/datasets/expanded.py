@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations.plan import EXPANSION
 from core_code.datasets.augmentations.store import load_images
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.labelled_faces import LabelledFaces
 
 

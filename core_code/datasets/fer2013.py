@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.cache import load_or_make
 from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
 from core_code.datasets.labelled_faces import LabelledFaces
-from core_code.datasets.splits import EMOTIONS, PHASES, Splits
+from core_code.datasets.splits import PHASES, Splits
 
 __all__ = ["EMOTIONS", "FER2013", "PHASES"]
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import count, make_parser
 from core_code.datasets.sample import MODEL
-from core_code.datasets.splits import EMOTIONS, PIXELS, SIDE
+from core_code.datasets.splits import PIXELS, SIDE
 
 COMPONENTS = 200
 DETECTOR_SIDE = 128

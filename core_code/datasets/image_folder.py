@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.cache import load_or_make
 from core_code.datasets.fer2013_csv import USAGES
-from core_code.datasets.splits import EMOTIONS, PHASES, PIXELS, SIDE, Splits, by_phase
+from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits, by_phase
 
 CACHE_NAME = "faces.cache"
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")

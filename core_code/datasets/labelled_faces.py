@@ -3,7 +3,7 @@
 import torch
 from torch.utils.data import Dataset
 
-from core_code.datasets.splits import EMOTIONS
+from core_code.core_utils.emotions import EMOTIONS
 
 
 class LabelledFaces(Dataset):

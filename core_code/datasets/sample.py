@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core_code.datasets.splits import EMOTIONS, PHASES, PIXELS, SIDE
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.datasets.splits import PHASES, PIXELS, SIDE
 
 MODEL = Path(__file__).with_name("sample_faces.npz")
 SEED = 2013

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 PHASES = ("train", "val", "test")
 SIDE = 48
 PIXELS = SIDE * SIDE

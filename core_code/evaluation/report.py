@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.files import write_json
 from core_code.core_utils.metrics.calibration import reliability
 from core_code.core_utils.metrics.scores import Scores, as_table, mean_vote, most_wrong, score, surest_vote
 from core_code.core_utils.metrics.significance import McNemar, mcnemar
 from core_code.core_utils.plots.evaluation import plot_most_wrong, plot_reliability
 from core_code.core_utils.plots.training import plot_confusion_matrix
-from core_code.datasets.fer2013 import EMOTIONS
 
 SUREST, MEAN = "vote (surest)", "vote (mean of softmaxes)"
 FILE_NAMES = {SUREST: "vote_surest", MEAN: "vote_mean"}

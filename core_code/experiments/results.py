@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import BEST, FINAL
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.metrics.scores import mean_vote, score, surest_vote
 from core_code.core_utils.metrics.significance import mcnemar
-from core_code.datasets.fer2013 import EMOTIONS
 from core_code.evaluate import NONE, predict_splits
 from core_code.evaluation.report import Predictions
 from core_code.experiments.plan import Step, checkpoint_files

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.datasets.splits import EMOTIONS
 from core_code.prediction.table import NO_FACE, Prediction
 from EmotionGAN.edit.photographs import Photograph, read_photograph, write_photograph
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.face_finder import Box
-from core_code.datasets.splits import EMOTIONS
 
 NO_FACE = "no face found"
 

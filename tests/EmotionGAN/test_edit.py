@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from scenes import background, sample_face, scene
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import Box, crop_box
 from EmotionGAN.edit.__main__ import main
 from EmotionGAN.edit.album import LEG_FRAMES, shortest_round, walk
 from EmotionGAN.edit.photographs import Photograph, add_changes, cut, generator_view, luminance_changes, read_photograph
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 GREY = np.array([0.299, 0.587, 0.114])
 FACE = Box(237, 185, 392, 340)  # where dlib finds the scene's face

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from core_code.core_utils.checkpoints import BEST, FINAL, KEYS, CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.transforms import evaluation_view
@@ -26,7 +27,7 @@ from EmotionGAN.explore import __main__ as explore
 from EmotionGAN.explore import faces as explorer_faces
 from EmotionGAN.explore.faces import cut, faces_of_photo, one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
-from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 CPU = torch.device("cpu")
 FACES = torch.randint(0, 256, (3, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

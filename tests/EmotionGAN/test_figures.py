@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import create_augmentations
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.plots import face_sheets
 from core_code.core_utils.plots import training as plots
@@ -24,7 +25,7 @@ from EmotionGAN.figures.space import (
     label_places,
     shares_at,
 )
-from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, load_generator, save_generator
-from EmotionGAN.networks.generator import EMOTIONS, GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
 OVERLAY = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="overlay", framing="fer2013")

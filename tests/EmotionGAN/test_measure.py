@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy import linalg
 
+from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.measure import metrics as quality
 from EmotionGAN.measure.__main__ import Classifier, as_table, measure
-from EmotionGAN.networks.generator import EMOTIONS
 
 
 def faces(count, seed=0):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.sample import draw_phase
 from EmotionGAN.editor import Editor
 from EmotionGAN.explore.faces import one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
-from EmotionGAN.networks.generator import EMOTIONS
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

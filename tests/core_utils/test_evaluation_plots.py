@@ -7,11 +7,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from small_faces import smooth_faces
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.metrics.calibration import Reliability, reliability
 from core_code.core_utils.plots import evaluation as evaluation_plots
 from core_code.core_utils.plots import training as plots
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.datasets.splits import EMOTIONS
 
 
 @pytest.fixture

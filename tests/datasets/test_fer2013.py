@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_faces import USAGES, small_rows, smooth_faces, write_csv
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets import fer2013_csv
-from core_code.datasets.fer2013 import EMOTIONS, FER2013, PHASES
+from core_code.datasets.fer2013 import FER2013, PHASES
 
 HEADERS = ("emotion, Usage, pixels", "emotion,pixels,Usage", "pixels, Usage,emotion", "Emotion,usage,PIXELS")
 

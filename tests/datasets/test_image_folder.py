@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from small_faces import smooth_faces
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.datasets.fer2013 import EMOTIONS, FER2013, PHASES
+from core_code.datasets.fer2013 import FER2013, PHASES
 
 
 def save(folder: Path, name: str, face: np.ndarray) -> Path:

@@ -22,11 +22,12 @@ from training_runs import make_augmentations
 
 from core_code import evaluate
 from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.plots import training as plots
 from core_code.core_utils.transforms import evaluation_view
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation import report as evaluation_report
 from core_code.evaluation import tsne as features_picture
 from core_code.models.emotion_net import EmotionNet

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chi2
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 
-from core_code.datasets.fer2013 import EMOTIONS
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.evaluation.report import Predictions
 from core_code.experiments import tables
 from core_code.experiments.results import all_scores, models_of

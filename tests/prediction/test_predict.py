@@ -15,10 +15,10 @@ from small_faces import smooth_faces
 
 from core_code import predict
 from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.transforms import evaluation_view
-from core_code.datasets.fer2013 import EMOTIONS
 from core_code.models.emotion_net import EmotionNet
 from EmotionGAN.edit.photographs import read_photograph
 

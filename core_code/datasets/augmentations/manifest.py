@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1

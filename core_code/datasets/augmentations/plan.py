@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.augmentations.shards import images_per_shard, shard_name
-from core_code.datasets.splits import EMOTIONS
 
 AUGMENTATIONS, EXPANSION = "augmentations", "expansion"
 EMOTION, FACE = "emotion", "face"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
 from core_code.core_utils.plots.face_sheets import face_sheet
@@ -12,7 +13,7 @@ from core_code.datasets.augmentations.make import Made
 from core_code.datasets.augmentations.manifest import read_manifest
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Plan, Settings, image_names
 from core_code.datasets.augmentations.png import BadImage, read_chunk
-from core_code.datasets.fer2013 import EMOTIONS, FER2013
+from core_code.datasets.fer2013 import FER2013
 
 MOST_ROWS = 10
 
