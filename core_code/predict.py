@@ -138,6 +138,8 @@ def predict(args: argparse.Namespace) -> "list[Prediction]":
     nets = [load_trained_file(path) for path in args.checkpoint]
     for trained in nets:
         trained.net.to(device)
+    if args.image_size:
+        nets = [trained._replace(image_size=args.image_size) for trained in nets]
     places, faces = find_all_faces(pictures, args.face_detector)
     if not faces:
         return places
@@ -156,6 +158,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, metavar="FILE",
         help="of train_model.py; several vote",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image_size", type=flags.count, default=None,
+        help="side of the views in pixels (default: what each net was trained on; 224 for published checkpoints)",
     )  # fmt: skip
     parser.add_argument(
         "--vote", choices=(MEAN, SUREST), default=MEAN,

@@ -24,6 +24,7 @@ KINDS = (BEST, LAST, FINAL)
 TYPES = {"name": str, "experiment": str, "net": dict, "epoch": int, "optimizer": dict, "loss": float,
          "scheduler": dict, "seed": int, "history": list, "settings": dict}  # fmt: skip
 KEYS = tuple(TYPES)
+PUBLISHED_KEYS = ("net", "epoch", "optimizer", "loss", "name", "experiment")  # all that the published program saved
 # What is drawn and compared of each epoch, beside its number.
 FIGURES = ("loss", "seconds", "validation_accuracy")
 BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_spread", "projection_spread")
@@ -79,14 +80,25 @@ class CheckpointFiles:
 def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
     """Read a checkpoint onto the CPU: name, experiment, net, epoch and what is named in `used` are of their types.
 
-    Raises InputError when it is missing, damaged, no checkpoint, or one of another name than is `expected`.
+    A checkpoint of the published program has PUBLISHED_KEYS alone; it gets empty settings, and its name and experiment
+    (which may be None) are not compared. Raises InputError when it is missing, damaged, no checkpoint, lacks what is
+    used, or is one of another name than is `expected`.
     """
     state = load_weights(path, "checkpoint")
-    for key in KEYS:
+    published = is_published(state)
+    for key in PUBLISHED_KEYS if published else KEYS:
         if key not in state:
             raise InputError(f"{path}: not a training checkpoint: {key!r} is missing")
+    if published:
+        state["settings"], expected = {}, {}
+    for key in used:
+        if key not in state:
+            raise InputError(f"{path}: a checkpoint of the published program, which has no {key}: it can be evaluated, "
+                             f"and its weights can be started from, but no training can go on from it")  # fmt: skip
     for key in ("name", "experiment", "net", "epoch", *used):
         value, kind = state[key], TYPES[key]
+        if published and value is None and key in ("name", "experiment"):
+            continue  # of BYOL
         if not isinstance(value, kind) or (kind is int and abs(value) >= 1 << 63):
             wanted = "int of 64 bits" if kind is int else kind.__name__
             raise InputError(f"{path}: its {key} is of type {type(value).__name__}, expected {wanted}")
@@ -95,6 +107,11 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
     if "settings" in used:
         check_settings(state["settings"], path)
     return state
+
+
+def is_published(state: dict[str, Any]) -> bool:
+    """Whether a checkpoint has nothing beside what the published program saved."""
+    return state.keys() <= {*PUBLISHED_KEYS}
 
 
 def check_settings(settings: dict[Any, Any], path: Path) -> None:

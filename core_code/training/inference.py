@@ -13,8 +13,10 @@ from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.errors import InputError
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
-from core_code.models.emotion_net import EmotionNet
+from core_code.models.emotion_net import PREFIX, EmotionNet, build
 from core_code.training.tta import NONE, views_of
+
+PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
 
 
 @torch.no_grad()
@@ -59,24 +61,44 @@ class Trained(NamedTuple):
 
 
 def load_trained(files: CheckpointFiles, kind: str) -> Trained:
-    """The net of a run's checkpoint, on the CPU. Raises InputError."""
-    return trained_of(files.load(kind, "settings"), files.path(kind))
+    """The net of a run's checkpoint, or of a published one under its name, on the CPU. Raises InputError."""
+    return trained_net(files.load(kind, "settings"), files.name, files.path(kind))
 
 
 def load_trained_file(path: Path) -> Trained:
-    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU. Raises InputError."""
+    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU.
+
+    The architecture of a published checkpoint with an unknown name is recognised from its tensors. Raises InputError.
+    """
     state = read_checkpoint(path, "settings")
-    if state["name"] not in ARCHITECTURES:
+    name = state["name"]
+    if name not in ARCHITECTURES and not state["settings"]:
+        name = recognise_architecture(state["net"])
+    if name not in ARCHITECTURES:
         raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return trained_of(state, path)
+    return trained_net(state, name, path)
 
 
-def trained_of(state: dict[str, Any], path: Path) -> Trained:
-    """The net that a checkpoint's content describes; `path` names it in the InputError."""
-    settings = state["settings"]
-    net = EmotionNet(state["name"], hidden_head=bool(settings.get("load_byol")))
+def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
+    """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
+    hidden_head = f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"]
+    net = EmotionNet(name, hidden_head=hidden_head)
     load_net(net, state, path)
-    return Trained(net, settings.get("image_size", 224))
+    return Trained(net, state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
+
+
+def recognise_architecture(state: dict[str, Any]) -> str | None:
+    """The architecture whose backbone has the names and shapes of this state dict; None where there is none."""
+    for name, architecture in ARCHITECTURES.items():
+        with torch.device("meta"):
+            shapes = {f"{PREFIX}{key}": value.shape for key, value in build(architecture).state_dict().items()}
+        if all(
+            isinstance(state.get(key), Tensor) and state[key].shape == shape
+            for key, shape in shapes.items()
+            if not key.startswith(f"{PREFIX}{architecture.head}.")
+        ):
+            return name
+    return None
 
 
 def load_byol(

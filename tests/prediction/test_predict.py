@@ -50,7 +50,7 @@ def there(tmp_path, monkeypatch, small):
 def scenes(monkeypatch) -> ModuleType:
     """Photographs of nobody, for tests that find faces in them."""
     pytest.importorskip("dlib")
-    monkeypatch.syspath_prepend(Path(__file__).parent / "EmotionGAN")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "EmotionGAN")
     return importlib.import_module("scenes")
 
 
