@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from core_code.core_utils.photos.face_finder import Box
+    from core_code.core_utils.photos.photographs import Photograph
     from core_code.prediction.table import Prediction
     from core_code.training.inference import Trained
-    from EmotionGAN.edit.photographs import Photograph
 
 MEAN, SUREST = "mean", "surest"
 
@@ -51,26 +51,14 @@ def is_picture(path: Path, endings: tuple[str, ...]) -> bool:
     return path.name.lower().endswith(endings) and not path.name.startswith(".") and path.is_file()
 
 
-def crops_of(photograph: "Photograph", detector: str, where: str) -> "list[Box]":
-    """The squares to read, from left to right, cut as FER2013's faces are; the whole picture for `none`.
-
-    Raises InputError when no face is found and when dlib is not installed.
-    """
-    from core_code.core_utils.photos.face_finder import Box, crop_box, find_faces
-
-    if detector == "none":
-        return [Box(0, 0, *photograph.size)]
-    return [crop_box(box, "fer2013") for box in find_faces(photograph.visible, where)]
-
-
 def cut_face(photograph: "Photograph", crop: "Box") -> "Tensor":
     """The crop as a grey face, uint8 [48,48], antialiased; beyond the picture's border its edge is repeated."""
     import numpy as np
     import torch
     from PIL import Image
 
+    from core_code.core_utils.photos.photographs import cut
     from core_code.datasets.splits import SIDE
-    from EmotionGAN.edit.photographs import cut
 
     grey = Image.fromarray(cut(photograph.visible, crop)).convert("L")
     if grey.size != (SIDE, SIDE):
@@ -86,8 +74,8 @@ def find_all_faces(pictures: Sequence[Path], detector: str) -> "tuple[list[Predi
     from tqdm import tqdm
 
     from core_code.core_utils.photos.face_finder import load_dlib
+    from core_code.core_utils.photos.photographs import face_crops, read_photograph
     from core_code.prediction.table import Prediction
-    from EmotionGAN.edit.photographs import read_photograph
 
     if detector == "dlib":
         load_dlib()
@@ -95,7 +83,7 @@ def find_all_faces(pictures: Sequence[Path], detector: str) -> "tuple[list[Predi
     for path in tqdm(pictures, desc="finding faces", unit=" pictures", delay=2, leave=False):
         photograph = read_photograph(path)
         try:
-            crops = crops_of(photograph, detector, str(path))
+            crops = face_crops(photograph, detector, "fer2013", str(path))
         except InputError:
             if len(pictures) == 1:
                 raise

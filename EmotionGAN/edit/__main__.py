@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from core_code.core_utils.errors import InputError, run_command
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from core_code.core_utils.photos.face_finder import Box
     from EmotionGAN.editor import Editor
 
 
@@ -102,7 +104,7 @@ def default_output(args: argparse.Namespace) -> Path:
 
 def check_output(output: Path, photo: Path, channels: int, ending: str | None) -> None:
     """Raise InputError for a name that is the photo's own, or whose ending is not `ending` (None: of a photograph)."""
-    from EmotionGAN.edit.photographs import check_format
+    from core_code.core_utils.photos.photographs import check_format
 
     if output.resolve() == photo.resolve() or (output.exists() and output.samefile(photo)):
         raise InputError(f"{output}: is the photo itself, which is never written over; take another --output")
@@ -126,27 +128,37 @@ def wanted_point(args: argparse.Namespace, editor: "Editor") -> "Tensor":
     return torch.tensor([[args.rho * math.cos(angle), args.rho * math.sin(angle)]])
 
 
+def chosen_crop(crops: "Sequence[Box]", number: int, photo: Path) -> "Box":
+    """The crop of one face, counted from 1. Raises InputError when there are fewer."""
+    if number > len(crops):
+        found = "1 face" if len(crops) == 1 else f"{len(crops)} faces"
+        raise InputError(f"{photo}: --face {number}, but it has {found} (counted from left to right)")
+    return crops[number - 1]
+
+
 def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from EmotionGAN.edit import photographs
+    from core_code.core_utils.photos.photographs import face_crops, read_photograph, write_photograph
+    from EmotionGAN.edit.photographs import add_changes, luminance_changes
     from EmotionGAN.editor import Editor
 
-    photograph = photographs.read_photograph(args.photo)
+    photograph = read_photograph(args.photo)
     output = args.output or default_output(args)
     ending = ".gif" if args.gif else ".png" if args.sheet else None
     check_output(output, args.photo, photograph.pixels.shape[2], ending)
     device = pick_device(args.device)
     editor = Editor.load(args.generator, device, pick_dtype(args.precision, device))
     point = None if args.sheet or args.gif else wanted_point(args, editor)
-    framing = editor.generator.config.framing
-    crops = photographs.crops_of_faces(photograph, args.face_detector, framing, str(args.photo), args.face)
+    crops = face_crops(photograph, args.face_detector, editor.generator.config.framing, str(args.photo))
+    if args.face is not None:
+        crops = [chosen_crop(crops, args.face, args.photo)]
     for number, crop in enumerate(crops, start=args.face or 1):
         print(f"face {number}: {crop.width}x{crop.height} pixels at ({crop.left}, {crop.top})")
     if point is not None:
-        (changes,) = photographs.luminance_changes(editor, photograph, crops, point)
-        photographs.write_photograph(output, photographs.add_changes(photograph, crops, changes, args.strength))
+        (changes,) = luminance_changes(editor, photograph, crops, point)
+        write_photograph(output, add_changes(photograph, crops, changes, args.strength))
         print(f"edited: {output}")
         return
 

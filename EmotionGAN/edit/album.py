@@ -12,7 +12,8 @@ from torch import Tensor
 
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box
-from EmotionGAN.edit.photographs import Photograph, add_changes, as_image, colour_channels, luminance_changes, shrunk
+from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
+from EmotionGAN.edit.photographs import add_changes, luminance_changes, shrunk
 
 if TYPE_CHECKING:
     from EmotionGAN.editor import Editor

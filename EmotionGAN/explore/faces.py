@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core_code.core_utils.photos.face_finder import Box, crop_box, find_faces
-from EmotionGAN.edit.photographs import cut, read_photograph
+from core_code.core_utils.photos.face_finder import Box
+from core_code.core_utils.photos.photographs import cut, face_crops, read_photograph
 from EmotionGAN.editor import resize
 
 STRIP = 12
@@ -30,11 +30,12 @@ def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor
     face that has been cut already. Raises InputError for a picture that cannot be read or has no face, and where dlib
     is not installed.
     """
-    picture = read_photograph(path).visible
+    photograph = read_photograph(path)
+    picture = photograph.visible
     if detector == "none":
         boxes = [middle_square(*picture.shape[:2])]
     else:
-        boxes = [crop_box(box, framing) for box in find_faces(picture, str(path))]
+        boxes = face_crops(photograph, detector, framing, str(path))
     return torch.stack([grey_square(cut(picture, box), size) for box in boxes])
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.photos.photographs import Photograph, read_photograph, write_photograph
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.prediction.table import NO_FACE, Prediction
-from EmotionGAN.edit.photographs import Photograph, read_photograph, write_photograph
 
 SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
 NOBODY = "#444444"

@@ -11,9 +11,10 @@ from scenes import background, sample_face, scene
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import Box, crop_box
+from core_code.core_utils.photos.photographs import Photograph, cut, read_photograph
 from EmotionGAN.edit.__main__ import main
 from EmotionGAN.edit.album import LEG_FRAMES, shortest_round, walk
-from EmotionGAN.edit.photographs import Photograph, add_changes, cut, generator_view, luminance_changes, read_photograph
+from EmotionGAN.edit.photographs import add_changes, generator_view, luminance_changes
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
@@ -30,7 +31,7 @@ def found(monkeypatch):
     """A face finder that finds the given boxes, so that what follows needs no dlib."""
 
     def find(*boxes):
-        monkeypatch.setattr("EmotionGAN.edit.photographs.find_faces", lambda picture, where: list(boxes))
+        monkeypatch.setattr("core_code.core_utils.photos.photographs.find_faces", lambda picture, where: list(boxes))
 
     find(FACE)
     return find

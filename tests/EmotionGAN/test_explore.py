@@ -19,12 +19,12 @@ from PIL import Image
 from core_code.core_utils.checkpoints import BEST, FINAL, KEYS, CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.photos import photographs
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.transforms import evaluation_view
 from core_code.models.emotion_net import EmotionNet
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.explore import __main__ as explore
-from EmotionGAN.explore import faces as explorer_faces
 from EmotionGAN.explore.faces import cut, faces_of_photo, one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
@@ -218,8 +218,9 @@ def test_a_photo_is_one_crop_without_a_detector(tmp_path):
 def test_faces_that_a_detector_finds_are_cut_as_the_generator_expects(tmp_path, monkeypatch):
     colours = np.random.default_rng(1).integers(0, 256, (50, 50, 3), dtype=np.uint8)
     Image.fromarray(colours).save(tmp_path / "two.png")
-    monkeypatch.setattr(explorer_faces, "find_faces", lambda picture, where: [Box(10, 10, 26, 26), Box(30, 30, 50, 50)])
-    monkeypatch.setattr(explorer_faces, "crop_box", lambda box, framing: Box(10, 12, 26, 28))
+    boxes = [Box(10, 10, 26, 26), Box(30, 30, 50, 50)]
+    monkeypatch.setattr(photographs, "find_faces", lambda picture, where: boxes)
+    monkeypatch.setattr(photographs, "crop_box", lambda box, framing: Box(10, 12, 26, 28))
     faces = faces_of_photo(tmp_path / "two.png", "dlib", "dlib", 16)
     assert faces.shape == (2, 16, 16)
     np.testing.assert_allclose(faces[0], colours[12:28, 10:26].astype(float) @ [0.299, 0.587, 0.114], atol=1.01)

@@ -8,7 +8,8 @@ from PIL import Image
 from scenes import background, sample_face, scene
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.photos.face_finder import FRONTAL, Box, crop_box, detect, find_faces, main, measure_framing
+from core_code.core_utils.photos.face_finder import FRONTAL, Box, crop_box, detect, find_faces
+from core_code.datasets.measure_framing import main, measure_framing
 
 
 def test_faces_are_found_where_they_are_from_left_to_right():
@@ -70,7 +71,7 @@ def test_the_framing_is_measured_on_frontal_boxes_alone(monkeypatch):
     }
     names = list(answers)
     monkeypatch.setattr(
-        "core_code.core_utils.photos.face_finder.detect",
+        "core_code.datasets.measure_framing.detect",
         lambda picture: answers[names[picture[0, 0] // 10]](len(picture)),
     )
     faces = np.stack([np.full((48, 48), 10 * number, dtype=np.uint8) for number in range(4)])

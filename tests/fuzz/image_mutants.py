@@ -12,10 +12,10 @@ from mutations import DAMAGES, Random
 from PIL import Image
 from small_faces import smooth_faces
 
+from core_code.core_utils.photos.photographs import read_photograph
 from core_code.datasets.augmentations.pack import open_pack
 from core_code.datasets.augmentations.png import SIGNATURE, encode
 from core_code.datasets.image_folder import load_folder
-from EmotionGAN.edit.photographs import read_photograph
 
 BOMB = 1 << 29  # bytes that half a MiB unpacks to
 ENDINGS = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".webp": "WEBP", ".pgm": "PPM"}

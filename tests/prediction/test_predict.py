@@ -17,10 +17,10 @@ from core_code import predict
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.photos.photographs import read_photograph
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.transforms import evaluation_view
 from core_code.models.emotion_net import EmotionNet
-from EmotionGAN.edit.photographs import read_photograph
 
 SIZES = {"A": 32, "B": 40}
 FACES = smooth_faces(3)

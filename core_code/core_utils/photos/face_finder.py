@@ -1,28 +1,22 @@
-"""Where faces are in a picture, and how much around each a generator was taught to see.
+"""Where faces are in a picture, and how much around each a generator was trained to see."""
 
-Run as a command it measures the framing of FER2013's faces: `python -m core_code.core_utils.photos.face_finder`.
-"""
-
-import argparse
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from core_code.core_utils import flags
-from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.errors import InputError
 
 # The picture is searched with its longer side at twice its length, within these. The detector's window is 80 pixels.
 SHORTEST_SEARCHED, LONGEST_SEARCHED = 256, 4000
 
-# FER2013's crops are wider than dlib's boxes, and lie higher. This file's command, with --max_faces 1000, measured on
-# 2,588 frontal boxes of 606 training faces: the crop's side is 1.223 (mean; deviation 0.153) of the box's, its centre
-# lies 0.077 (0.060) of the box's side above the box's centre, and 0.013 (0.061) right of it: half a pixel of 48, left
-# out.
+# FER2013's crops are wider than dlib's boxes and lie higher. `python -m core_code.datasets.measure_framing --max_faces
+# 1000`: on 2,588 frontal boxes of 606 training faces the crop's side is 1.223 of the box's (mean; deviation 0.153), its
+# centre lies 0.077 (0.060) of the box's side above the box's centre and 0.013 (0.061) right of it. The last is half a
+# pixel of 48 and is left out.
 FER2013_SIDE, FER2013_DOWN = 1.22, -0.077
 
-MEASURED_SIDES = (128, 160, 192, 224, 256)
 FRONTAL = 0  # the first of the five detectors; the others look for turned and tilted heads
 
 
@@ -111,50 +105,3 @@ def crop_box(box: Box, framing: str) -> Box:
         raise ValueError(f"framing {framing!r}, expected dlib or fer2013")
     left, top, whole = round(x - side / 2), round(y - side / 2), max(1, round(side))
     return Box(left, top, left + whole, top + whole)
-
-
-def measure_framing(faces: np.ndarray) -> tuple[np.ndarray, int]:
-    """How faces uint8 [N,H,H] are cut, compared with dlib's boxes: rows (ratio of the sides, right, down) of float,
-    the crop's centre from the box's in sides of the box; and how many faces they are of.
-
-    The detector knows few sizes of boxes and few places, so each face is looked for at several sizes. Only boxes that
-    the frontal detector saw, alone in the picture, count.
-    """
-    from PIL import Image
-    from tqdm import tqdm
-
-    rows, seen = [], 0
-    for face in tqdm(faces, desc="finding faces", unit=" faces", delay=2, leave=False):
-        before = len(rows)
-        for side in MEASURED_SIDES:
-            found = detect(np.array(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)))
-            if len(found) == 1 and found[0][1] == FRONTAL:
-                box = found[0][0]
-                width = (box.width + box.height) / 2
-                rows.append((side / width, *((side / 2 - middle) / width for middle in box.centre)))
-        seen += len(rows) > before
-    return np.array(rows).reshape(-1, 3), seen
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = flags.make_parser(
-        "Measure how the training faces are cut, compared with the boxes that dlib's frontal face detector finds on "
-        "them: how much wider the crop is, and where its centre lies.",
-        "python -m core_code.core_utils.photos.face_finder --max_faces 1000",
-    )
-    flags.add_data_flags(parser)
-    args: argparse.Namespace = parser.parse_args(arguments)
-
-    from core_code.datasets.fer2013 import FER2013
-
-    faces = FER2013(args.data_root, "train", args.dataset, args.max_faces).faces.numpy()
-    rows, seen = measure_framing(faces)
-    if not len(rows):
-        raise InputError(f"{args.dataset}: no frontal face found in {len(faces)} faces")
-    print(f"{len(rows)} boxes, on enlarged copies of {seen} of {len(faces)} faces; mean (median, deviation):")
-    for name, values in zip(("crop side / box side", "centre right", "centre down"), rows.T, strict=True):
-        print(f"{name:<22}{values.mean():8.3f} ({np.median(values):.3f}, {values.std():.3f})")
-
-
-if __name__ == "__main__":
-    run_command(main)
