@@ -6,16 +6,10 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
-from core_code.core_utils.errors import InputError, run_command
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from EmotionGAN.editor import Editor
+from core_code.core_utils.errors import run_command
 
 PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}
 DEFAULT_FOLDERS = {False: Path("data/fer2013_augmentations"), True: Path("data/expanded_fer_2013")}
@@ -47,9 +41,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--expand_dataset True, 0.05)",
     )  # fmt: skip
     parser.add_argument(
-        "--face_detector", choices=("none", "dlib"), default="none",
-        help="dlib: for generators that were taught faces as dlib cuts them out (GANmut's published ones); only that "
-        "part of a face is edited, and faces that it does not find get no image (default: none)",
+        "--face_detector", choices=("auto", "dlib", "none"), default="auto",
+        help="dlib (pip install dlib-bin) finds the part of each face that is edited, and faces that it does not find "
+        "get no image; none edits whole faces; auto takes dlib for generators that were trained on such cut-outs, "
+        "GANmut's published ones among them (default: auto)",
     )  # fmt: skip
     flags.add_boolean(parser, "--expand_dataset", False, "make the expansion instead of augmentations")
     parser.add_argument(
@@ -79,7 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def command_of(args: argparse.Namespace, precision: str, compiled: bool) -> str:
+def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_detector: str) -> str:
     """The command line that makes the same images again."""
     words = ["python", "create_augmentations.py", "--dest_folder", str(args.dest_folder), "--dataset", args.dataset]
     if args.dataset != "sample":
@@ -89,30 +84,14 @@ def command_of(args: argparse.Namespace, precision: str, compiled: bool) -> str:
     else:
         words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
     words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
+    words += ["--face_detector", face_detector]
     words += ["--format", args.format] if args.format != "png" else []
     words += ["--compile", "True"] if compiled else []
-    words += ["--face_detector", args.face_detector] if args.face_detector != "none" else []
     words += ["--centre", args.centre] if not args.expand_dataset else []
     optional = {"--neighborhood": args.neighborhood, "--generator": args.generator, "--max_faces": args.max_faces}
     for name, value in optional.items():
         words += [name, str(value)] if value is not None else []
     return shlex.join(words)
-
-
-def boxes_of(faces: "Tensor", editor: "Editor") -> "Tensor":
-    """Where dlib finds the faces uint8 [N,48,48]: float [N,4], rows of NaN for those that it does not find; says how
-    many. Raises InputError for a generator whose training faces were not cut out, and when none is found."""
-    from EmotionGAN.face_crops import find_boxes
-
-    framing = editor.generator.config.framing
-    if framing != "dlib":
-        raise InputError(f"--face_detector dlib: {editor.name} was taught whole {framing} faces; leave the flag out")
-    boxes = find_boxes(faces)
-    found = int(boxes.isfinite().all(dim=1).sum())
-    print(f"dlib finds {found} of {len(faces)} faces; the others get no image")
-    if not found:
-        raise InputError("--face_detector dlib: no face found in any of the training faces")
-    return boxes
 
 
 @distributed_session()
@@ -124,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.memory import keep_freed_memory
     from core_code.datasets.augmentations.compiling import choose_editor
+    from core_code.datasets.augmentations.detection import detect_faces
     from core_code.datasets.augmentations.make import generate_images
     from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Settings
     from core_code.datasets.augmentations.report import report
@@ -140,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     face_count = min(args.max_faces or len(train), len(train))
     editor = Editor.load(args.generator, device, dtype)
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
-    boxes = boxes_of(train.faces[:face_count], editor) if args.face_detector == "dlib" else None
+    boxes = detect_faces(args.face_detector, train.faces[:face_count], editor)
     images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most
     editor, compiled = choose_editor(editor, args.compile, args.dest_folder, images, args.batch_size)
     settings = Settings(
@@ -155,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         storage=args.format,
         compiled=compiled,
     )
-    command = command_of(args, precision, compiled)
+    command = command_of(args, precision, compiled, "none" if boxes is None else "dlib")
     made = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
     if is_main_process():
         report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")

@@ -15,10 +15,10 @@ from PIL import Image
 import create_augmentations
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
+from core_code.datasets.augmentations import detection
 from core_code.datasets.augmentations.plan import Settings, make_plan
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
-from EmotionGAN import face_crops as cut_out
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import save_face_encoder
@@ -188,30 +188,103 @@ def test_a_generator_without_a_reader_cannot_centre_on_the_face(there, tmp_path)
     assert not list(tmp_path.glob("data/fer2013_augmentations/*/*.png"))
 
 
-def found_on_even_faces(faces):
-    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(len(faces), 1)
-    boxes[1::2] = torch.nan
-    return boxes
+@pytest.fixture
+def even_faces_alone(monkeypatch):
+    """dlib finds the faces of even rows, each in the same square."""
+
+    def find_boxes(faces):
+        boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(len(faces), 1)
+        boxes[1::2] = torch.nan
+        return boxes
+
+    monkeypatch.setattr(detection, "find_boxes", find_boxes)
 
 
-def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(there, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cut_out, "find_boxes", found_on_even_faces)
+@pytest.fixture
+def of_cut_outs(there, tmp_path):
+    """`there` with a generator whose config says that dlib has cut out its training faces."""
     config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="dlib")
     save_generator(tmp_path / "tiny", build_generator(config))
-    there("--num_augments", "2", "--max_faces", "10", "--face_detector", "dlib")
-    images = {path.name for path in tmp_path.glob("data/fer2013_augmentations/*/*.png")}
-    assert images == {f"{face}_{k}.png" for face in range(0, 10, 2) for k in (0, 1)}
-    assert "dlib finds 5 of 10 faces" in capsys.readouterr().out
-    manifest = json.loads((tmp_path / "data/fer2013_augmentations/manifest.json").read_text())
+    return there
+
+
+def manifest_of(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(of_cut_outs, even_faces_alone, capsys):
+    made = Path("data/fer2013_augmentations")
+    of_cut_outs("--num_augments", "2", "--max_faces", "10")
+    assert {path.name for path in made.glob("*/*.png")} == {
+        f"{face}_{k}.png" for face in range(0, 10, 2) for k in (0, 1)
+    }
+    said = capsys.readouterr().out
+    assert "dlib finds 5 of 10 faces" in said and str(made / "faces_not_found.csv") in said
+    train = FER2013(phase="train")
+    listed = [f"{face},{EMOTIONS[train.labels[face]]}" for face in range(1, 10, 2)]
+    assert (made / "faces_not_found.csv").read_text().splitlines() == ["face,emotion", *listed]
+    manifest = manifest_of(made)
     assert manifest["face_detector"] == "dlib" and manifest["faces_without_images"] == [1, 3, 5, 7, 9]
-    face = FER2013(phase="train").faces[4].numpy()
-    with Image.open(tmp_path / "data/fer2013_augmentations/4/4_1.png") as image:
-        made = np.asarray(image)
-    assert np.array_equal(made[:8], face[:8]) and not np.array_equal(made, face)
-    store = Augmentations.open(tmp_path / "data/fer2013_augmentations", FER2013(phase="train"))
+    assert (manifest["complete"], manifest["images"]) == (True, 10)
+    face = train.faces[4].numpy()
+    with Image.open(made / "4" / "4_1.png") as image:
+        made_of_it = np.asarray(image)
+    assert np.array_equal(made_of_it[:8], face[:8]) and not np.array_equal(made_of_it, face)
+    store = Augmentations.open(made, train)
     assert store.first.diff().tolist()[:10] == [2, 0] * 5
 
 
+def test_a_run_without_the_faces_that_are_not_found_is_gone_on_with(of_cut_outs, even_faces_alone):
+    made = Path("data/fer2013_augmentations")
+    of_cut_outs("--num_augments", "2", "--max_faces", "10")
+    before = {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    for image in made.glob("4/*.png"):
+        image.unlink()
+    of_cut_outs("--num_augments", "2", "--max_faces", "10")
+    assert {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()} == before
+    create_augmentations.main(manifest_of(made)["command"].split()[2:])
+    of_cut_outs("--num_augments", "2", "--max_faces", "20")
+    assert manifest_of(made)["images"] == 20 == len(list(made.glob("*/*.png")))
+
+
+def test_the_expansion_leaves_out_the_faces_that_are_not_found(of_cut_outs, even_faces_alone):
+    of_cut_outs("--expand_dataset", "True", "--max_faces", "10")
+    made = Path("data/expanded_fer_2013")
+    assert {int(path.stem) for path in made.glob("*/*.png")} == {0, 2, 4, 6, 8}
+    assert len((made / "faces_not_found.csv").read_text().splitlines()) == 6
+
+
+def test_whole_faces_are_edited_where_no_detector_is_wanted_or_needed(there, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    there("--num_augments", "1", "--max_faces", "5")
+    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="dlib")
+    save_generator(tmp_path / "tiny", build_generator(config))
+    there("--num_augments", "1", "--max_faces", "5", "--face_detector", "none", "--dest_folder", "whole")
+    for made in (Path("data/fer2013_augmentations"), Path("whole")):
+        assert manifest_of(made)["face_detector"] == "none" and len(list(made.glob("*/*.png"))) == 5
+        assert not (made / "faces_not_found.csv").exists()
+
+
+def test_a_published_checkpoint_is_given_what_dlib_finds(there, even_faces_alone, tmp_path):
+    torch.save(build_generator(GeneratorConfig()).state_dict(), tmp_path / "1800000-G.ckpt")
+    editor = Editor.load(tmp_path / "1800000-G.ckpt", torch.device("cpu"))
+    boxes = detection.detect_faces("auto", FER2013(phase="train").faces, editor)
+    assert boxes.isfinite().all(dim=1).tolist() == [True, False] * 20
+
+
+def test_without_dlib_one_line_says_how_to_install_it(of_cut_outs, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    status, error = status_and_error(capsys, of_cut_outs, "--num_augments", "1")
+    assert status == 2 and "pip install dlib-bin" in error and error.count("\n") == 1
+    assert not Path("data/fer2013_augmentations").exists()
+
+
+def test_no_face_found_at_all_is_an_error(of_cut_outs, capsys):
+    pytest.importorskip("dlib")
+    status, error = status_and_error(capsys, of_cut_outs, "--num_augments", "1", "--max_faces", "3")
+    assert status == 2 and "no face found in any of the training faces" in error
+
+
 def test_a_generator_of_whole_faces_needs_no_detector(there):
-    with pytest.raises(InputError, match="was taught whole fer2013 faces"):
+    with pytest.raises(InputError, match="was trained on whole fer2013 faces"):
         there("--face_detector", "dlib")

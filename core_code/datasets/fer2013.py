@@ -13,6 +13,8 @@ from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.splits import PHASES, Splits
 
+DEFAULT_ROOT = Path("data/fer2013")
+
 __all__ = ["EMOTIONS", "FER2013", "PHASES"]
 
 
@@ -29,7 +31,7 @@ class FER2013(LabelledFaces):
 
     def __init__(
         self,
-        data_root: Path = Path("data/fer2013"),
+        data_root: Path = DEFAULT_ROOT,
         phase: str = "train",
         dataset: str = "fer2013",
         max_faces: int | None = None,
@@ -47,6 +49,7 @@ class FER2013(LabelledFaces):
         faces, labels = load_phase(Path(data_root), phase, dataset)
         self.phase = phase
         self.dataset = dataset
+        self.data_root = Path(data_root)
         self.faces = torch.from_numpy(faces[:max_faces])
         self.labels = torch.from_numpy(labels[:max_faces]).to(torch.int64)
 

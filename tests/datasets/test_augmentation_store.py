@@ -11,6 +11,7 @@ from core_code.datasets.augmentations import pack as image_pack
 from core_code.datasets.augmentations import png as png_images
 from core_code.datasets.augmentations.pack import PACK_NAME
 from core_code.datasets.augmentations.store import Augmentations
+from core_code.datasets.expanded import FER2013Exp
 from core_code.datasets.fer2013 import FER2013
 
 
@@ -153,8 +154,18 @@ def test_several_processes_read_the_same(train, tmp_path, monkeypatch):
 
 
 def test_a_missing_manifest_says_how_to_make_the_images(train, tmp_path):
-    with pytest.raises(InputError, match=r"nowhere/manifest\.json: no such file; make the images first: python create"):
-        Augmentations.open(tmp_path / "nowhere", train)
+    folder, data = tmp_path / "nowhere", tmp_path / "fer2013"
+    hint = "no such file; generate the images first: python create_augmentations.py"
+    with pytest.raises(InputError) as error:
+        Augmentations.open(folder, train)
+    assert str(error.value) == f"{folder}/manifest.json: {hint} --data_root {data} --dest_folder {folder}"
+    for open_images, flags in (
+        (Augmentations.open, ""),
+        (lambda *both: FER2013Exp(*both[::-1]), " --expand_dataset True"),
+    ):
+        with pytest.raises(InputError) as error:
+            open_images(folder, FER2013(data, "train", "sample"))
+        assert str(error.value).endswith(f"{hint}{flags} --dataset sample --dest_folder {folder}")
 
 
 def test_images_of_other_faces_are_refused(train, fer2013_csv, tmp_path):

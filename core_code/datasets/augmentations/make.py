@@ -22,6 +22,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write, read_json, remove_stale_files, write_json
 from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
 from core_code.core_utils.locks import exclusive_lock
+from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
 from core_code.datasets.augmentations.pack import list_images, sub_folders
 from core_code.datasets.augmentations.plan import FACE, SHARDS, CodeSpace, Plan, Settings, image_names, make_plan
@@ -98,6 +99,8 @@ def generate_images(
             missing = missing_images(settings, names, folder)
             if missing.any():
                 write_json(folder / MANIFEST_NAME, manifest)
+            if boxes is not None:
+                write_faces_not_found(folder, boxes, train)
         barrier(FIRST_WITHIN)
         if not is_main_process():  # machines may differ in what --precision auto and --compile come to
             accept_others(folder, manifest, train)

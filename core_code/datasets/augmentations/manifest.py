@@ -1,5 +1,6 @@
 """The manifest beside generated images: what they were made of, how, and whether they are all there."""
 
+import shlex
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
-from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
@@ -30,7 +31,6 @@ FIXED = {
 }
 OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # than these choices
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
-DEFAULT_COMMAND = "create_augmentations.py with the flags that made it"
 
 
 class Named(Protocol):
@@ -122,17 +122,28 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
     faces other than `faces` (as far as both go).
     """
     path = folder / MANIFEST_NAME
-    making = "create_augmentations.py" + (" --expand_dataset True" if mode == EXPANSION else "")
     if not path.is_file():
-        raise InputError(f"{path}: no such file; make the images first: python {making} --dest_folder {folder}")
+        raise InputError(f"{path}: no such file; generate the images first: {command_for(mode, faces, folder)}")
     manifest = read_json(path)
     check_format(manifest, path)
     if manifest["mode"] != mode:
-        raise InputError(f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {making})")
+        raise InputError(
+            f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {command_for(mode, faces)})"
+        )
     check_faces(manifest, path, faces)
     if manifest["complete"] is not True or "images" not in manifest:
         raise InputError(f"{path}: the images are not finished; go on with: {manifest['command']}")
     return OLDER | manifest
+
+
+def command_for(mode: str, faces: FER2013, folder: Path | None = None) -> str:
+    """The command that generates images of these faces; without a folder, into the default one."""
+    words = ["python", "create_augmentations.py"]
+    words += ["--expand_dataset", "True"] if mode == EXPANSION else []
+    words += ["--dataset", faces.dataset] if faces.dataset != "fer2013" else []
+    if faces.dataset != "sample" and faces.data_root != DEFAULT_ROOT:
+        words += ["--data_root", str(faces.data_root)]
+    return shlex.join([*words, *(["--dest_folder", str(folder)] if folder else [])])
 
 
 def check_format(manifest: dict[str, Any], path: Path) -> None:
@@ -164,5 +175,6 @@ def check_faces(manifest: dict[str, Any], path: Path, faces: FER2013) -> None:
     if count == 0 or faces.fingerprint(count) != fingerprints[str(count)]:
         raise InputError(
             f"{path}: the images are of other faces (of {manifest['dataset']}) than the training faces of "
-            f"{faces.dataset}; make images of these with create_augmentations.py and another --dest_folder"
+            f"{faces.dataset}; generate images of these into another folder: "
+            f"{command_for(manifest['mode'], faces, Path('FOLDER'))}"
         )

@@ -9,6 +9,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
 from core_code.core_utils.plots.face_sheets import face_sheet
+from core_code.datasets.augmentations.detection import NOT_FOUND_NAME
 from core_code.datasets.augmentations.make import Made
 from core_code.datasets.augmentations.manifest import read_manifest
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Plan, Settings, image_names
@@ -26,6 +27,8 @@ def report(settings: Settings, train: FER2013, made: Made, folder: Path, expansi
     """
     rate = f", {made.made / made.seconds:.1f} a second" if made.made else ""
     print(f"{len(made.plan)} images in {folder}: {made.made} made now{rate}, {made.found} were there")
+    if (folder / NOT_FOUND_NAME).exists():
+        print(f"faces that were not found: {folder / NOT_FOUND_NAME}")
     faces, added = expansion_on_disk(folder if settings.mode == EXPANSION else expansion_folder, train)
     before = np.bincount(train.labels[:faces].numpy(), minlength=len(EMOTIONS)).tolist()
     after = None if added is None else [old + new for old, new in zip(before, added, strict=True)]

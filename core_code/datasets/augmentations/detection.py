@@ -1,0 +1,45 @@
+"""Which part of each face the generator edits: what dlib's detector finds, or the whole face."""
+
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.tables import write_csv
+from core_code.datasets.fer2013 import FER2013
+from EmotionGAN.editor import Editor
+from EmotionGAN.face_crops import find_boxes
+
+AUTO, DLIB, NONE = "auto", "dlib", "none"
+NOT_FOUND_NAME = "faces_not_found.csv"
+
+
+def detect_faces(detector: str, faces: Tensor, editor: Editor) -> Tensor | None:
+    """The boxes of faces uint8 [N, 48, 48] that the generator edits: float [N, 4], NaN where no face is found.
+
+    None where whole faces are edited. `detector` is dlib, none, or auto: dlib for a generator whose config says that
+    its training faces were cut out by it, none for others. Logs how many faces are found. Raises InputError without
+    dlib, for dlib with a generator of whole faces, and when no face is found.
+    """
+    framing = editor.generator.config.framing
+    if detector == NONE or (detector == AUTO and framing != DLIB):
+        return None
+    if framing != DLIB:
+        raise InputError(
+            f"--face_detector dlib: {editor.name} was trained on whole {framing} faces; leave the flag out"
+        )
+    boxes = find_boxes(faces)
+    found = int(boxes.isfinite().all(dim=1).sum())
+    print(f"dlib finds {found} of {len(faces)} faces; the others get no image")
+    if not found:
+        raise InputError("--face_detector dlib: no face found in any of the training faces")
+    return boxes
+
+
+def write_faces_not_found(folder: Path, boxes: Tensor, train: FER2013) -> None:
+    """List the faces without a box in `folder`: each one's row among the training faces, and its emotion."""
+    rows = boxes.isnan().any(dim=1).nonzero()[:, 0].tolist()
+    table = pd.DataFrame({"face": rows, "emotion": [EMOTIONS[label] for label in train.labels[rows].tolist()]})
+    write_csv(folder / NOT_FOUND_NAME, table)
