@@ -57,7 +57,7 @@ def our_steps(faces: FER2013, args: argparse.Namespace, editor: Editor) -> Itera
     while True:
         with tempfile.TemporaryDirectory() as folder:
             made = generate_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder))
-            yield made.made
+            yield made.generated
 
 
 def compiled_steps(faces: FER2013, args: argparse.Namespace, editor: Editor, took: dict[str, float]) -> Iterator[int]:

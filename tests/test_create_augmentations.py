@@ -47,10 +47,10 @@ def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, cap
     images = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("data/fer2013_augmentations/*/*.png")}
     assert images == {f"data/fer2013_augmentations/{face}/{face}_{k}.png" for face in range(20) for k in (0, 1)}
     said = capsys.readouterr().out
-    assert "40 images in data/fer2013_augmentations: 40 made now" in said
+    assert "40 images in data/fer2013_augmentations: 40 generated now" in said
     counts = FER2013(phase="train").class_counts.tolist()
     for emotion, count in zip(EMOTIONS, counts, strict=True):
-        assert any(line.split()[:2] == [emotion, str(count)] for line in said.splitlines())
+        assert any(line.split()[1:4] == [emotion, "|", str(count)] for line in said.splitlines())
     for name in ("label_distribution_fer2013", "augmentation_examples_fer2013"):
         with Image.open(f"plots_output/{name}.png") as image:
             assert image.width > 300
@@ -64,10 +64,11 @@ def test_expansion_with_the_default_places_and_pictures(there, tmp_path, capsys)
     for file in files:
         label, face = int(file.parent.name), int(file.stem)
         assert 0 <= label < 7 and 0 <= face < 40 and labels[face] != label
-    table = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    table = {cells[1].strip(): [int(cells[2]), int(cells[4])] for cells in rows[2:]}
     for label, emotion in enumerate(EMOTIONS):
         added = sum(int(file.parent.name) == label for file in files)
-        assert table[emotion][1::2] == [str(labels.count(label)), str(labels.count(label) + added)]
+        assert table[emotion] == [labels.count(label), labels.count(label) + added]
     assert Path("plots_output/label_distribution_fer2013.png").is_file()
     assert Path("plots_output/expansion_examples_fer2013.png").is_file()
 
@@ -176,9 +177,9 @@ def test_around_the_faces_own_points(there, tmp_path, capsys):
         made = torch.from_numpy(np.array(image)).int()
     expected = editor.edit(train.faces[4:5], torch.from_numpy(plan.codes[13:14]))[0]
     assert (made - expected.int()).abs().max() <= 1
-    with pytest.raises(InputError, match="made with --centre face, this run has emotion"):
+    with pytest.raises(InputError, match="generated with --centre face, this run has emotion"):
         there("--num_augments", "3", "--max_faces", "10", "--neighborhood", "0.1")
-    with pytest.raises(InputError, match=r"made with --neighborhood 0\.1, this run has 0\.2"):
+    with pytest.raises(InputError, match=r"generated with --neighborhood 0\.1, this run has 0\.2"):
         there("--num_augments", "3", "--max_faces", "10", "--centre", "face")
 
 

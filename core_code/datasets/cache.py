@@ -1,71 +1,92 @@
-"""A parsed data set on disk: one file, mapped into memory, made anew when its source has changed."""
+"""Arrays in one file that is mapped into memory, and written again when what they were made from has changed."""
 
-import contextlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import atomic_write
-from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits
+from core_code.core_utils.files import atomic_write, remove_stale_files
 
-FORMAT = "faces 1"  # part of every header; a new number makes every old cache be made anew
-LONGEST_HEADER = 4096
+FORMAT = "arrays 1"  # part of every header; a new number makes every old cache be written anew
+HEADER_BYTES = 512
+
+Layout = dict[str, tuple[type, tuple[int, ...]]]  # of each array: its dtype, and the shape of one item
+Arrays = dict[str, np.ndarray]
+Pieces = Callable[[], Iterator[np.ndarray]]  # an array that is computed piece by piece, each time that it is called
 
 
-def load_or_make(path: Path, source: str, make: Callable[[], Splits]) -> Splits:
-    """The faces cached in `path`, mapped into memory; or `make()`, which is then cached.
+def load_or_make(path: Path, source: str, layout: Layout, make: Callable[[], dict[str, np.ndarray | Pieces]]) -> Arrays:
+    """The arrays cached in `path`, mapped into memory; or those of `make()`, which are then cached.
 
-    The file is a line of JSON, then a byte a label, then 2304 bytes a face. `source` tells one state of what
-    was parsed from any other; a cache of another source, or a damaged one, is replaced. Where it cannot be
-    written the faces are used from memory.
+    The file is a header of JSON, filled up with spaces to HEADER_BYTES, then the arrays in the order of `layout`.
+    `source` tells one state of what the arrays are made from, from any other; a cache of another source, or a damaged
+    one, is replaced. Where it cannot be written, the arrays are used from memory. Raises what `make` and its pieces do.
     """
-    splits = open_cache(path, source)
-    if splits is None:
-        splits = make()
-        # a read-only data folder costs time at every start, and nothing else
-        with contextlib.suppress(InputError):
-            atomic_write(path, lambda file: write_cache(file, source, splits))
-            splits = open_cache(path, source) or splits
-    return splits
+    arrays = map_arrays(path, source, layout)
+    if arrays is not None:
+        return arrays
+    made = make()
+    remove_stale_files(path.parent, path.name)
+    try:
+        # not flushed to the disk: what a power cut damages, the checksum tells
+        atomic_write(path, lambda file: write_arrays(file, source, layout, made), durable=False)
+    except InputError as error:
+        if not isinstance(error.__cause__, OSError):  # an error of `made`, not of the disk
+            raise
+    # a read-only folder costs time at every start, and nothing else
+    arrays = map_arrays(path, source, layout)
+    return arrays or {name: in_memory(made[name], *layout[name]) for name in layout}
 
 
-def write_cache(file: BinaryIO, source: str, splits: Splits) -> None:
-    """Write header, labels and faces."""
-    header = {
-        "format": FORMAT,
-        "source": source,
-        "counts": splits.counts,
-        "checksum": zlib.crc32(splits.faces, zlib.crc32(splits.labels)),
-    }
-    file.write(json.dumps(header).encode() + b"\n")
-    file.write(splits.labels.data)
-    file.write(splits.faces.data)
+def in_memory(array: np.ndarray | Pieces, dtype: type, item: tuple[int, ...]) -> np.ndarray:
+    """The whole array."""
+    return array if isinstance(array, np.ndarray) else np.concatenate([np.empty((0, *item), dtype), *array()])
 
 
-def open_cache(path: Path, source: str) -> Splits | None:
-    """Map the cache; None when there is none, when it is of another source, truncated or damaged.
+def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: dict[str, np.ndarray | Pieces]) -> None:
+    """Write the arrays, then the header before them."""
+    file.write(bytes(HEADER_BYTES))
+    lengths, checksum = dict.fromkeys(layout, 0), 0
+    for name in layout:
+        array = arrays[name]
+        for piece in [array] if isinstance(array, np.ndarray) else array():
+            file.write(piece.tobytes() if piece.size == 0 else piece.data)
+            lengths[name] += len(piece)
+            checksum = zlib.crc32(piece, checksum)
+    header = {"format": FORMAT, "source": source, "lengths": lengths, "checksum": with_lengths(checksum, lengths)}
+    file.seek(0)
+    file.write(json.dumps(header).encode().ljust(HEADER_BYTES))
 
-    The mapping is copy-on-write: writing to the faces changes this process's memory, never the file.
+
+def with_lengths(checksum: int, lengths: dict[str, Any]) -> int:
+    """The checksum of the content continued over the arrays' lengths."""
+    return zlib.crc32(json.dumps(lengths).encode(), checksum)
+
+
+def map_arrays(path: Path, source: str, layout: Layout) -> Arrays | None:
+    """Map the cached arrays; None when there is no file, when it is of another source, truncated or damaged.
+
+    The mapping is copy-on-write: writing to the arrays changes this process's memory, never the file.
     """
     try:
         with open(path, "rb") as file:
-            header = json.loads(file.readline(LONGEST_HEADER))
-            start = file.tell()
-        if (header["format"], header["source"]) != (FORMAT, source):
+            header = json.loads(file.read(HEADER_BYTES))
+        lengths = header["lengths"]
+        if (header["format"], header["source"], list(lengths)) != (FORMAT, source, list(layout)):
             return None
-        counts = tuple(int(count) for count in header["counts"])
-        total = sum(counts)
-        content = np.memmap(path, dtype=np.uint8, mode="c", offset=start, shape=(total * (1 + PIXELS),))
-        sound = len(counts) == len(PHASES) and path.stat().st_size == start + len(content)
-        if not sound or zlib.crc32(content) != header["checksum"]:
+        # a plain view of the mapping: slices of np.memmap carry its bookkeeping along
+        content = np.memmap(path, dtype=np.uint8, mode="c").view(np.ndarray)[HEADER_BYTES:]
+        if with_lengths(zlib.crc32(content), lengths) != header["checksum"]:
             return None
+        arrays, start = {}, 0
+        for name, (dtype, item) in layout.items():
+            stop = start + lengths[name] * np.dtype((dtype, item)).itemsize
+            arrays[name] = content[start:stop].view(dtype).reshape(lengths[name], *item)
+            start = stop
+        return arrays if start == len(content) else None
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    # a plain view of the mapping: slices of np.memmap carry its bookkeeping along
-    content = content.view(np.ndarray)
-    return Splits(content[total:].reshape(total, SIDE, SIDE), content[:total], counts)

@@ -21,10 +21,10 @@ class FER2013Exp(LabelledFaces):
     phase = "train"
 
     def __init__(self, train: FER2013, folder: Path = Path("data/expanded_fer_2013")) -> None:
-        """Read what create_augmentations.py --expand_dataset True made of the training faces.
+        """Read the images that create_augmentations.py --expand_dataset True generated from the training faces.
 
         Raises InputError for a missing or other manifest, for images that are unfinished or of other faces, for a
-        sub-folder that is no label, and for a damaged PNG or tar.
+        sub-folder whose name is not a label, and for a damaged PNG or tar.
         """
         pack = load_images(Path(folder), EXPANSION, train)
         if len(pack.ks) and pack.ks.max() >= len(EMOTIONS):

@@ -1,4 +1,4 @@
-"""FER2013 as a PyTorch dataset: the CSV, image folders laid out alike, or the sample faces."""
+"""FER2013 as a PyTorch dataset: the CSV, image folders of the same layout, or the sample faces."""
 
 import hashlib
 from pathlib import Path
@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.datasets.cache import load_or_make
 from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
+from core_code.datasets.image_folder import load_folder, wanted_files
 from core_code.datasets.labelled_faces import LabelledFaces
-from core_code.datasets.splits import PHASES, Splits
+from core_code.datasets.sample import sample_phase
+from core_code.datasets.splits import PHASES, Splits, cached_splits
 
 DEFAULT_ROOT = Path("data/fer2013")
-
-__all__ = ["EMOTIONS", "FER2013", "PHASES"]
 
 
 class FER2013(LabelledFaces):
@@ -39,7 +37,7 @@ class FER2013(LabelledFaces):
         """Load one phase.
 
         data_root: folder of icml_face_data.csv or fer2013.csv (`dataset="fer2013"`), or of the image folders
-        (`"folder"`); not looked at for `"sample"`. max_faces keeps the first rows of the phase.
+        (`"folder"`); not used for `"sample"`. max_faces keeps the first rows of the phase.
         Raises InputError for anything missing or damaged in the data, and for a phase without faces.
         """
         if phase not in PHASES:
@@ -63,15 +61,11 @@ class FER2013(LabelledFaces):
 def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:
     """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]."""
     if dataset == "sample":
-        from core_code.datasets.sample import draw_phase
-
-        return draw_phase(phase)
+        return sample_phase(phase)
     if dataset == "fer2013":
         where, splits = load_csv(data_root)
         wanted = f"rows whose Usage is {USAGES[PHASES.index(phase)]}"
     elif dataset == "folder":
-        from core_code.datasets.image_folder import load_folder, wanted_files
-
         where, splits = data_root, load_folder(data_root)
         wanted = wanted_files(phase)
     else:
@@ -87,4 +81,4 @@ def load_csv(data_root: Path) -> tuple[Path, Splits]:
     path = find_csv(data_root)
     state = path.stat()
     source = f"{path.name} {state.st_size} {state.st_mtime_ns}"
-    return path, load_or_make(path.with_suffix(".cache"), source, lambda: read_csv(path))
+    return path, cached_splits(path.with_suffix(".cache"), source, lambda: read_csv(path))

@@ -1,10 +1,11 @@
-"""Reading FER2013's CSV: a stream of rows, their pixels decoded many rows at a time."""
+"""FER2013's CSV: a row a face, its 2,304 pixels as numbers in text."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.splits import PIXELS, Splits, by_phase
@@ -12,20 +13,11 @@ from core_code.datasets.splits import PIXELS, Splits, by_phase
 FILE_NAMES = ("icml_face_data.csv", "fer2013.csv")
 USAGES = ("Training", "PublicTest", "PrivateTest")  # train, val, test
 COLUMNS = ("emotion", "Usage", "pixels")
-ROWS_AT_ONCE = 16  # 130 kB of text, which stays in the processor's cache while it is decoded
 LONGEST_LINE = 1 << 16
 LABELS = {str(label).encode(): label for label in range(7)}
 PHASE_OF_USAGE = {usage.encode(): phase for phase, usage in enumerate(USAGES)}
 AROUND_FIELD = b' "\t\r\n'
-
-
-class Row(NamedTuple):
-    """One line of the CSV, its pixels still text. `line` counts from 1, the header included."""
-
-    line: int
-    label: int
-    phase: int
-    pixels: bytes
+DIGITS, BLANKS = b"0123456789", b" \t\n\r\v\f"
 
 
 def find_csv(data_root: Path) -> Path:
@@ -49,8 +41,6 @@ def read_csv(path: Path) -> Splits:
     Columns `emotion`, `Usage` and `pixels` may stand in any order, with spaces, quotes and further columns.
     Raises InputError naming the line for anything that is not a 48x48 face with a known label and usage.
     """
-    from tqdm import tqdm
-
     faces: list[np.ndarray] = []
     labels: list[int] = []
     phases: list[int] = []
@@ -60,10 +50,10 @@ def read_csv(path: Path) -> Splits:
             open(path, "rb", buffering=1 << 20) as file,
             tqdm(total=size, unit="B", unit_scale=True, desc=f"reading {path.name}", delay=2, leave=False) as bar,
         ):
-            for rows in batches_of_rows(path, file):
-                faces.append(decode_pixels(path, rows))
-                labels.extend(row.label for row in rows)
-                phases.extend(row.phase for row in rows)
+            for label, phase, pixels in rows_of(path, file):
+                labels.append(label)
+                phases.append(phase)
+                faces.append(pixels)
                 bar.update(file.tell() - bar.n)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -72,107 +62,47 @@ def read_csv(path: Path) -> Splits:
     return by_phase(faces, labels, phases)
 
 
-def batches_of_rows(path: Path, file: BinaryIO) -> Iterator[list[Row]]:
-    """Rows of the CSV, up to ROWS_AT_ONCE at a time.
-
-    The rows ahead of a bad one are handed out before its InputError is raised, so that the first error is told.
-    """
-    places = columns_of(path, file.readline(LONGEST_LINE))
-    rows: list[Row] = []
+def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Label, phase and pixels, uint8 [1, 2304], of each row. Raises InputError naming the first line that is wrong."""
+    width, *places = columns_of(path, file.readline(LONGEST_LINE))
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=2):
         if not line.strip():
             continue
-        try:
-            rows.append(split_row(path, number, line, places))
-        except InputError:
-            if rows:
-                yield rows
-            raise
-        if len(rows) == ROWS_AT_ONCE:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+        where = f"{path}, line {number}"
+        fields = line.split(b",")
+        if len(fields) != width:
+            raise InputError(f"{where}: {len(fields)} columns, expected {width} as in the header")
+        label, usage, pixels = (fields[place].strip(AROUND_FIELD) for place in places)
+        if label not in LABELS:
+            raise InputError(f"{where}: label {shown(label)}, expected a whole number from 0 to 6")
+        if usage not in PHASE_OF_USAGE:
+            raise InputError(f"{where}: Usage {shown(usage)}, expected one of {', '.join(USAGES)}")
+        yield LABELS[label], PHASE_OF_USAGE[usage], decode_pixels(pixels, where)
 
 
-def columns_of(path: Path, header: bytes) -> dict[str, int]:
-    """Where each of COLUMNS stands in the header, whatever its case."""
+def columns_of(path: Path, header: bytes) -> list[int]:
+    """How many columns the header has, and where each of COLUMNS stands in it, whatever its case."""
     names = [field.strip(AROUND_FIELD).lower() for field in header.removeprefix(b"\xef\xbb\xbf").split(b",")]
     for column in COLUMNS:
         if column.lower().encode() not in names:
             raise InputError(
                 f"{path}, line 1: no column '{column}', expected a header with the columns {', '.join(COLUMNS)}"
             )
-    return {"": len(names)} | {column: names.index(column.lower().encode()) for column in COLUMNS}
+    return [len(names), *(names.index(column.lower().encode()) for column in COLUMNS)]
 
 
-def split_row(path: Path, number: int, line: bytes, places: dict[str, int]) -> Row:
-    """Split one line and check its label and usage."""
-    fields = line.split(b",")
-    if len(fields) != places[""]:
-        raise InputError(f"{path}, line {number}: {len(fields)} columns, expected {places['']} as in the header")
-    label = fields[places["emotion"]].strip(AROUND_FIELD)
-    usage = fields[places["Usage"]].strip(AROUND_FIELD)
-    if label not in LABELS:
-        raise InputError(f"{path}, line {number}: label {shown(label)}, expected a whole number from 0 to 6")
-    if usage not in PHASE_OF_USAGE:
-        raise InputError(f"{path}, line {number}: Usage {shown(usage)}, expected one of {', '.join(USAGES)}")
-    return Row(number, LABELS[label], PHASE_OF_USAGE[usage], fields[places["pixels"]].strip(AROUND_FIELD))
-
-
-def decode_pixels(path: Path, rows: list[Row]) -> np.ndarray:
-    """Pixels of some rows, uint8 [rows, 2304]. Raises InputError for the first row that is not one face."""
-    pixels = decode_together([row.pixels for row in rows])
-    if pixels is None:
-        pixels = np.stack([decode_alone(path, row) for row in rows])
-    return pixels
-
-
-def decode_together(texts: list[bytes]) -> np.ndarray | None:
-    """Decode rows of numbers all at once: every byte looks at the two ahead of it and becomes the number that
-    would end there; those that do end there are kept.
-
-    Returns uint8 [rows, 2304], or None when a row is in any way unusual and wants `decode_alone`.
-    """
-    if not all(texts):
-        return None
-    text = np.frombuffer(b"   " + b" ".join(texts) + b" ", dtype=np.uint8)
-    digits = text - np.uint8(ord("0"))  # a space wraps round to 240
-    is_digit = digits < 10
-    if np.count_nonzero(is_digit) + np.count_nonzero(text == ord(" ")) != len(text):
-        return None
-    digits *= is_digit
-    ones, is_one = digits[3:-1], is_digit[3:-1]
-    tens, is_ten = digits[2:-2], is_digit[2:-2]
-    hundreds = digits[1:-3] * (is_one & is_ten)
-    too_long = is_one & is_ten & is_digit[1:-3] & is_digit[:-4]
-    if too_long.any() or hundreds.max() > 2:
-        return None
-    hundreds *= 100
-    tens_and_ones = ones + tens * np.uint8(10)
-    if (tens_and_ones > 255 - hundreds).any():
-        return None
-    values = tens_and_ones + hundreds
-    is_end = is_one & ~is_digit[4:]
-    start = 0
-    for row in texts:
-        if np.count_nonzero(is_end[start : start + len(row)]) != PIXELS:
-            return None
-        start += len(row) + 1
-    return values.compress(is_end).reshape(len(texts), PIXELS)
-
-
-def decode_alone(path: Path, row: Row) -> np.ndarray:
-    """Decode one row number by number, uint8 [2304]. Raises InputError that says what is wrong with it."""
-    numbers = row.pixels.split()
-    if len(numbers) != PIXELS:
-        raise InputError(f"{path}, line {row.line}: {len(numbers)} pixels, expected {PIXELS} (48x48)")
-    for place, number in enumerate(numbers, start=1):
-        if not number.isdigit() or int(number.lstrip(b"0")[:4] or b"0") > 255:
-            raise InputError(
-                f"{path}, line {row.line}: pixel {place} is {shown(number)}, expected a whole number from 0 to 255"
-            )
-    return np.array([int(number.lstrip(b"0") or b"0") for number in numbers], dtype=np.uint8)
+def decode_pixels(text: bytes, where: str) -> np.ndarray:
+    """One face's numbers as uint8 [1, 2304]. Raises InputError that begins with `where` and tells what is wrong."""
+    if not text.translate(None, DIGITS + BLANKS):
+        numbers = np.fromstring(text, dtype=np.int64, sep=" ")  # one too large for its type becomes the largest
+        if len(numbers) == PIXELS and numbers.max() <= 255:
+            return numbers.astype(np.uint8)[None]
+    words = text.split()
+    if len(words) != PIXELS:
+        raise InputError(f"{where}: {len(words)} pixels, expected {PIXELS} (48x48)")
+    wrong = (not word.isdigit() or int(word.lstrip(b"0")[:4] or b"0") > 255 for word in words)
+    place = list(wrong).index(True)
+    raise InputError(f"{where}: pixel {place + 1} is {shown(words[place])}, expected a whole number from 0 to 255")
 
 
 def shown(field: bytes) -> str:

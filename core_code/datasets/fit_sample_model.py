@@ -1,4 +1,4 @@
-"""Fit the model that the sample faces are drawn from, on FER2013's Training faces and no others.
+"""Fit the model that the sample faces are sampled from, on FER2013's Training faces and no others.
 
 python -m core_code.datasets.fit_sample_model --data_root data/fer2013    (needs `pip install dlib-bin`)
 """
@@ -7,22 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import count, make_parser
+from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.sample import MODEL
 from core_code.datasets.splits import PIXELS, SIDE
 
 COMPONENTS = 200
 DETECTOR_SIDE = 128
 WIDTHS = (70, 125)  # of the detector's box on a frontal face, in its pixels
-OFF_CENTRE = 8  # how far the box's centre may lie from the picture's, across and down, in the same pixels
-MOST_SHIFT = 4  # pixels of the 48 that a face may be moved to lie on the others
+OFF_CENTRE = 8  # of the box's centre from the picture's, across and down, in the same pixels
+MOST_SHIFT = 4  # pixels of the 48 that a face may be moved to align with the others
 ROUNDS = 3
-UNLIKE = 0.35  # share of the faces that is left out as least like the mean: turned, covered, drawn
-SHRINKAGE = 500  # an emotion's covariance is pulled to the common one as if by so many faces
+UNLIKE = 0.35  # share of the faces that is left out as least like the mean: turned, covered, cartoons
+SHRINKAGE = 500  # an emotion's covariance is shrunk to the common one with the weight of so many faces
 
 
 def main() -> None:
@@ -40,12 +43,10 @@ def main() -> None:
 def fit_from(
     data_root: Path, components: int = COMPONENTS, is_frontal: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Fit on the frontal faces of FER2013 Training; the other phases are never opened as faces.
+    """Fit on the frontal faces of FER2013 Training; the other phases are never used.
 
     is_frontal: uint8 [N, 48, 48] -> bool [N]; dlib's detector by default.
     """
-    from core_code.datasets.fer2013 import FER2013
-
     train = FER2013(data_root, "train")
     faces, labels = train.faces.numpy(), train.labels.numpy()
     frontal = (is_frontal or find_frontal)(faces)
@@ -54,13 +55,11 @@ def fit_from(
 
 
 def find_frontal(faces: np.ndarray) -> np.ndarray:
-    """Which faces dlib finds alone, in the middle and of the usual size: uint8 [N, 48, 48] -> bool [N]."""
+    """Which faces dlib finds alone, centred and of the usual size: uint8 [N, 48, 48] -> bool [N]."""
     try:
         import dlib
     except ImportError as error:
         raise InputError("dlib is missing, expected it for finding frontal faces: pip install dlib-bin") from error
-    from PIL import Image
-    from tqdm import tqdm
 
     detect = dlib.get_frontal_face_detector()
     frontal = np.zeros(len(faces), dtype=bool)
@@ -79,13 +78,13 @@ def fit(faces: np.ndarray, labels: np.ndarray, components: int) -> dict[str, np.
 
     Raises InputError when an emotion has no faces.
     """
-    centred, likeness = centre(standardised(faces))
+    aligned, likeness = align(standardize(faces))
     kept = likeness >= np.quantile(likeness, UNLIKE)
-    centred, labels = centred[kept], labels[kept]
+    aligned, labels = aligned[kept], labels[kept]
     present = np.bincount(labels, minlength=len(EMOTIONS))
     if not present.all():
         raise InputError(f"no frontal {EMOTIONS[int(present.argmin())]} face in train, expected some of each emotion")
-    both = standardised(np.concatenate([centred, centred[:, :, ::-1]])).reshape(-1, PIXELS)
+    both = standardize(np.concatenate([aligned, aligned[:, :, ::-1]])).reshape(-1, PIXELS)
     mean_face = both.mean(axis=0)
     both -= mean_face
     directions = np.linalg.eigh((both.T @ both / len(both)).astype(np.float64))[1][:, ::-1][:, :components].T
@@ -100,7 +99,7 @@ def fit(faces: np.ndarray, labels: np.ndarray, components: int) -> dict[str, np.
     }
 
 
-def standardised(faces: np.ndarray) -> np.ndarray:
+def standardize(faces: np.ndarray) -> np.ndarray:
     """Each face brought to mean 0 and deviation 1: [N, 48, 48] -> float32 [N, 48, 48]."""
     faces = faces.astype(np.float32)
     faces -= faces.mean(axis=(1, 2), keepdims=True)
@@ -108,9 +107,9 @@ def standardised(faces: np.ndarray) -> np.ndarray:
     return faces
 
 
-def centre(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Move each face by up to MOST_SHIFT pixels to where it is most like the mean of all: with eyes on eyes, the
-    components say more about expressions. float32 [N, 48, 48] -> as many, and the likeness reached [N].
+def align(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Move each face by up to MOST_SHIFT pixels to where it is most like the mean of all: with the eyes aligned, the
+    components hold more of the expressions. float32 [N, 48, 48] -> the moved faces, and the likeness reached [N].
     """
     side = 2 * MOST_SHIFT + 1
     padded = np.pad(faces, ((0, 0), (MOST_SHIFT, MOST_SHIFT), (MOST_SHIFT, MOST_SHIFT)), mode="edge")
@@ -133,7 +132,7 @@ def centre(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def fit_emotions(coefficients: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per emotion the mean and the Cholesky factor of the covariance: [N, C] -> [7, C] and [7, C, C].
 
-    The covariance is drawn towards that of all emotions: the rare ones have hardly more faces than components.
+    The covariance is shrunk towards that of all emotions: the rare ones have hardly more faces than components.
     """
     means = np.stack([coefficients[labels == label].mean(axis=0) for label in range(len(EMOTIONS))])
     away = (coefficients - means[labels]).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Labelled faces in image folders, brought to FER2013's form: 48x48, grey.
+"""Labelled faces in image folders, converted to FER2013's form: 48x48, grey.
 
 <data_root>/train/<emotion>/*, validation/ (or val/) and test/ alike. Where there is no validation folder, names
-that begin with Training_, PublicTest_ or PrivateTest_ tell the phase, as FER2013 is passed around.
+that begin with Training_, PublicTest_ or PrivateTest_ determine the phase, as in common copies of FER2013.
 """
 
 import hashlib
@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.datasets.cache import load_or_make
+from core_code.core_utils.photos.pictures import open_picture
 from core_code.datasets.fer2013_csv import USAGES
-from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits, by_phase
+from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits, by_phase, cached_splits
 
 CACHE_NAME = "faces.cache"
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
@@ -39,7 +41,7 @@ LARGEST_PIXELS = 1 << 25  # of an image; several are decoded at the same time
 
 
 class ImageFile(NamedTuple):
-    """One image: its path below the data's folder, what it shows, and what tells that it has changed."""
+    """One image: its path below the data's folder, its label and phase, and its state on the disk."""
 
     name: str
     label: int
@@ -57,11 +59,11 @@ def load_folder(data_root: Path) -> Splits:
     files = find_images(data_root)
     state = "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
-    return load_or_make(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
+    return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
 
 
 def wanted_files(phase: str) -> str:
-    """What an error says was expected for a phase without faces."""
+    """What an error message names as expected for a phase without faces."""
     folder = {"train": "train", "val": "validation", "test": "test"}[phase]
     return f"images in {folder}/<emotion>/, or some named {USAGES[PHASES.index(phase)]}_*"
 
@@ -73,8 +75,10 @@ def find_images(data_root: Path) -> list[ImageFile]:
     folders = [entry for entry in subfolders(data_root) if entry.name.lower() in PHASE_OF_FOLDER]
     if not folders:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
-    names_tell = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
-    files = [image for folder in folders for emotion in subfolders(folder) for image in images_of(emotion, names_tell)]
+    named_by_usage = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
+    files = [
+        image for folder in folders for emotion in subfolders(folder) for image in images_of(emotion, named_by_usage)
+    ]
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
     return sorted(files)
@@ -85,7 +89,7 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_of(folder: Path, names_tell: bool) -> Iterator[ImageFile]:
+def images_of(folder: Path, named_by_usage: bool) -> Iterator[ImageFile]:
     """The images in <phase>/<emotion>; other kinds of file are passed over."""
     if folder.name.lower() not in LABEL_OF_FOLDER:
         raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)}")
@@ -94,16 +98,14 @@ def images_of(folder: Path, names_tell: bool) -> Iterator[ImageFile]:
         for entry in entries:
             if entry.name.lower().endswith(IMAGE_ENDINGS) and not entry.name.startswith("."):
                 usage = entry.name.split("_")[0]
-                told = USAGES.index(usage) if names_tell and usage in USAGES else phase
+                named = USAGES.index(usage) if named_by_usage and usage in USAGES else phase
                 state = entry.stat()
                 name = f"{folder.parent.name}/{folder.name}/{entry.name}"
-                yield ImageFile(name, label, told, state.st_size, state.st_mtime_ns)
+                yield ImageFile(name, label, named, state.st_size, state.st_mtime_ns)
 
 
 def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
     """Decode all files, several at a time."""
-    from tqdm import tqdm
-
     pieces: list[np.ndarray] = []
     with (
         tqdm(total=len(files), unit=" images", desc=f"reading {data_root.name}", delay=2, leave=False) as bar,
@@ -118,10 +120,6 @@ def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
 
 def read_face(path: Path) -> np.ndarray:
     """One image as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
-    from PIL import Image, ImageOps
-
-    from core_code.core_utils.photos.pictures import open_picture
-
     with open_picture(path, LARGEST_PIXELS, "image") as image:
         grey = ImageOps.exif_transpose(image).convert("L")
         if grey.size != (SIDE, SIDE):

@@ -1,4 +1,4 @@
-"""What every data set here is: faces and labels in memory, one by one for people, in batches for the loader."""
+"""The base of every dataset: faces and labels in memory, indexed one by one or in batches."""
 
 import torch
 from torch.utils.data import Dataset

@@ -1,4 +1,4 @@
-"""A data set as one tensor on the device that trains, cut into batches there."""
+"""A dataset as one tensor on the training device, indexed into batches there."""
 
 import zlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from core_code.datasets.augmentations.store import Augmentations
 
 
 class Faces(Protocol):
-    """FER2013, FER2013Exp, or anything else with faces uint8 [N, 48, 48] and labels int64 [N]."""
+    """FER2013, FER2013Exp, or any other dataset with faces uint8 [N, 48, 48] and labels int64 [N]."""
 
     faces: Tensor
     labels: Tensor
@@ -24,12 +24,11 @@ class FaceBatches:
     """Batches of (faces uint8 [B, 48, 48], labels int64 [B], indices int64 [B]) on the device.
 
     The faces are copied to the device once (on the CPU they stay mapped); a batch is one indexing there. With
-    `shuffle` each epoch has an order of its own. With `faces_per_epoch` beside it an epoch is that many faces: the
-    next stretch of all faces in random order, again and again, so that no face comes a second time before all others
-    have come once. With `augmentations`, each face that has some is replaced, with
-    `probability` and each time that it is drawn, by one of them.
+    `shuffle` each epoch has its own order. With `faces_per_epoch` as well, an epoch is that many faces, the next chunk
+    of an endless sequence of random permutations: no face comes a second time before all others have come once. With
+    `augmentations`, each face that has some is replaced by one of them, with `probability`, each time it is sampled.
 
-    Order and draws depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
+    All random numbers depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class FaceBatches:
         if batch_size < world_size():
             raise InputError(f"--batch_size {batch_size} for {world_size()} processes, expected a face for each")
         if faces_per_epoch is not None and not shuffle:
-            raise ValueError("faces_per_epoch without shuffle: only random stretches see all faces in the end")
+            raise ValueError("faces_per_epoch without shuffle: only random chunks cover all faces in the end")
         if augmentations is not None and len(augmentations) != len(dataset.faces):
             raise ValueError(f"augmentations of {len(augmentations)} faces for {len(dataset.faces)} faces")
         self.dataset = dataset
@@ -64,7 +63,7 @@ class FaceBatches:
         self.augmentations = augmentations.to(self.device) if augmentations is not None and probability else None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and draws come next."""
+        """Choose the epoch whose order and random numbers come next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -74,22 +73,22 @@ class FaceBatches:
         return -(-count // self.batch_size) - alone
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Faces, labels and indices of each batch; in a job of several processes, this one's part of it."""
-        return (batch[:3] for batch in self.parts())
+        """Faces, labels and indices of each batch; in a job of several processes, this one's shard of it."""
+        return (batch[:3] for batch in self.sharded())
 
-    def parts(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Shard]]:
-        """The same, and which rows of the whole batch they are."""
+    def sharded(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Shard]]:
+        """The same, and which rows of the whole batch they are: (faces, labels, indices, shard)."""
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
         batches = list(self.order(generator).to(self.device).split(self.batch_size))
         if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
         for indices in batches:
-            part = shard_of(len(indices))
-            indices = indices[part.rows]
+            shard = shard_of(len(indices))
+            indices = indices[shard.rows]
             faces = self.faces[indices]
             if self.augmentations is not None:
-                faces = self.augmentations.replace(faces, indices, self.probability, generator, part)
-            yield faces, self.labels[indices], indices, part
+                faces = self.augmentations.replace(faces, indices, self.probability, generator, shard)
+            yield faces, self.labels[indices], indices, shard
 
     def order(self, generator: torch.Generator) -> Tensor:
         """The rows of this epoch's faces, int64, in the order in which they come."""

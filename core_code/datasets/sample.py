@@ -1,4 +1,4 @@
-"""The sample faces: labelled 48x48 faces of nobody, drawn from a small statistical model of FER2013's.
+"""The sample faces: labelled synthetic 48x48 faces, sampled from a small statistical model of FER2013's.
 
 The model (M. Turk, A. Pentland, "Eigenfaces for recognition", 1991) holds principal components of frontal
 faces and, for each emotion, the mean and covariance of their coefficients; `fit_sample_model` makes it.
@@ -18,35 +18,35 @@ COUNTS = {  # faces of each emotion; train is unbalanced in FER2013's way
     "val": (100,) * len(EMOTIONS),
     "test": (100,) * len(EMOTIONS),
 }
-SPREAD = 0.5  # of the covariance: nearer to the mean the draws are cleaner faces
+COVARIANCE_SCALE = 0.5  # nearer to the mean the samples are cleaner faces
 STRENGTH = 2.0  # how far an emotion's mean is moved away from the common one, as a multiple
 
 
-def draw_phase(phase: str) -> tuple[np.ndarray, np.ndarray]:
+def sample_phase(phase: str) -> tuple[np.ndarray, np.ndarray]:
     """The faces of one phase, always the same: uint8 [N, 48, 48] and labels uint8 [N].
 
-    Each phase has random numbers of its own; none shares a face with another.
+    Each phase has its own random numbers; none shares a face with another.
     """
     # numpy promises that RandomState's numbers never change; those of its newer generators may
-    random = np.random.RandomState([SEED, PHASES.index(phase)])
+    rng = np.random.RandomState([SEED, PHASES.index(phase)])
     labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), COUNTS[phase])
-    random.shuffle(labels)
-    return draw_faces(read_model(), labels, random), labels
+    rng.shuffle(labels)
+    return sample_faces(read_model(), labels, rng), labels
 
 
-def draw_faces(model: dict[str, np.ndarray], labels: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Draw a face for each label: labels uint8 [N], faces uint8 [N, 48, 48]."""
+def sample_faces(model: dict[str, np.ndarray], labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Sample a face for each label: labels uint8 [N], faces uint8 [N, 48, 48]."""
     common = model["emotion_means"].mean(axis=0)
     means = common + STRENGTH * (model["emotion_means"] - common)
-    coefficients = random.standard_normal((len(labels), len(model["components"])))
+    coefficients = rng.standard_normal((len(labels), len(model["components"])))
     for label, (mean, factor) in enumerate(zip(means, model["factors"], strict=True)):
         of_label = labels == label
-        coefficients[of_label] = mean + np.sqrt(SPREAD) * coefficients[of_label] @ factor.T
-    return equalised(model["mean_face"] + coefficients @ model["components"])
+        coefficients[of_label] = mean + np.sqrt(COVARIANCE_SCALE) * coefficients[of_label] @ factor.T
+    return equalize(model["mean_face"] + coefficients @ model["components"])
 
 
-def equalised(images: np.ndarray) -> np.ndarray:
-    """Spread each image's grey levels evenly over 0..255, as FER2013's are: [N, 2304] -> uint8 [N, 48, 48]."""
+def equalize(images: np.ndarray) -> np.ndarray:
+    """Distribute each image's grey levels evenly over 0..255, as FER2013's are: [N, 2304] -> uint8 [N, 48, 48]."""
     levels = (np.arange(PIXELS) * 256 // PIXELS).astype(np.uint8)
     faces = np.empty(images.shape, dtype=np.uint8)
     np.put_along_axis(faces, images.argsort(axis=1), levels[None], axis=1)

@@ -1,53 +1,60 @@
-"""What every source of faces gives: all faces and labels, split into train, val and test."""
+"""What every source of faces gives: all faces and labels, split into train, val and test, and cached."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from core_code.datasets.cache import load_or_make
 
 PHASES = ("train", "val", "test")
 SIDE = 48
 PIXELS = SIDE * SIDE
+CACHE_LAYOUT = {"counts": (np.int64, ()), "labels": (np.uint8, ()), "faces": (np.uint8, (SIDE, SIDE))}
 
 
 @dataclass(frozen=True)
 class Splits:
     """Faces of the three phases, one phase after the other in the order of PHASES.
 
-    faces: uint8 [N, 48, 48]; labels: uint8 [N], 0..6 in the order of EMOTIONS; counts: faces of each phase.
+    counts: int64 [3], faces of each phase; labels: uint8 [N], 0..6 in the order of EMOTIONS; faces: uint8 [N, 48, 48].
     """
 
-    faces: np.ndarray
+    counts: np.ndarray
     labels: np.ndarray
-    counts: tuple[int, int, int]
+    faces: np.ndarray
 
     def phase(self, phase: str) -> tuple[np.ndarray, np.ndarray]:
         """Faces and labels of one phase, views of the whole."""
         position = PHASES.index(phase)
-        start = sum(self.counts[:position])
-        stop = start + self.counts[position]
+        start, stop = self.counts[:position].sum(), self.counts[: position + 1].sum()
         return self.faces[start:stop], self.labels[start:stop]
+
+
+def cached_splits(path: Path, source: str, read: Callable[[], Splits]) -> Splits:
+    """The faces cached in `path`, mapped into memory; or those of `read()`, which are then cached (see cache.py)."""
+    return Splits(**load_or_make(path, source, CACHE_LAYOUT, lambda: vars(read())))
 
 
 def by_phase(faces: list[np.ndarray], labels: list[int], phases: list[int]) -> Splits:
     """Sort rows into phases, keeping their order within each.
 
     faces: pieces of any number of rows, uint8 [rows, 2304]; labels and phases: one number a row. The pieces are
-    taken off the list as they are copied, so that the faces stand in memory about once.
+    taken off the list as they are copied, so that the faces are in memory about once.
     """
-    phase_of = np.asarray(phases, dtype=np.uint8)
-    counts = np.bincount(phase_of, minlength=len(PHASES))
-    order = np.argsort(phase_of, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    order = np.argsort(phases, kind="stable")
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
     sorted_faces = np.empty((len(order), PIXELS), dtype=np.uint8)
     row = 0
     faces.reverse()
     while faces:
         piece = faces.pop()
-        sorted_faces[place[row : row + len(piece)]] = piece
+        sorted_faces[position[row : row + len(piece)]] = piece
         row += len(piece)
     return Splits(
-        faces=sorted_faces.reshape(-1, SIDE, SIDE),
+        counts=np.bincount(phases, minlength=len(PHASES)),
         labels=np.asarray(labels, dtype=np.uint8)[order],
-        counts=tuple(int(count) for count in counts),
+        faces=sorted_faces.reshape(-1, SIDE, SIDE),
     )

@@ -61,7 +61,7 @@ class BYOLTask:
         self.train.set_epoch(epoch)
         partner_draws = rng_for(self.seed, epoch, "partners")
         view_draws = rng_for(self.seed, epoch, "views")
-        for faces, _, indices, part in self.train.parts():
+        for faces, _, indices, part in self.train.sharded():
             partners = self.partners(faces, indices, partner_draws, part)
             yield self.step(self.views(faces, partners, view_draws, part)), part.total
 
@@ -109,7 +109,7 @@ class BYOLTask:
         count = len(self.val.dataset)
         bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
         with bar, only_batch_statistics(self.net.train()):
-            for faces, _, indices, part in self.val.parts():
+            for faces, _, indices, part in self.val.sharded():
                 views = self.views(faces, faces, generator, part)
                 with autocast(views.device, self.training.dtype):
                     compared = self.net.compare(views)

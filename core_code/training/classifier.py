@@ -74,7 +74,7 @@ class ClassifierTask:
         generator = rng_for(self.seed, epoch, "views")
         self.correct.zero_()
         size, dtype, smallest = self.training.image_size, self.training.dtype, self.training.smallest_crop
-        for faces, labels, _, part in self.train.parts():
+        for faces, labels, _, part in self.train.sharded():
             views = train_view(faces, size, generator, dtype, part=part, smallest_crop=smallest)
             yield self.step(views, labels), part.total
 

@@ -34,7 +34,7 @@ def predict(
     logits, rows = [], []
     count = len(batches.dataset)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
-        for faces, _, indices, part in batches.parts():
+        for faces, _, indices, part in batches.sharded():
             logits.append(read(net, faces, image_size, dtype, tta))
             rows.append(indices)
             bar.update(part.total)

@@ -79,7 +79,7 @@ def test_a_compiler_that_is_missing_is_said_in_one_line_and_nothing_changes(edit
         compile_editor(editor, 4)
     assert choose_editor(editor, True, tmp_path, 1, 4) == (editor, False)
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "not compiled: it cannot be here (No working C++ compiler" in said
+    assert said.count("\n") == 1 and "not compiled: compiling failed (No working C++ compiler" in said
     assert editor.edit(torch.zeros(2, 48, 48, dtype=torch.uint8), torch.zeros(2, 2)).shape == (2, 48, 48)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.datasets.sample import draw_phase
+from core_code.datasets.sample import sample_phase
 from EmotionGAN.editor import Editor
 from EmotionGAN.explore.faces import one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium w
 @pytest.fixture(scope="module")
 def explorer() -> Explorer:
     """The shipped generator, sample faces, and a classifier that reads the brightness about the mouth."""
-    faces, labels = draw_phase("val")
+    faces, labels = sample_phase("val")
     rows = one_of_each_first(labels.tolist())
 
     def read(batch: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
@@ -36,11 +37,31 @@ def test_titles_must_fit_and_faces_be_of_one_size(tmp_path):
 
 
 def test_a_distribution_as_text_and_picture(tmp_path):
-    table = distribution_table(["Happy", "Sad"], [3000, 1000], [3500, 3500]).splitlines()
-    assert table[1].split() == ["Happy", "3,000", "75.0%", "3,500", "50.0%"]
-    assert table[3].split() == ["all", "4,000", "100.0%", "7,000", "100.0%"]
+    table = distribution_table(["Happy", "Sad"], [3000, 1000], [3500, 3500])
+    assert table.to_numpy().tolist() == [
+        ["Happy", 3000, 75.0, 3500, 50.0], ["Sad", 1000, 25.0, 3500, 50.0], ["all", 4000, 100.0, 7000, 100.0]
+    ]  # fmt: skip
     names = [str(i) for i in range(7)]
     path = plot_distribution(tmp_path / "plot.png", "sample", names, [5, 6, 7, 8, 9, 10, 11])
     with Image.open(path) as image:
         pixels = {tuple(pixel) for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3)}
     assert {tuple(bytes.fromhex(colour[1:])) for colour in EMOTION_COLOURS} <= pixels
+
+
+def test_the_bars_have_counts_and_percentages_before_and_after_side_by_side(tmp_path, monkeypatch):
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **options: figures.append(figure) or save(figure, *args, **options)
+    )
+    before, after = [10, 10, 20, 60, 0, 0, 0], [50, 50, 50, 60, 40, 0, 0]
+    plot_distribution(tmp_path / "plot.png", "sample", list("abcdefg"), before, after)
+    axes = figures[0].axes[0]
+    assert [bar.get_height() for bar in axes.patches] == before + after
+    assert [text.get_text() for text in axes.texts][3:7] == ["60\n60.0%", "0\n0.0%", "0\n0.0%", "0\n0.0%"]
+    assert [text.get_text() for text in axes.texts][7] == "50\n20.0%"
+    pairs = zip(axes.patches[:7], axes.patches[7:], strict=True)
+    assert all(0 < one.get_x() + one.get_width() - other.get_x() + 0.05 < 0.1 for one, other in pairs)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "before expansion: 100",
+        "after expansion: 250",
+    ]

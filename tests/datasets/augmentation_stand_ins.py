@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core_code.datasets.augmentations.make import Made, generate_images
+from core_code.datasets.augmentations.make import Result, generate_images
 from core_code.datasets.augmentations.plan import Settings
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.conditional_space import ConditionalSpace
@@ -29,7 +29,9 @@ class TinyEditor:
         return (faces.float() * 0.8 + 20 + 20 * codes.sum(dim=1)[:, None, None]).clamp(0, 255).byte()
 
 
-def make(folder: Path, train: FER2013, editor: TinyEditor | None = None, faces: int | None = None, **settings) -> Made:
+def make(
+    folder: Path, train: FER2013, editor: TinyEditor | None = None, faces: int | None = None, **settings
+) -> Result:
     """generate_images with batches of 16 and 3 images a face."""
     settings = {"batch_size": 16, "num_augments": 3} | settings
     return generate_images(

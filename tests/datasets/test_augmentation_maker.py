@@ -88,7 +88,7 @@ def test_a_second_run_makes_what_is_missing_and_nothing_else(train, tmp_path):
     editor = TinyEditor()
     made = make(tmp_path / "made", train, editor)
     assert contents(tmp_path / "made") == whole
-    assert (made.made, made.found, len(editor.batches)) == (2, 118, 2)
+    assert (made.generated, made.found, len(editor.batches)) == (2, 118, 2)
     assert (tmp_path / "made" / "5" / "5_2.png").stat().st_mtime_ns == untouched
 
 
@@ -231,4 +231,4 @@ def test_a_full_disk_ends_the_run_with_one_line_and_whole_files(train, tmp_path,
 def test_a_folder_in_use_is_refused_and_free_afterwards(train, tmp_path):
     with exclusive_lock(tmp_path / "made"), pytest.raises(InputError, match="another run is writing here"):
         make(tmp_path / "made", train)
-    assert make(tmp_path / "made", train).made == 120
+    assert make(tmp_path / "made", train).generated == 120

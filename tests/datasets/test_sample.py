@@ -50,7 +50,7 @@ def test_a_linear_classifier_reads_fresh_draws(phases):
 
 def test_the_draws_follow_the_model(monkeypatch):
     """Without the last step, draws have the moved means and the narrowed covariance that the model states."""
-    monkeypatch.setattr(sample, "equalised", lambda images: images)
+    monkeypatch.setattr(sample, "equalize", lambda images: images)
     random = np.random.default_rng(0)
     basis = np.linalg.qr(random.normal(size=(sample.PIXELS, 3)))[0].T
     model = {
@@ -59,18 +59,18 @@ def test_the_draws_follow_the_model(monkeypatch):
         "emotion_means": random.normal(size=(7, 3)),
         "factors": np.tril(random.normal(size=(7, 3, 3))),
     }
-    draws = sample.draw_faces(model, np.full(20_000, 4), np.random.RandomState(1))
+    draws = sample.sample_faces(model, np.full(20_000, 4), np.random.RandomState(1))
     coefficients = (draws - model["mean_face"]) @ basis.T
     common = model["emotion_means"].mean(axis=0)
     moved = common + sample.STRENGTH * (model["emotion_means"][4] - common)
     np.testing.assert_allclose(coefficients.mean(axis=0), moved, atol=0.06)
-    covariance = sample.SPREAD * model["factors"][4] @ model["factors"][4].T
+    covariance = sample.COVARIANCE_SCALE * model["factors"][4] @ model["factors"][4].T
     np.testing.assert_allclose(np.cov(coefficients.T), covariance, atol=0.15)
 
 
 def test_grey_levels_are_spread_evenly_and_keep_their_order():
     images = np.random.default_rng(0).normal(size=(3, 48 * 48))
-    faces = sample.equalised(images).reshape(3, -1)
+    faces = sample.equalize(images).reshape(3, -1)
     for image, face in zip(images, faces, strict=True):
         assert np.bincount(face, minlength=256).tolist() == [9] * 256
         assert (np.diff(face[np.argsort(image)].astype(int)) >= 0).all()
@@ -96,13 +96,13 @@ def test_the_fit_finds_means_covariances_and_components():
         np.testing.assert_allclose(factor @ factor.T, expected, atol=1e-3)
 
 
-def test_centring_puts_moved_faces_back():
+def test_aligning_puts_moved_faces_back():
     face = smooth_faces(1)[0].astype(np.float32)
     face += face[:, ::-1]
     shifts = [(0, 0)] * 20 + [(2, -1), (-2, 2), (1, 2)]
     faces = np.stack([np.roll(face, shift, axis=(0, 1)) for shift in shifts])
-    centred, likeness = fit_sample_model.centre(fit_sample_model.standardised(faces))
-    inner = centred[:, 8:-8, 8:-8]
+    aligned, likeness = fit_sample_model.align(fit_sample_model.standardize(faces))
+    inner = aligned[:, 8:-8, 8:-8]
     assert np.abs(inner - inner[0]).max() < 0.05 and len(likeness) == len(faces)
 
 
@@ -129,7 +129,7 @@ def test_a_fitted_model_can_be_drawn_from(tmp_path, monkeypatch):
     model = fitted(tmp_path / "a", small_rows(train=140))
     np.savez_compressed(tmp_path / "model.npz", **model)
     labels = np.arange(7).repeat(3)
-    faces = sample.draw_faces(sample.read_model(tmp_path / "model.npz"), labels, np.random.RandomState(0))
+    faces = sample.sample_faces(sample.read_model(tmp_path / "model.npz"), labels, np.random.RandomState(0))
     assert faces.shape == (21, 48, 48) and faces.dtype == np.uint8
 
 

@@ -113,12 +113,12 @@ def test_more_faces_may_follow_and_make_the_last_shard_anew(train, tmp_path):
 
 def test_formats_and_numbers_of_augmentations_are_never_mixed(train, tmp_path):
     make(tmp_path / "made", train, storage="shards")
-    with pytest.raises(InputError, match="made with --format shards, this run has png"):
+    with pytest.raises(InputError, match="generated with --format shards, this run has png"):
         make(tmp_path / "made", train)
-    with pytest.raises(InputError, match="made with --num_augments 3, this run has 4"):
+    with pytest.raises(InputError, match="generated with --num_augments 3, this run has 4"):
         make(tmp_path / "made", train, storage="shards", num_augments=4)
     make(tmp_path / "single", train)
-    with pytest.raises(InputError, match="made with --format png, this run has shards"):
+    with pytest.raises(InputError, match="generated with --format png, this run has shards"):
         make(tmp_path / "single", train, storage="shards")
 
 

@@ -14,6 +14,7 @@ from small_faces import small_rows, write_csv
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.datasets.augmentations.store import load_images
+from core_code.datasets.cache import HEADER_BYTES
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.curves import draw_logs, read_log
 from core_code.training.runs import data_provenance
@@ -240,11 +241,9 @@ def mutate_cache(folder: Path, kind: str, draw: Random) -> Mutant:
     read_both(folder)
     name = draw.choice(("icml_face_data.cache", "packed_images.cache"))
     content = (folder / name).read_bytes()
-    size = 4096 if name == "packed_images.cache" else content.index(b"\n")
     if kind in TREES:
-        header = damaged_json(json.loads(content[:size]), kind, draw)
-        header = header.ljust(size)[: 2 * size] if name == "packed_images.cache" else header
-        (folder / name).write_bytes(header + content[size:])
+        header = damaged_json(json.loads(content[:HEADER_BYTES]), kind, draw)
+        (folder / name).write_bytes(header.ljust(HEADER_BYTES)[: 2 * HEADER_BYTES] + content[HEADER_BYTES:])
     else:
         (folder / name).write_bytes(DAMAGES[kind](content, draw))
     return Mutant(folder)

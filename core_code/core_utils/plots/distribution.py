@@ -1,54 +1,67 @@
-"""How many faces of each emotion a data set holds, before and after expansion: as text and as a picture."""
+"""The label distribution of a dataset, before and after expansion: as a table and as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 
 matplotlib.use("Agg")
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 
 DPI = 150
+SERIES = ("before expansion", "after expansion")
+PALE, FULL = 0.4, 1.0
 
 
-def distribution_table(emotions: Sequence[str], before: Sequence[int], after: Sequence[int] | None = None) -> str:
-    """A line an emotion: its faces and their share of all, and the same after expansion where `after` is given."""
-    columns = [before] if after is None else [before, after]
-    names = ["faces"] if after is None else ["before", "after expansion"]
-    lines = [f"{'emotion':<10}" + "".join(f"{name:>24}" for name in names)]
-    for index, emotion in enumerate([*emotions, "all"]):
-        cells = []
-        for counts in columns:
-            number = sum(counts) if emotion == "all" else counts[index]
-            cells.append(f"{number:>16,}{number / max(sum(counts), 1):>8.1%}")
-        lines.append(f"{emotion:<10}" + "".join(cells))
-    return "\n".join(lines)
+def percentages(counts: Sequence[int]) -> list[float]:
+    """Each count as percentage of their sum."""
+    return [100 * count / max(sum(counts), 1) for count in counts]
+
+
+def distribution_table(
+    emotions: Sequence[str], before: Sequence[int], after: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """A row an emotion and one of all: faces and their percentage, and the same after expansion where it is given."""
+    table = pd.DataFrame({"emotion": [*emotions, "all"]})
+    series = {"faces": before} if after is None else dict(zip(SERIES, (before, after), strict=True))
+    for name, counts in series.items():
+        table[name] = [*counts, sum(counts)]
+        table[f"% {name}"] = [*percentages(counts), 100.0]
+    return table
 
 
 def plot_distribution(
     path: Path, dataset: str, emotions: Sequence[str], before: Sequence[int], after: Sequence[int] | None = None
 ) -> Path:
-    """Write a PNG of bars, one colour an emotion; pale before and full after expansion where `after` is given.
+    """Write a PNG of bars with counts and percentages; pale before and full after expansion where `after` is given.
 
     Returns the path. Raises InputError when it cannot be written.
     """
-    figure = Figure(figsize=(8, 4))
+    figure = Figure(figsize=(10, 4.5))
     axes = figure.add_subplot()
-    width = 0.8 if after is None else 0.4
-    series = [(0.0, before, 1.0)] if after is None else [(-width / 2, before, 0.4), (width / 2, after, 1.0)]
+    width = 0.8 if after is None else 0.42
+    series = [(0.0, before, FULL)] if after is None else [(-width / 2, before, PALE), (width / 2, after, FULL)]
     for shift, counts, alpha in series:
-        places = [index + shift for index in range(len(emotions))]
-        axes.bar(places, counts, width * 0.95, color=EMOTION_COLOURS, alpha=alpha)
-        for place, count in zip(places, counts, strict=True):
-            axes.annotate(f"{count:,}", (place, count), ha="center", va="bottom", fontsize=6.5, color="#333333")
+        centres = [index + shift for index in range(len(emotions))]
+        bars = axes.bar(centres, counts, width * 0.94, color=EMOTION_COLOURS, alpha=alpha)
+        labels = [f"{count:,}\n{share:.1f}%" for count, share in zip(counts, percentages(counts), strict=True)]
+        axes.bar_label(bars, labels, padding=2, fontsize=8, color="#333333")
     axes.set_xticks(range(len(emotions)), emotions)
     axes.set_ylabel("faces")
+    axes.margins(y=0.15)
     axes.spines[["top", "right"]].set_visible(False)
-    title = f"{dataset}: {sum(before):,} training faces by emotion"
-    axes.set_title(title if after is None else f"{title}, before (pale) and after expansion", fontsize=10, loc="left")
+    axes.set_title(f"{dataset}: {sum(before):,} training faces by emotion", fontsize=11, loc="left")
+    if after is not None:
+        patches = [
+            Patch(color="#444444", alpha=alpha, label=f"{name}: {sum(counts):,}")
+            for name, (_, counts, alpha) in zip(SERIES, series, strict=True)
+        ]
+        axes.legend(handles=patches, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
     return Path(path)

@@ -1,4 +1,4 @@
-"""Whether a run's generator is compiled: decided once for all the images of a folder, and kept to."""
+"""Whether a run's generator is compiled: decided once for all the images of a folder."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from EmotionGAN.editor import Editor
 def choose_editor(
     editor: Editor, choice: bool | None, folder: Path, images: int, batch_size: int
 ) -> tuple[Editor, bool]:
-    """The editor to make the images with, and whether it is a compiled one; says which, and why.
+    """The editor that generates the images, and whether it is a compiled one; logs which, and why.
 
-    choice: compile or not, or None for what the folder's manifest says or, where there is none yet, what the number
-    of `images` of the whole plan makes worth it. Never what is left of them: images of a folder are made in one way,
-    since a compiled generator's may differ in their last bits. Where compiling fails the editor stays as it is.
-    Raises InputError when the manifest cannot be read.
+    choice: compile or not; None: as the folder's manifest has it or, without one, where the number of `images` of the
+    whole plan pays for it. The number that is still missing does not count: all images of a folder are generated the
+    same way, since a compiled generator's may differ in their last bits. Where compiling fails, the editor is not
+    compiled. Raises InputError when the manifest cannot be read.
     """
     path = Path(folder) / MANIFEST_NAME
     saved = seconds_saved(editor, images)
@@ -33,7 +33,7 @@ def choose_editor(
     try:
         compiled = compile_editor(editor, batch_size)
     except RuntimeError as error:
-        print(f"generator not compiled: it cannot be here ({error})")
+        print(f"generator not compiled: compiling failed ({error})")
         return editor, False
     print(f"generator compiled: {reason}")
     return compiled, True

@@ -1,19 +1,20 @@
-"""Making a plan's images and writing them: the generator computes a batch while the one before goes to disk.
+"""Generating a plan's images and writing them: the generator computes a batch while the one before goes to disk.
 
-Processes that torchrun starts divide the plan's stretches among themselves, by their numbers alone.
+Processes that torchrun starts divide the plan's chunks among themselves, by their ranks alone.
 """
 
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.distributed.job import FIRST_WITHIN, barrier, is_main_process, rank, world_size
@@ -24,43 +25,45 @@ from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
 from core_code.core_utils.locks import exclusive_lock
 from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
-from core_code.datasets.augmentations.pack import list_images, sub_folders
+from core_code.datasets.augmentations.pack import files_below, list_images, sub_folders
 from core_code.datasets.augmentations.plan import FACE, SHARDS, CodeSpace, Plan, Settings, image_names, make_plan
 from core_code.datasets.augmentations.png import SIDE, encode
 from core_code.datasets.augmentations.shards import list_shards, shard_bytes, split_place, write_shard
 from core_code.datasets.fer2013 import FER2013
 
-IMAGE_BYTES = len(encode(np.zeros((SIDE, SIDE), dtype=np.uint8)))  # all are as long: pixels are stored as they are
+IMAGE_BYTES = len(encode(np.zeros((SIDE, SIDE), dtype=np.uint8)))  # of every image: pixels are stored uncompressed
 # more threads write fewer files a second: they wait for the interpreter's lock more than for the disk
 WRITERS = 1
 WAITING_BATCHES = 2
 
+Batch = tuple[np.ndarray, np.ndarray]  # rows of the plan, int64 [n], and their images, uint8 [n, 48, 48]
+
 
 class Editor(Protocol):
-    """What is needed of EmotionGAN's Editor."""
+    """The part of EmotionGAN's Editor that is used here."""
 
     name: str
     fingerprint: str
     space: CodeSpace
 
-    def encode_faces(self, faces: torch.Tensor) -> torch.Tensor:
-        """Faces uint8 [N, H, W] to their own codes float32 [N, 2]; raises InputError where it cannot."""
+    def encode_faces(self, faces: Tensor) -> Tensor:
+        """Faces uint8 [N, H, W] to their codes float32 [N, 2]; raises InputError without a face encoder."""
 
-    def edit(self, faces: torch.Tensor, codes: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+    def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]; with boxes float [B, 4] (left,
         top, right, bottom) only these parts of the faces are edited."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What all processes of a run have done: images of the plan, how many were found on disk, and the seconds."""
+class Result:
+    """The images of the plan, how many of them were found on disk, and the seconds that all processes took."""
 
     plan: Plan
     found: int
     seconds: float
 
     @property
-    def made(self) -> int:
+    def generated(self) -> int:
         return len(self.plan) - self.found
 
 
@@ -71,212 +74,180 @@ def generate_images(
     editor: Editor,
     folder: Path,
     command: str = "",
-    boxes: torch.Tensor | None = None,
-) -> Made:
-    """Make whatever is missing in `folder` of the plan for the first `face_count` training faces.
+    boxes: Tensor | None = None,
+) -> Result:
+    """Generate the images that `folder` lacks of the plan for the first `face_count` training faces.
 
-    The images depend on settings, faces and generator alone: a run that was interrupted, however, and started
-    again leaves the files that an unbroken one leaves. `command` makes the same images again; it is written into
-    the manifest for whoever finds one missing. Of the processes of a job each makes its own stretches of the plan;
-    all return when all are done. `boxes`, float [face_count, 4], are the parts of the faces that the
-    generator is to see; a face whose box is NaN has none and gets no image.
+    The images depend on settings, faces and generator alone: a run that was interrupted and started again leaves the
+    files that an unbroken one leaves. `command`, which generates the same images again, goes into the manifest. Of
+    the processes of a job each generates its own chunks of the plan; all return when all are done. `boxes`, float
+    [face_count, 4], are the parts of the faces that the generator edits; a face whose box is NaN gets no image.
 
     Raises InputError when the folder holds other images or is another run's, and when it cannot be written;
-    KeyboardInterrupt or SystemExit(143), having said what is saved, when interrupted.
+    KeyboardInterrupt or SystemExit(143), with a message of what is saved, when interrupted.
     """
     if train.phase != "train":
         raise ValueError(f"faces of {train.phase}: only training faces may be edited")
     folder = Path(folder)
     with exclusive_job(folder):
-        encode_faces = editor.encode_faces(train.faces[:face_count]) if settings.centre == FACE else None
-        plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, encode_faces)
+        face_codes = editor.encode_faces(train.faces[:face_count]) if settings.centre == FACE else None
+        plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, face_codes)
         if boxes is not None:
             plan = plan.of_faces(boxes.isfinite().all(dim=1).numpy())
         manifest = describe(settings, train, face_count, editor, plan, command, boxes)
-        names = image_names(settings, plan)
-        if is_main_process():
-            accept_folder(folder, settings, manifest, train)
-            missing = missing_images(settings, names, folder)
-            if missing.any():
-                write_json(folder / MANIFEST_NAME, manifest)
-            if boxes is not None:
-                write_faces_not_found(folder, boxes, train)
-        barrier(FIRST_WITHIN)
-        if not is_main_process():  # machines may differ in what --precision auto and --compile come to
-            accept_others(folder, manifest, train)
-            missing = missing_images(settings, names, folder)
+        missing = open_folder(folder, settings, plan, manifest, train)
+        if boxes is not None and is_main_process():
+            write_faces_not_found(folder, boxes, train)
         start, work = time.perf_counter(), SharedWork()
-        own = missing & (np.arange(len(plan)) // settings.stretch % world_size() == rank())
+        own = missing & (np.arange(len(plan)) // settings.chunk % world_size() == rank())
         if own.any():
             # on a GPU: the fastest algorithm may not be the same one next time
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                edited = edited_batches(settings.batch_size, plan, own, train.faces, editor, boxes)
-                if settings.storage == SHARDS:
-                    edited = whole_chunks(edited, settings.stretch, len(plan))
-                bar = ProgressBar(len(plan), int((~missing).sum()), int(plan.faces.max()) + 1, work)
-                write_missing(names, edited, folder, bar)
+                edited = edited_batches(settings, plan, own, train.faces, editor, boxes)
+                write_batches(folder, image_names(settings, plan), edited, Progress(plan, missing, work))
         work.wait()
         if is_main_process():
             write_json(folder / MANIFEST_NAME, manifest | {"complete": True})
         barrier()
-    return Made(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
+    return Result(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
 
 
 @contextmanager
 def exclusive_job(folder: Path) -> Iterator[None]:
-    """Hold the folder for all processes of this job: its writer holds the lock, the others begin when it does.
+    """Hold the folder for all processes of this job: the main process holds the lock, the others begin when it does.
 
     Raises InputError as exclusive_lock does.
     """
-    if not is_main_process():
+    with exclusive_lock(folder) if is_main_process() else nullcontext():
         barrier()
         yield
-        return
-    with exclusive_lock(folder):
-        barrier()
-        yield
+
+
+def open_folder(folder: Path, settings: Settings, plan: Plan, manifest: dict[str, Any], train: FER2013) -> np.ndarray:
+    """Which images of the plan are missing in the folder: bool [M]; where some are, the manifest is written.
+
+    Removes the stale temporary files of a killed run. Raises InputError where the folder's images are not of this
+    plan, and where the job's processes, perhaps on several machines, have different plans.
+    """
+    path = folder / MANIFEST_NAME
+    if is_main_process():
+        for part in [folder, *(Path(entry.path) for entry in sub_folders(folder))]:
+            remove_stale_files(part)
+        if not path.exists() and (list_shards(folder) or list_images(folder, settings.mode)[0]):
+            raise InputError(
+                f"{path}: no such file beside images; use another --dest_folder, or remove the images in {folder}"
+            )
+    else:
+        barrier(FIRST_WITHIN)
+    if path.exists():
+        # machines may differ in what --precision auto and --compile come to
+        check_same(read_json(path), manifest, folder, train)
+    missing = missing_images(settings, image_names(settings, plan), folder)
+    if is_main_process():
+        if missing.any():
+            write_json(path, manifest)
+        barrier(FIRST_WITHIN)
+    return missing
 
 
 def missing_images(settings: Settings, names: list[str], folder: Path) -> np.ndarray:
     """Which of the named images are not on disk: bool [M]. Of a shard all are missing, or none."""
     if settings.storage != SHARDS:
-        found = set(list_images(folder, settings.mode)[0])
+        found = set(files_below(folder))
         return np.array([name not in found for name in names], dtype=bool)
     missing = np.ones(len(names), dtype=bool)
-    there = set(list_shards(folder))
-    for start in range(0, len(names), settings.stretch):
+    shards = set(list_shards(folder))
+    for start in range(0, len(names), settings.chunk):
         shard, _ = split_place(names[start])
-        count = min(settings.stretch, len(names) - start)
+        count = min(settings.chunk, len(names) - start)
         # one with fewer images is of a run for fewer faces
-        if shard in there and (folder / shard).stat().st_size == shard_bytes(count, IMAGE_BYTES):
+        if shard in shards and (folder / shard).stat().st_size == shard_bytes(count, IMAGE_BYTES):
             missing[start : start + count] = False
     return missing
 
 
-def accept_folder(folder: Path, settings: Settings, manifest: dict[str, Any], train: FER2013) -> None:
-    """Raise InputError where the folder's images are not of this plan; remove what a killed run left half-written."""
-    for part in [folder, *(Path(entry.path) for entry in sub_folders(folder))]:
-        remove_stale_files(part)
-    path = folder / MANIFEST_NAME
-    if path.exists():
-        check_same(read_json(path), manifest, folder, train)
-    elif list_shards(folder) or list_images(folder, settings.mode)[0]:
-        raise InputError(
-            f"{path}: no such file beside images; use another --dest_folder, or remove the images in {folder}"
-        )
+def edited_batches(
+    settings: Settings, plan: Plan, missing: np.ndarray, faces: Tensor, editor: Editor, boxes: Tensor | None
+) -> Iterator[Batch]:
+    """The missing rows of the plan and their images, batch by batch, or shard by shard.
+
+    Batches are fixed ranges of the plan, computed whole or not at all and always of the same size (the last is
+    filled up with its last row): what a batch's neighbours are can change the last bit of an image, and an
+    interruption must not.
+    """
+    size = settings.batch_size
+    for start in range(0, len(plan), settings.chunk):
+        rows, images = [], []
+        for first in range(start, min(start + settings.chunk, len(plan)), size):
+            wanted = missing[first : first + size]
+            if not wanted.any():
+                continue
+            padded = np.minimum(np.arange(first, first + size), len(plan) - 1)
+            picked, codes = torch.from_numpy(plan.faces[padded]), torch.from_numpy(plan.codes[padded])
+            edited = editor.edit(faces[picked], codes, None if boxes is None else boxes[picked])
+            rows.append(first + np.flatnonzero(wanted))
+            images.append(edited.cpu().numpy()[: len(wanted)][wanted])
+        if rows:
+            yield np.concatenate(rows), np.concatenate(images)
 
 
-def accept_others(folder: Path, manifest: dict[str, Any], train: FER2013) -> None:
-    """Raise InputError where the job's writer, on another machine perhaps, makes other images than this process."""
-    if (folder / MANIFEST_NAME).exists():  # there is none where there is nothing to make
-        check_same(read_json(folder / MANIFEST_NAME), manifest, folder, train)
-
-
-def write_missing(
-    names: list[str], edited: Iterator[tuple[np.ndarray, np.ndarray]], folder: Path, bar: "ProgressBar"
-) -> None:
-    """Write the images, rows of the plan and images at a time, as they are made; the bar shows how many."""
+def write_batches(folder: Path, names: list[str], edited: Iterator[Batch], progress: "Progress") -> None:
+    """Write the images as they are generated. When interrupted, ends with a message of how many are saved."""
     with ThreadPoolExecutor(WRITERS) as writers, catch_sigterm():
         waiting: deque[Future[None]] = deque()
         written: list[int] = []  # counted where they are written: an interruption may lose hold of a waiting batch
 
         def write(rows: np.ndarray, images: np.ndarray) -> None:
-            written.append(write_images(folder, [names[row] for row in rows], images))
+            write_images(folder, [names[row] for row in rows], images)
+            written.append(len(rows))
+
+        def wait_for_all_but(count: int) -> None:
+            while len(waiting) > count:
+                waiting.popleft().result()
+            progress.show(sum(written))
 
         try:
             for rows, images in edited:
                 waiting.append(writers.submit(write, rows, images))
-                while len(waiting) > WAITING_BATCHES:
-                    waiting.popleft().result()
-                bar.show(sum(written))
-            while waiting:
-                waiting.popleft().result()
-                bar.show(sum(written))
+                wait_for_all_but(WAITING_BATCHES)
+            wait_for_all_but(0)
         except KeyboardInterrupt as interrupt:
             writers.shutdown(wait=True)
-            bar.show(sum(written))
-            end_interrupted(interrupt, bar, folder)
+            progress.show(sum(written))
+            progress.bar.close()
+            saved = f"{progress.bar.n} of {progress.bar.total} images are saved in {folder}"
+            exit_with_message(interrupt, f"{saved}; start the same command again to go on")
         except BaseException:
             writers.shutdown(wait=False, cancel_futures=True)
             raise
         finally:
-            bar.close()
+            progress.bar.close()
 
 
-def edited_batches(
-    batch_size: int,
-    plan: Plan,
-    missing: np.ndarray,
-    faces: torch.Tensor,
-    editor: Editor,
-    boxes: torch.Tensor | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The missing rows of the plan and their images, uint8 [n, 48, 48], batch by batch.
-
-    Batches are fixed stretches of the plan, computed whole or not at all and always of the same size (the last is
-    filled up with its last row): what a batch's neighbours are can change the last bit of an image, and an
-    interrupted run must not.
-    """
-    for start in range(0, len(plan), batch_size):
-        wanted = missing[start : start + batch_size]
-        if not wanted.any():
-            continue
-        rows = np.minimum(np.arange(start, start + batch_size), len(plan) - 1)
-        picked, codes = torch.from_numpy(plan.faces[rows]), torch.from_numpy(plan.codes[rows])
-        images = editor.edit(faces[picked], codes, None if boxes is None else boxes[picked])
-        yield start + np.flatnonzero(wanted), images.cpu().numpy()[: len(wanted)][wanted]
-
-
-def whole_chunks(
-    edited: Iterator[tuple[np.ndarray, np.ndarray]], stretch: int, count: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches, each of whole rows of the plan's `count`, put together to whole stretches of it."""
-    rows: list[np.ndarray] = []
-    images: list[np.ndarray] = []
-    for batch_rows, batch_images in edited:
-        rows.append(batch_rows)
-        images.append(batch_images)
-        end = int(batch_rows[-1]) + 1
-        if end % stretch == 0 or end == count:
-            yield np.concatenate(rows), np.concatenate(images)
-            rows, images = [], []
-
-
-def write_images(folder: Path, names: list[str], images: np.ndarray) -> int:
-    """Write grey PNGs, each whole or not at all, or the shard that they are all of; returns how many."""
+def write_images(folder: Path, names: list[str], images: np.ndarray) -> None:
+    """Write grey PNGs, each whole or not at all, or the shard that they are all of."""
+    contents = map(encode, images)
     shard, _ = split_place(names[0])
     if shard:
-        write_shard(folder / shard, [split_place(name)[1] for name in names], [encode(image) for image in images])
-        return len(names)
-    for name, image in zip(names, images, strict=True):
-        content = encode(image)
+        write_shard(folder / shard, [split_place(name)[1] for name in names], list(contents))
+        return
+    for name, content in zip(names, contents, strict=True):
         atomic_write(folder / name, lambda file, content=content: file.write(content), durable=False)
-    return len(names)
 
 
-class ProgressBar:
-    """Images done by all processes, per second, time left, and faces per second."""
+class Progress:
+    """A bar of the images that all processes have done: per second, time left, and faces per second."""
 
-    def __init__(self, images: int, found: int, faces: int, work: SharedWork) -> None:
-        self.bar = tqdm(total=images, initial=found, unit=" images", desc="generating", smoothing=0.1)
-        self.faces_per_image = faces / images
-        self.found = found
+    def __init__(self, plan: Plan, missing: np.ndarray, work: SharedWork) -> None:
+        self.found = len(plan) - int(missing.sum())
+        self.bar = tqdm(total=len(plan), initial=self.found, unit=" images", desc="generating", smoothing=0.1)
+        self.faces_per_image = (int(plan.faces.max()) + 1) / len(plan)
         self.work = work
         self.start = time.perf_counter()
 
-    def show(self, made: int) -> None:
-        """`made`: images made by this process so far."""
+    def show(self, written: int) -> None:
+        """`written`: images of this process so far."""
         seconds = time.perf_counter() - self.start
-        self.bar.update(self.found + self.work.report(made) - self.bar.n)
+        self.bar.update(self.found + self.work.report(written) - self.bar.n)
         rate = (self.bar.n - self.found) * self.faces_per_image / max(seconds, 1e-9)
         self.bar.set_postfix_str(f"{rate:.1f} faces/s", refresh=False)
-
-    def close(self) -> None:
-        self.bar.close()
-
-
-def end_interrupted(interrupt: KeyboardInterrupt, bar: ProgressBar, folder: Path) -> None:
-    """Say what is saved and raise what ends the command with the shell's status for the signal."""
-    bar.close()
-    said = f"{bar.bar.n} of {bar.bar.total} images are saved in {folder}; start the same command again to go on"
-    exit_with_message(interrupt, said)

@@ -1,4 +1,4 @@
-"""The manifest beside generated images: what they were made of, how, and whether they are all there."""
+"""The manifest beside generated images: of which faces, how they were generated, and whether they are complete."""
 
 import shlex
 from pathlib import Path
@@ -15,7 +15,7 @@ from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
-# images of one destination share these; the words are what an error calls them
+# all images of one folder share these; an error names them so
 FIXED = {
     "generator_fingerprint": "generator",
     "seed": "--seed",
@@ -29,12 +29,12 @@ FIXED = {
     "compiled": "--compile",
     "class_counts": "training labels' counts",
 }
-OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # than these choices
+OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # where they are missing
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
 
 
 class Named(Protocol):
-    """What the manifest says of a generator."""
+    """What the manifest holds of a generator."""
 
     name: str
     fingerprint: str
@@ -49,7 +49,7 @@ def describe(
     command: str,
     boxes: torch.Tensor | None = None,
 ) -> dict[str, Any]:
-    """The manifest of images yet to be made: `complete` is false. `boxes`: see generate_images."""
+    """The manifest of images that are not generated yet: `complete` is false. `boxes`: see generate_images."""
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "mode": settings.mode,
@@ -83,18 +83,15 @@ def describe(
 
 
 def checked_counts(faces: int) -> list[int]:
-    """1, 2, 4, ... and `faces`: how many first faces are fingerprinted.
-
-    More than one, so that a training on the first few faces can tell whether the images are of its own.
-    """
+    """1, 2, 4, ... and `faces`: how many first faces are fingerprinted, so that a training on fewer can compare too."""
     return [1 << power for power in range(faces.bit_length()) if 1 << power < faces] + [faces]
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
-    """Raise InputError where images of `train` made by `new` would not belong to those that `old` describes.
+    """Raise InputError where images of `train` described by `new` would not belong to those that `old` describes.
 
-    More faces than before, and more augmentations of each, may follow: what is there stays as it is. In shards,
-    where a face's images lie side by side, only faces may.
+    More faces than before, and more augmentations of each, may follow. In shards, where the images of a face are
+    adjacent, only more faces.
     """
     path = folder / MANIFEST_NAME
     elsewhere = f"use another --dest_folder, or remove {folder}"
@@ -107,19 +104,22 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     for key, name in fixed.items():
         if old.get(key) != new.get(key):
             was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))
-            raise InputError(f"{path}: the images there were made with {name} {was}, this run has {now}; {elsewhere}")
+            raise InputError(
+                f"{path}: the images there were generated with {name} {was}, this run has {now}; {elsewhere}"
+            )
     for key, name in GROWING.items():
         if old.get(key, 0) > new.get(key, 0):
             raise InputError(
-                f"{path}: the images there were made with {name} {old[key]}, this run has only {new[key]}; {elsewhere}"
+                f"{path}: the images there were generated with {name} {old[key]}, this run has only {new[key]}; "
+                f"{elsewhere}"
             )
 
 
 def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
-    """The manifest of finished images of these training faces, for who reads the images.
+    """The manifest of finished images of these training faces.
 
     Raises InputError when it is missing or damaged, of the other mode, of images that are not finished, or of
-    faces other than `faces` (as far as both go).
+    faces other than `faces` (compared as far as both go).
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
@@ -147,11 +147,13 @@ def command_for(mode: str, faces: FER2013, folder: Path | None = None) -> str:
 
 
 def check_format(manifest: dict[str, Any], path: Path) -> None:
-    """Raise InputError for a manifest that this version did not write."""
+    """Raise InputError for a manifest of another format, and for a damaged one."""
     expected = {"mode": str, "dataset": str, "generator": str, "generator_fingerprint": str, "seed": int,
                 "faces": int, "face_fingerprints": dict, "command": str, "complete": bool}  # fmt: skip
     if manifest.get("format") != FORMAT:
-        raise InputError(f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, make it anew")
+        raise InputError(
+            f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, generate it again"
+        )
     wrong = next((key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)), None)
     counts = manifest.get("face_fingerprints")
     if wrong is None and not all(count.isdecimal() and count == ascii_count(count) for count in counts):
@@ -160,7 +162,7 @@ def check_format(manifest: dict[str, Any], path: Path) -> None:
         growing = (key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int)
         wrong = next(growing, None)
     if wrong is not None:
-        raise InputError(f"{path}: {wrong} is missing or damaged; remove the folder and make the images anew")
+        raise InputError(f"{path}: {wrong} is missing or damaged; remove the folder and generate the images again")
 
 
 def ascii_count(text: str) -> str:

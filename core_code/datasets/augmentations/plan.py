@@ -1,6 +1,6 @@
-"""What to make of the training faces: a flat table of faces, target emotions and codes, and where each image lies.
+"""What to generate from the training faces: a flat table of faces, target emotions and codes, and each image's file.
 
-Two modes. Augmentations: each face at points near its own emotion. Expansion: each face at every other emotion k,
+Two modes. Augmentations: each face at codes near its own emotion. Expansion: each face at every other emotion k,
 left out with probability p(k), the share of k among the training labels, so that rare emotions gain most.
 """
 
@@ -23,7 +23,7 @@ SIXTY_FOUR_BITS = (1 << 64) - 1
 
 
 class CodeSpace(Protocol):
-    """What the plan needs of EmotionGAN's conditional space."""
+    """The part of EmotionGAN's conditional space that the plan uses."""
 
     def codes(self, emotions: torch.Tensor, uniforms: torch.Tensor, half_width: float) -> torch.Tensor:
         """Emotions int64 [M] and uniforms [M, 2] in [0, 1) to codes float32 [M, 2]."""
@@ -38,33 +38,32 @@ class Settings:
 
     mode: str = AUGMENTATIONS
     num_augments: int = 10  # images a face; augmentations alone
-    folder_batch_size: int = 100  # folders that the faces are dealt to; augmentations alone
+    folder_batch_size: int = 100  # sub-folders over which the faces are distributed; augmentations alone
     batch_size: int = 256  # images that go through the generator at once
     seed: int = 1
     precision: str = "fp32"
-    centre: str = EMOTION  # codes are drawn around the emotion's centre, or around the face's own point
-    neighborhood: float | None = None  # half the side of the box that codes are drawn from; None: the mode's own
-
+    centre: str = EMOTION  # codes are sampled around the emotion's centre, or around the encoded face
+    neighborhood: float | None = None  # half the side of the box that codes are sampled from; None: the mode's
     storage: str = PNG  # single files, or shards
     compiled: bool = False  # whether the generator is compiled, which may change an image's last bits
 
     @property
-    def stretch(self) -> int:
-        """Images of the plan that are made as one, and by one process: a batch, or a shard's whole batches."""
+    def chunk(self) -> int:
+        """Images of the plan that one process generates together: a batch, or a shard's whole batches."""
         return images_per_shard(self.batch_size) if self.storage == SHARDS else self.batch_size
 
     @property
     def half_width(self) -> float:
-        """Half the side of the box that codes are drawn from, in the units of the square [-1, 1]^2."""
+        """Half the side of the box that codes are sampled from, in the units of the square [-1, 1]^2."""
         return HALF_WIDTHS[self.mode] if self.neighborhood is None else self.neighborhood
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The images to make, one a row.
+    """The images to generate, one a row.
 
     faces: int64 [M], row of the face among the training faces; emotions: int64 [M], the target's label;
-    ks: int64 [M], the face's how-manieth augmentation, or the new label; codes: float32 [M, 2].
+    ks: int64 [M], the index of the face's augmentation, or the new label; codes: float32 [M, 2].
     Ordered by face, then k: a plan for more faces starts with the plan for fewer.
     """
 
@@ -77,7 +76,7 @@ class Plan:
         return len(self.faces)
 
     def of_faces(self, kept: np.ndarray) -> "Plan":
-        """The same plan for some of the faces alone: kept, bool [N], says of each face whether it stays."""
+        """The rows of the faces that are `kept`, bool [N]."""
         rows = kept[self.faces]
         return Plan(self.faces[rows], self.emotions[rows], self.ks[rows], self.codes[rows])
 
@@ -87,13 +86,13 @@ def make_plan(
     labels: torch.Tensor,
     class_counts: torch.Tensor,
     space: CodeSpace,
-    encode_faces: torch.Tensor | None = None,
+    face_codes: torch.Tensor | None = None,
 ) -> Plan:
     """The plan of either mode.
 
     labels: int64 [N], those of the faces to edit; class_counts: int64 [7], of the whole training set, from which
-    p(k) follows however few of its faces are edited; encode_faces: float [N, 2], the faces' own codes, needed where
-    the settings' centre is the face.
+    p(k) follows however few of its faces are edited; face_codes: float [N, 2], the encoded faces, needed where the
+    settings' centre is the face.
     """
     labels = labels.numpy()
     if settings.mode == AUGMENTATIONS:
@@ -108,7 +107,7 @@ def make_plan(
         faces, ks, uniforms = faces[kept], ks[kept], uniforms[kept, :2]
         emotions = ks
     if settings.centre == FACE:
-        codes = space.near(encode_faces[torch.from_numpy(faces)], torch.from_numpy(uniforms), settings.half_width)
+        codes = space.near(face_codes[torch.from_numpy(faces)], torch.from_numpy(uniforms), settings.half_width)
     else:
         codes = space.codes(torch.from_numpy(emotions), torch.from_numpy(uniforms), settings.half_width)
     return Plan(faces, emotions, ks, codes.cpu().numpy())
@@ -120,16 +119,16 @@ def every_pair(faces: int, ks: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def counter_uniforms(seed: int, faces: np.ndarray, ks: np.ndarray, count: int) -> np.ndarray:
-    """`count` uniform draws for each (face, k), float32 [M, count] in [0, 1), from seed, face and k alone.
+    """`count` uniform random numbers for each (face, k), float32 [M, count] in [0, 1), of seed, face and k alone.
 
     SplitMix64 as a counter-based generator (Steele, Lea and Flood, "Fast splittable pseudorandom number
-    generators", 2014): no state is carried along, so that any part of a plan can be made by itself.
+    generators", 2014): it carries no state, so that any part of a plan can be generated by itself.
     """
     state = mix(np.full(len(faces), seed & SIXTY_FOUR_BITS, dtype=np.uint64))
     state = mix(mix(state ^ faces.astype(np.uint64)) ^ ks.astype(np.uint64))
-    draws = mix(state[:, None] + np.arange(count, dtype=np.uint64) * GOLDEN)
+    bits = mix(state[:, None] + np.arange(count, dtype=np.uint64) * GOLDEN)
     # 24 bits are what a float32 holds: more would round up to 1
-    return (draws >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def mix(value: np.ndarray) -> np.ndarray:
@@ -141,7 +140,7 @@ def mix(value: np.ndarray) -> np.ndarray:
 
 
 def image_names(settings: Settings, plan: Plan) -> list[str]:
-    """Where each image of the plan lies below the destination folder: a file's path, or a place in a shard."""
+    """The path of each image of the plan below the destination folder: a file's, or a shard's member's."""
     pairs = list(zip(plan.faces.tolist(), plan.ks.tolist(), strict=True))
     if settings.mode == EXPANSION:
         names = [f"{label}/{face}.png" for face, label in pairs]
@@ -150,5 +149,5 @@ def image_names(settings: Settings, plan: Plan) -> list[str]:
     else:
         names = [f"{face % settings.folder_batch_size}/{face}_{k}.png" for face, k in pairs]
     if settings.storage == SHARDS:
-        names = [f"{shard_name(row // settings.stretch)}/{name}" for row, name in enumerate(names)]
+        names = [f"{shard_name(row // settings.chunk)}/{name}" for row, name in enumerate(names)]
     return names

@@ -1,7 +1,7 @@
-"""48x48 grey PNGs: one to bytes and back, and many into memory, read by as many processes as there are cores.
+"""48x48 grey PNGs: encoding and decoding one, and reading many with as many processes as there are cores.
 
-The processes run this file (`python -m core_code.datasets.augmentations.png`) and no more: a process pool would import
-the main program, torch included, in each of them.
+The processes run this file alone (`python -m core_code.datasets.augmentations.png`): a process pool would import the
+main program, torch included, in each of them.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ import numpy as np
 from PIL import PngImagePlugin
 
 from core_code.datasets.augmentations.shards import BadShard, contents_of, split_place
+from core_code.datasets.splits import SIDE
 
-SIDE = 48
 CHUNK = 2048
 FEW = 4 * CHUNK
 DAMAGED = 3
-MOST_BYTES = 1 << 20  # of a file: 48x48 pixels take about 2,400, the rest is for remarks of other writers
+MOST_BYTES = 1 << 20  # of a file: 48x48 pixels take about 2,400, the rest is for metadata of other programs
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 8 bits of grey, not interlaced
 
 
 class BadImage(Exception):
-    """A file that is no whole 48x48 grey PNG: its `name` and, as the message, what is wrong with it."""
+    """A file that is not a whole 48x48 grey PNG: its `name`, and the fault as the message."""
 
     def __init__(self, reason: str, name: str = "") -> None:
         super().__init__(reason)
@@ -41,7 +41,7 @@ class BadImage(Exception):
 def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
     """The named PNGs below `folder` in order, a few thousand at a time, uint8 [n, 48, 48].
 
-    A name may be a place in a shard. Raises BadImage for the first that cannot be read.
+    A name may be that of a shard's member. Raises BadImage for the first that cannot be read.
     """
     chunks = split_names(names)
     count = min(len(chunks), cores())
@@ -55,7 +55,7 @@ def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
 
 
 def split_names(names: list[str]) -> list[list[str]]:
-    """Chunks of single files, and what lies in one shard as a chunk, so that no shard is read twice."""
+    """Chunks of single files, and the members of each shard as one chunk, so that no shard is read twice."""
     chunks: list[list[str]] = []
     for shard, group in groupby(names, key=lambda name: split_place(name)[0]):
         together = list(group)
@@ -92,10 +92,10 @@ def next_chunk(reader: subprocess.Popen, count: int) -> np.ndarray:
     content = reader.stdout.read(count * SIDE * SIDE)
     if len(content) == count * SIDE * SIDE:
         return np.frombuffer(content, dtype=np.uint8).reshape(count, SIDE, SIDE)
-    said = reader.stderr.read().decode(errors="replace").strip()
+    message = reader.stderr.read().decode(errors="replace").strip()
     if reader.wait() == DAMAGED:
-        raise BadImage(*json.loads(said))
-    raise RuntimeError(f"a process that reads images ended with status {reader.returncode}: {said}")
+        raise BadImage(*json.loads(message))
+    raise RuntimeError(f"a process that reads images ended with status {reader.returncode}: {message}")
 
 
 def main() -> None:
@@ -129,7 +129,7 @@ def read_chunk(folder: Path, names: list[str]) -> np.ndarray:
 def encode(image: np.ndarray) -> bytes:
     """A grey image, uint8 [48, 48], as the bytes of a PNG whose pixels are stored as they are.
 
-    Squeezed they would fill the same 4096-byte block of the disk, and take ten times as long to write and to read.
+    Compressed they would fill the same 4096-byte block of the disk, and take ten times as long to write and to read.
     """
     rows = np.zeros((SIDE, SIDE + 1), dtype=np.uint8)  # a row begins with its filter, 0 for none
     rows[:, 1:] = image
@@ -160,7 +160,7 @@ def decode(content: bytes) -> np.ndarray:
 
 
 def unpack(packed: bytes) -> np.ndarray:
-    """The scan lines, each after its filter, uint8 [48, 49]; no more is unpacked than that, however much there is."""
+    """The scan lines, each after its filter, uint8 [48, 49]; more than that is never decompressed."""
     unpacker = zlib.decompressobj()
     pixels = unpacker.decompress(packed, SIDE * (SIDE + 1) + 1)
     if len(pixels) != SIDE * (SIDE + 1) or not unpacker.eof:

@@ -1,4 +1,4 @@
-"""What a run of the augmentation maker leaves to look at: counts, the label distribution, and a sheet of examples."""
+"""The report of a run of create_augmentations.py: counts, the label distribution, and a sheet of examples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,9 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
 from core_code.core_utils.plots.face_sheets import face_sheet
+from core_code.core_utils.tables import as_markdown
 from core_code.datasets.augmentations.detection import NOT_FOUND_NAME
-from core_code.datasets.augmentations.make import Made
+from core_code.datasets.augmentations.make import Result
 from core_code.datasets.augmentations.manifest import read_manifest
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Plan, Settings, image_names
 from core_code.datasets.augmentations.png import BadImage, read_chunk
@@ -19,32 +20,31 @@ from core_code.datasets.fer2013 import FER2013
 MOST_ROWS = 10
 
 
-def report(settings: Settings, train: FER2013, made: Made, folder: Path, expansion_folder: Path, plots: Path) -> None:
-    """Print what was made and where it is, and draw the label distribution and examples into `plots`.
+def report(
+    settings: Settings, train: FER2013, result: Result, folder: Path, expansion_folder: Path, plots: Path
+) -> None:
+    """Print what was generated and where it is; plot the label distribution and examples into `plots`.
 
     After a run for augmentations the distribution shows the expansion too, where `expansion_folder` holds one of
     the same faces.
     """
-    rate = f", {made.made / made.seconds:.1f} a second" if made.made else ""
-    print(f"{len(made.plan)} images in {folder}: {made.made} made now{rate}, {made.found} were there")
+    rate = f", {result.generated / result.seconds:.1f} a second" if result.generated else ""
+    print(f"{len(result.plan)} images in {folder}: {result.generated} generated now{rate}, {result.found} found there")
     if (folder / NOT_FOUND_NAME).exists():
         print(f"faces that were not found: {folder / NOT_FOUND_NAME}")
     faces, added = expansion_on_disk(folder if settings.mode == EXPANSION else expansion_folder, train)
     before = np.bincount(train.labels[:faces].numpy(), minlength=len(EMOTIONS)).tolist()
     after = None if added is None else [old + new for old, new in zip(before, added, strict=True)]
-    print(distribution_table(EMOTIONS, before, after))
+    print(as_markdown(distribution_table(EMOTIONS, before, after), decimals=1))
     path = plots / f"label_distribution_{train.dataset}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
-    if len(made.plan):
-        pictures.append(draw_examples(settings, train, made.plan, folder, plots))
+    if len(result.plan):
+        pictures.append(draw_examples(settings, train, result.plan, folder, plots))
     print("pictures: " + ", ".join(map(str, pictures)))
 
 
 def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | None]:
-    """Of how many first faces there is a finished expansion, and its images of each emotion.
-
-    Where there is none: all faces, and None.
-    """
+    """How many first faces have a finished expansion, and its images of each emotion; else all faces, and None."""
     try:
         manifest = read_manifest(folder, EXPANSION, train)
         added = [int(manifest["images_per_emotion"][emotion]) for emotion in EMOTIONS]
@@ -54,7 +54,7 @@ def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | No
 
 
 def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, plots: Path) -> Path:
-    """The sheet of examples: what it shows are the files themselves."""
+    """The sheet of examples, as read from the files."""
     names = image_names(settings, plan)
     shown = example_faces(plan, train.labels.numpy())
     images = {face: read_examples(folder, names, plan, face) for face in shown.values()}
@@ -77,7 +77,7 @@ def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, 
 
 
 def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
-    """For each emotion that is there, a face of it: the first of those with most images. {label: face}."""
+    """{label: face}: of each emotion with images, the first of the faces with most."""
     counts = np.bincount(plan.faces)
     best = {}
     for label in range(len(EMOTIONS)):

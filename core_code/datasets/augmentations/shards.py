@@ -1,7 +1,6 @@
 """Images in tar files of ten thousand (WebDataset's shards): few files and sequential reading, however many images.
 
-Here a shard holds files of bytes; what is in them is for others to know. A member's place is written as a path,
-`shard_00003.tar/17_2.png`.
+A member's name is written as a path, `shard_00003.tar/17_2.png`.
 """
 
 import io
@@ -19,7 +18,7 @@ BLOCK = tarfile.BLOCKSIZE
 
 
 class BadShard(Exception):
-    """A tar that is damaged or lacks a member: its `name`, or the member's place, and what is wrong as the message."""
+    """A tar that is damaged or lacks a member: its `name`, or the member's, and the fault as the message."""
 
     def __init__(self, reason: str, name: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""The augmentations on disk, ready to take the place of training faces."""
+"""The augmentations on disk, as replacements of training faces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class Augmentations:
 
     @classmethod
     def open(cls, folder: Path, faces: FER2013) -> "Augmentations":
-        """Read what create_augmentations.py made of these training faces; faces beyond have no augmentations.
+        """The images that create_augmentations.py generated from these training faces; further faces have none.
 
         The first time, all images, single or in shards, are packed into one file beside them. Raises InputError for a
         missing or other manifest, for images that are unfinished or of other faces, and for a damaged PNG or tar.
@@ -42,27 +42,28 @@ class Augmentations:
         return len(self.first) - 1
 
     def to(self, device: torch.device) -> "Augmentations":
-        """The same on the device: copied whole to a GPU, as it is on the CPU."""
+        """The same on the device: copied to a GPU, mapped as before on the CPU."""
         return Augmentations(self.images.to(device), self.first.to(device))
 
     def replace(
-        self, faces: Tensor, indices: Tensor, probability: float, generator: torch.Generator, part: Shard | None = None
+        self, faces: Tensor, indices: Tensor, probability: float, generator: torch.Generator, shard: Shard | None = None
     ) -> Tensor:
         """Replace each face that has augmentations, with `probability`, by one of its own, all equally likely.
 
         faces: uint8 [B, 48, 48], those of the training set's rows `indices`, int64 [B]; both on the device of the
-        images. Two draws a face are taken from `generator`, which may be a CPU one; where the faces are `part` of a
-        batch, two for each face of the batch. Returns uint8 [B, 48, 48].
+        images. `generator`, which may be a CPU one, gives two random numbers a face; where the faces are the `shard`
+        of a batch, two for each face of the batch. Returns uint8 [B, 48, 48].
         """
-        part = part or Shard(len(indices), slice(None))
-        draws = torch.rand(2, part.total, generator=generator, device=generator.device)[:, part.rows].to(faces.device)
+        shard = shard or Shard(len(indices), slice(None))
+        uniforms = torch.rand(2, shard.total, generator=generator, device=generator.device)
+        uniforms = uniforms[:, shard.rows].to(faces.device)
         first = self.first[indices]
         counts = self.first[indices + 1] - first
-        replaced = (draws[0] < probability) & (counts > 0)
+        replaced = (uniforms[0] < probability) & (counts > 0)
         if len(self.images) == 0:
             return faces
-        # a float32 draw just below 1 may round up to the count itself
-        chosen = first + torch.minimum((draws[1] * counts).long(), counts - 1)
+        # a float32 just below 1 may round up to the count itself
+        chosen = first + torch.minimum((uniforms[1] * counts).long(), counts - 1)
         chosen = chosen.clamp(0, len(self.images) - 1)
         return torch.where(replaced[:, None, None], self.images[chosen], faces)
 
@@ -70,14 +71,14 @@ class Augmentations:
 def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
     """The folder's images of `faces`: those of faces beyond a cut training set are left out.
 
-    Raises InputError as `Augmentations.open` does, and for an image of a face that the manifest does not know.
+    Raises InputError as `Augmentations.open` does, and for an image of a face beyond those of the manifest.
     """
     manifest = read_manifest(folder, mode, faces)
     pack = open_pack(folder, mode, folder / MANIFEST_NAME, manifest["command"], manifest["storage"])
     if len(pack.faces) and pack.faces[-1] >= manifest["faces"]:
         raise InputError(
             f"{folder}: there is an image of face {pack.faces[-1]}, expected faces below {manifest['faces']}; "
-            f"remove what {MANIFEST_NAME} does not describe"
+            f"remove the images that {MANIFEST_NAME} does not describe"
         )
     known = int(np.searchsorted(pack.faces, len(faces)))
     return ImagePack(pack.faces[:known], pack.ks[:known], pack.images[:known])
