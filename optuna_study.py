@@ -1,10 +1,11 @@
-"""Search the hyper-parameters of fine-tuning, or of BYOL pre-training, with Optuna; draw a study's plots."""
+"""Search the hyper-parameters of fine-tuning, or of BYOL pre-training, with Optuna; plot a study."""
 
 import argparse
 import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
     from core_code.core_utils.logs import TrainingLog
     from core_code.search.files import StudyFiles
+    from core_code.search.objective import MakeTask
     from core_code.search.study import Budget
-    from core_code.search.tasks import MakeTask
 
 TRIALS, BYOL_TRIALS = 30, 20
+FOLDER = "optuna_study_output"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,8 +34,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--plot_results", type=Path, default=None, metavar="PKL",
-        help="draw the plots of a study's .pkl beside it and run nothing; a .pkl can hold code, so one that asks for "
-        "more than the plain data types of such a study is refused",
+        help="plot a study's .pkl and run no trial; the .pkl of another program's study works too, named "
+        "optuna_study_results_<net>_<experiment>.pkl, and no code in it is run",
     )  # fmt: skip
     flags.add_boolean(parser, "--byol", False, "study BYOL pre-training: its validation loss goes down")
     parser.add_argument(
@@ -50,15 +52,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--val_faces", type=flags.count, default=1280, help="(default: 1280)")
     parser.add_argument(
         "--storage", default=None, metavar="URL",
-        help="where the study lives, so that it goes on when started again and any number of processes and machines "
+        help="where the study lives, so that it is resumed when started again and any number of processes and machines "
         "share it: the path of a journal file, or a URL such as postgresql+psycopg://user@host/database or "
         "mysql+pymysql://... (default: a SQLite file beside the .pkl)",
     )  # fmt: skip
     parser.add_argument(
         "--workers", type=flags.count, default=1,
-        help="processes that run trials at once here; what a trial draws depends on --seed, its number and the trials "
-        "finished before it, so that a study that goes on draws as an unbroken one, and with several workers the order "
-        "in which they finish plays a part (default: 1)",
+        help="processes that run trials at once here; the parameters of a trial depend on --seed, its number and the "
+        "trials finished before it, so that a resumed study samples as an unbroken one does, and with several workers "
+        "the order in which they finish plays a part (default: 1)",
     )  # fmt: skip
     flags.add_augmentations_flag(parser, "with --byol: what create_augmentations.py made, or none")
     flags.add_output_flag(parser)
@@ -82,29 +84,28 @@ def main(arguments: list[str] | None = None) -> None:
 
         study = read_complete(args.plot_results)
         settings = settings_of(study)
-        report(study, StudyFiles(args.plot_results.parent, settings["net_name"], settings["exp_name"]))
+        report(study, StudyFiles(args.output_root / FOLDER, settings["net_name"], settings["exp_name"]))
         return
     from core_code.core_utils.interrupts import exit_with_message
     from core_code.core_utils.logs import TrainingLog
     from core_code.search.results import describe_counts
-    from core_code.search.storage import place, shown, storage_errors
+    from core_code.search.storage import storage_errors, storage_url, without_password
     from core_code.search.study import Budget, fail_abandoned
 
     budget = Budget(args.n_trials, time.time() + args.timeout)
     make_task, study, files = set_up(args)
-    storage = place(args.storage, files)
+    storage = storage_url(args.storage, files)
+    shown = without_password(storage)
     log = TrainingLog(args.output_root / "logs")
-    log.parameters({**vars(args), "storage": shown(storage)})
+    log.parameters({**vars(args), "storage": shown})
     with storage_errors(storage):
         for number in fail_abandoned(study, files.folder):
-            print(f"trial {number} was left behind by a process that is gone: marked as failed, not counted")
-        print(f"study {study.study_name} in {shown(storage)}: {describe_counts(study)}; log in {log.path}")
+            print(f"trial {number} was abandoned by a process that has ended: marked as failed, not counted")
+        print(f"study {study.study_name} in {shown}: {describe_counts(study)}; log in {log.path}")
         try:
             run(args, budget, make_task, study, files, log)
         except KeyboardInterrupt as interrupt:
-            kept = (
-                f"{describe_counts(study)}; all finished trials are kept in {shown(storage)} and {files.write(study)}"
-            )
+            kept = f"{describe_counts(study)}; all finished trials are kept in {shown} and {files.write(study)}"
             log.line(f"interrupted: {kept}")
             exit_with_message(interrupt, f"{kept}; the same command goes on from there")
         print(f"study: {files.write(study)}")
@@ -113,13 +114,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 def set_up(args: argparse.Namespace) -> "tuple[MakeTask, optuna.Study, StudyFiles]":
     """What makes a trial's task, the study, and its files."""
+    from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.search.files import StudyFiles
-    from core_code.search.storage import open_study, place
-    from core_code.search.tasks import direction_of, prepare
+    from core_code.search.objective import StudySettings, direction_of, prepare
+    from core_code.search.storage import open_study, storage_url
 
-    make_task, settings = prepare(args)
-    files = StudyFiles(args.output_root / "optuna_study_output", args.net_name, args.exp_name)
-    return make_task, open_study(place(args.storage, files), files, direction_of(args.byol), settings), files
+    names = [field.name for field in fields(StudySettings) if hasattr(args, field.name)]
+    given = {name: getattr(args, name) for name in names}
+    given["device"] = pick_device(args.device)
+    given["dtype"] = pick_dtype(args.precision, given["device"])
+    if not args.byol or str(args.augmentations_folder) == flags.NO_AUGMENTATIONS:
+        given["augmentations_folder"] = None
+    make_task, settings = prepare(StudySettings(**given))
+    files = StudyFiles(args.output_root / FOLDER, args.net_name, args.exp_name)
+    study = open_study(storage_url(args.storage, files), files, direction_of(args.byol), settings)
+    return make_task, study, files
 
 
 def run(
@@ -132,47 +141,50 @@ def run(
 
         run_workers(args.workers, work, (args, budget), study, files, budget, log)
         return
-    from core_code.search.study import batch_sizes, make_objective, run_trials
+    from core_code.search.objective import make_objective
+    from core_code.search.space import batch_sizes
+    from core_code.search.study import run_trials
 
     objective = make_objective(make_task, batch_sizes(args.net_name, args.byol), args.epochs, log)
     run_trials(study, files, objective, budget, args.seed, log)
 
 
 def work(args: argparse.Namespace, budget: "Budget") -> None:
-    """A worker's whole life: trials until the budget is spent. It shows errors alone; the rest is in its log."""
+    """A worker process: trials until the budget is spent. It prints errors alone; the rest is in its log."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
 
     def run_alone() -> None:
-        from core_code.core_utils.logs import TrainingLog
-        from core_code.search.storage import place, storage_errors
-        from core_code.search.workers import split_threads
+        with suppress(KeyboardInterrupt):  # the process that started this one logs what is kept
+            from core_code.core_utils.logs import TrainingLog
+            from core_code.search.storage import storage_errors, storage_url
+            from core_code.search.workers import split_threads
 
-        split_threads(args.workers)
-        make_task, study, files = set_up(args)
-        log = TrainingLog(args.output_root / "logs")
-        with storage_errors(place(args.storage, files)):
-            run(argparse.Namespace(**{**vars(args), "workers": 1}), budget, make_task, study, files, log)
+            split_threads(args.workers)
+            make_task, study, files = set_up(args)
+            log = TrainingLog(args.output_root / "logs")
+            alone = argparse.Namespace(**{**vars(args), "workers": 1})
+            with storage_errors(storage_url(args.storage, files)):
+                run(alone, budget, make_task, study, files, log)
 
-    def run_silently() -> None:
-        with suppress(KeyboardInterrupt):  # the process that started this one says what is kept
-            run_alone()
-
-    run_command(run_silently)
+    run_command(run_alone)
 
 
 def report(study: "optuna.Study", files: "StudyFiles") -> None:
-    """The pictures, the table and the winner's command. Raises InputError when no trial is complete."""
+    """The pictures, the tables and the winner's command. Raises InputError when no trial is complete."""
+    from core_code.core_utils.tables import write_csv
     from core_code.search.files import settings_of
     from core_code.search.plots import plot_study
-    from core_code.search.results import as_table, describe_counts, winner_command
+    from core_code.search.results import best_table, chosen_table, describe_counts, trials_table, winner_command
 
     byol = settings_of(study)["byol"]
     name = f"validation {'loss' if byol else 'accuracy'}"
-    title = f"{files.net_name}, {files.experiment}"
-    pictures = plot_study(study, files.picture, title, name, percent=not byol)
-    print(f"\n{describe_counts(study)}; the best by {name}:\n{as_table(study)}\n")
-    print("\n".join(map(str, pictures)))
-    print(f"\ntrain with the winner:\n{winner_command(study)}")
+    chosen = chosen_table(study)
+    pictures = plot_study(study, files.picture, f"{files.net_name}, {files.experiment}", name, percent=not byol)
+    write_csv(files.trials, trials_table(study, study.get_trials(deepcopy=False)))
+    print(f"\n{describe_counts(study)}; the best by {name}:\n\n{best_table(study)}\n")
+    print(f"the hyper-parameters of the best trial:\n\n{chosen}\n")
+    print("\n".join(map(str, [*pictures, files.trials])))
+    print(f"\ntrain with them:\n{winner_command(study)}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,12 @@
 """A study on disk: its .pkl, which any Optuna user opens with pickle.load, and a reader that runs nothing in it."""
 
 import argparse
-import io
 import math
 import pickle
-import pickletools
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
 import optuna
 from optuna import distributions
@@ -20,73 +17,61 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import run_name
 from core_code.core_utils.locks import wait_for_lock
+from core_code.models.architectures import ARCHITECTURES
+from core_code.search.inert_pickle import StandIn, load_inert
 
 SETTINGS = "settings"
+RESULTS = "optuna_study_results_"
+Plain = str | int | float | bool | None
+Member = TypeVar("Member", TrialState, StudyDirection)
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # the scripts say themselves how trials end
-
-# What a pickled study is made of. Each name is read as what stands beside it: a bag of attributes (None), a number
-# or a moment; not even Optuna's own classes are called while a file is read.
-PLAIN_TYPES: dict[tuple[str, str], Callable[..., Any] | None] = {
-    ("optuna.study.study", "Study"): None,
-    ("optuna.storages._in_memory", "InMemoryStorage"): None,
-    ("optuna.storages._in_memory", "_StudyInfo"): None,
-    ("optuna.trial._frozen", "FrozenTrial"): None,
-    ("optuna.distributions", "CategoricalDistribution"): None,
-    ("optuna.distributions", "FloatDistribution"): None,
-    ("optuna.samplers._random", "RandomSampler"): None,
-    ("optuna.samplers._lazy_random_state", "LazyRandomState"): None,
-    ("optuna.pruners._nop", "NopPruner"): None,
-    ("optuna.study._study_direction", "StudyDirection"): int,
-    ("optuna.trial._state", "TrialState"): int,
-    ("datetime", "datetime"): datetime,
-}
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # the scripts log how trials end
 
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """Where the study of one net and experiment lies, BYOL's or the classifier's."""
+    """The files of the study of one net and experiment, of fine-tuning or of BYOL."""
 
     folder: Path
     net_name: str
     experiment: str
 
     @property
+    def run(self) -> str:
+        """<net>_<experiment>"""
+        return f"{self.net_name}_{self.experiment}"
+
+    @property
     def results(self) -> Path:
         """The study as a pickle."""
-        return self.folder / f"optuna_study_results_{self.net_name}_{self.experiment}.pkl"
+        return self.folder / f"{RESULTS}{self.run}.pkl"
 
     @property
     def database(self) -> Path:
-        """The SQLite file that the study lives in unless --storage names another place."""
-        return self.folder / f"optuna_study_{self.net_name}_{self.experiment}.db"
+        """The SQLite file of the study, unless --storage names another place."""
+        return self.folder / f"optuna_study_{self.run}.db"
+
+    @property
+    def trials(self) -> Path:
+        """All trials as a table."""
+        return self.folder / f"optuna_study_trials_{self.run}.csv"
 
     def picture(self, kind: str) -> Path:
         """The file of a plot."""
-        return self.folder / f"{kind}_{self.net_name}_{self.experiment}.png"
+        return self.folder / f"{kind}_{self.run}.png"
 
     def write(self, study: optuna.Study) -> Path:
-        """Write the .pkl as the study stands, whole; of several processes each waits for its turn, so that what is
-        on disk is the newest."""
+        """Write the .pkl as the study stands, whole; processes take turns, so that the newest state is on disk."""
         with wait_for_lock(self.folder):
             copy = in_memory(study)
-            atomic_write(self.results, lambda file: dump(copy, file))
+            atomic_write(self.results, lambda file: pickle.dump(copy, file))
         return self.results
 
 
-def dump(study: optuna.Study, file: BinaryIO) -> None:
-    """pickle.dump, with states and directions as plain calls of their class: Python 3.11.0 to 3.11.3 would pickle
-    them as calls of getattr, which no careful reader admits."""
-    pickler = pickle.Pickler(file)
-    pickler.dispatch_table = {kind: lambda value: (type(value), (int(value),)) for kind in (TrialState, StudyDirection)}
-    pickler.dump(study)
-
-
 def in_memory(study: optuna.Study) -> optuna.Study:
-    """A copy to look at, held in memory: a study that lives in a database would take its connections into a pickle.
+    """A copy in memory, for a study in a database would pickle its connections.
 
-    It has a plain sampler and no pruner, whose private state a reader would have to admit; to go on with a study,
-    start optuna_study.py on its storage.
+    It has a plain sampler and no pruner; to go on with a study, start optuna_study.py on its storage.
     """
     copy = optuna.create_study(
         study_name=study.study_name,
@@ -101,120 +86,125 @@ def in_memory(study: optuna.Study) -> optuna.Study:
     return copy
 
 
-def read_study(path: Path) -> optuna.Study:
-    """The study of a .pkl that optuna_study.py wrote, rebuilt from its plain values.
+def settings_of(study: optuna.Study) -> dict[str, Any]:
+    """What the study was started with."""
+    return study.user_attrs[SETTINGS]
 
-    A pickle can name any function and have it called. This reader admits PLAIN_TYPES and nothing else.
-    Raises InputError for a missing or damaged file, one that asks for anything else, and one without our settings.
+
+def read_study(path: Path) -> optuna.Study:
+    """The study of any .pkl of an Optuna study, rebuilt in memory from its plain values; no code in the file is run.
+
+    A study without our settings gets those that its file's name and its direction tell: net, experiment, and BYOL
+    where the value was minimised. Raises InputError for a missing or damaged file, one that holds something else, and
+    one whose net is not known.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such study; optuna_study.py writes optuna_study_results_<net>_<experiment>.pkl")
+        raise InputError(f"{path}: no such study; optuna_study.py writes {RESULTS}<net>_<experiment>.pkl")
     try:
-        content = path.read_bytes()
-        check_memos(content)
-        study = rebuild(PlainUnpickler(io.BytesIO(content)).load())
-        check_settings(study.user_attrs[SETTINGS])
-    except Refused as error:
-        raise InputError(
-            f"{path}: refused: it asks for {error}, expected a study that optuna_study.py wrote; a .pkl can run any "
-            f"code, so nothing but the plain data types of such a study is read from one"
-        ) from error
+        study = rebuild(load_inert(path.read_bytes()))
+        if SETTINGS not in study.user_attrs:
+            study.set_user_attr(SETTINGS, settings_from_name(path, study.direction))
+        check_settings(settings_of(study))
     except Exception as error:  # damaged pickles raise nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise InputError(f"{path}: not a study that optuna_study.py wrote, or damaged ({reason!r})") from error
+        raise InputError(f"{path}: not a study of Optuna, or damaged ({reason!r})") from error
     return study
 
 
-def check_memos(content: bytes) -> None:
-    """Raise ValueError where a pickle numbers its objects higher than it has bytes.
-
-    Python makes room for as many objects as the highest number, which makes gigabytes of nine bytes.
-    """
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
-            raise ValueError(f"object {argument} in {len(content)} bytes")
-
-
-class Refused(pickle.UnpicklingError):
-    """A pickle asked for something that is not among PLAIN_TYPES."""
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, containers and PLAIN_TYPES.
-
-    The bags of attributes are made anew for each file, so that nothing that a file does to them outlives it.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.types = {name: stand_in or type(name[1], (), {}) for name, stand_in in PLAIN_TYPES.items()}
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for exactly this name; dotted names find nothing either."""
-        if (module, name) not in self.types:
-            raise Refused(ascii(f"{module}.{name}"[:100]))
-        return self.types[module, name]
-
-
-def rebuild(bag: Any) -> optuna.Study:
+def rebuild(pickled: Any) -> optuna.Study:
     """A study in memory out of the attributes of a pickled one; raises anything when they are not those of one."""
-    (info,) = bag._storage._studies.values()
-    (direction,) = info.directions
-    study = optuna.create_study(study_name=text(info.name), direction=StudyDirection(direction))
-    for name, value in info.user_attrs.items():
-        study.set_user_attr(text(name), plain_dict(value) if name == SETTINGS else plain(value))
+    if not hasattr(pickled, "_storage"):
+        what = pickled.name if isinstance(pickled, StandIn) else type(pickled).__name__
+        raise ValueError(f"expected a Study, found {what}")
+    if not hasattr(pickled._storage, "_studies") or hasattr(pickled._storage, "_backend"):
+        raise ValueError("its trials are in a database, not in this file")
+    info = pickled._storage._studies[pickled._study_id]
+    if len(info.directions) != 1:
+        raise ValueError(f"expected a study of one value, found {len(info.directions)}")
+    study = optuna.create_study(study_name=text(info.name), direction=member(StudyDirection, info.directions[0]))
+    for name, value in attributes(info.user_attrs).items():
+        study.set_user_attr(name, value)
+    if SETTINGS in info.user_attrs:
+        study.set_user_attr(SETTINGS, plain_dict(info.user_attrs[SETTINGS]))
     study.add_trials([rebuild_trial(trial) for trial in info.trials])
     return study
 
 
-def rebuild_trial(bag: Any) -> FrozenTrial:
+def rebuild_trial(pickled: Any) -> FrozenTrial:
     """A trial out of the attributes of a pickled one."""
     return FrozenTrial(
-        number=whole(bag._number),
-        state=TrialState(bag.state),
+        number=whole(pickled._number),
+        state=member(TrialState, pickled.state),
         value=None,
-        values=[number(value) for value in bag._values] if bag._values is not None else None,
-        datetime_start=moment(bag._datetime_start),
-        datetime_complete=moment(bag.datetime_complete),
-        params=plain_dict(bag._params),
-        distributions={text(name): rebuild_distribution(value) for name, value in bag._distributions.items()},
-        user_attrs=plain_dict(bag._user_attrs),
+        values=[number(value) for value in pickled._values] if pickled._values is not None else None,
+        datetime_start=moment(pickled._datetime_start),
+        datetime_complete=moment(pickled.datetime_complete),
+        params=plain_dict(pickled._params),
+        distributions={text(name): rebuild_distribution(value) for name, value in pickled._distributions.items()},
+        user_attrs=attributes(pickled._user_attrs),
         system_attrs={},
-        intermediate_values={whole(step): float(value) for step, value in bag.intermediate_values.items()},
-        trial_id=whole(bag._trial_id),
+        intermediate_values={whole(step): float(value) for step, value in pickled.intermediate_values.items()},
+        trial_id=whole(pickled._trial_id),
     )
 
 
-def rebuild_distribution(bag: Any) -> distributions.BaseDistribution:
-    """What a value was drawn from."""
-    if type(bag).__name__ == "CategoricalDistribution":
-        return distributions.CategoricalDistribution([plain(choice) for choice in bag.choices])
-    step = None if bag.step is None else number(bag.step)
-    return distributions.FloatDistribution(number(bag.low), number(bag.high), log=bool(bag.log), step=step)
+def rebuild_distribution(pickled: StandIn) -> distributions.BaseDistribution:
+    """The range or the choices of a value."""
+    if "Categorical" in pickled.name:
+        return distributions.CategoricalDistribution([plain(choice) for choice in pickled.choices])
+    log = bool(getattr(pickled, "log", "Log" in pickled.name))
+    if "Int" in pickled.name:
+        return distributions.IntDistribution(whole(pickled.low), whole(pickled.high), log, whole(pickled.step))
+    step = getattr(pickled, "step", None)
+    return distributions.FloatDistribution(
+        number(pickled.low), number(pickled.high), log, None if step is None else number(step)
+    )
 
 
-def plain(value: Any) -> str | int | float | bool | None:
-    """The value, where it is one of these; raises ValueError otherwise. Texts are printable, for they are shown."""
-    if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63):
-        return value
-    return text(value)
+def member(kind: type[Member], pickled: StandIn) -> Member:
+    """A member of an enumeration, which is pickled as a call of its class, or of getattr by Python 3.11.0 to 3.11.3."""
+    *_, value = pickled.arguments
+    return kind[value] if pickled.name == "getattr" else kind(value)
 
 
-def plain_dict(values: dict[Any, Any]) -> dict[str, str | int | float | bool | None]:
-    """Plain values by name."""
+def is_plain(value: Any) -> bool:
+    """Whether it is a number that a file can hold or a printable text."""
+    if isinstance(value, str):
+        return value.isprintable()
+    return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
+
+
+def plain(value: Any) -> Plain:
+    """The value, where it is plain; of a class or a function its name. Raises ValueError otherwise."""
+    if isinstance(value, type) and issubclass(value, StandIn):
+        value = value.name
+    if not is_plain(value):
+        raise ValueError(f"expected a number or a text, found {type(value).__name__}")
+    return value
+
+
+def plain_dict(values: dict[Any, Any]) -> dict[str, Plain]:
+    """Plain values by name. Raises ValueError for others."""
     return {text(name): plain(value) for name, value in values.items()}
+
+
+def attributes(values: dict[Any, Any]) -> dict[str, Plain]:
+    """The plain ones of a user's attributes, which may be anything."""
+    return {
+        name: value for name, value in values.items() if isinstance(name, str) and is_plain(name) and is_plain(value)
+    }
 
 
 def text(value: Any) -> str:
     """A printable text; raises ValueError otherwise."""
-    if isinstance(value, str) and value.isprintable():
+    if isinstance(value, str) and is_plain(value):
         return value
-    raise ValueError(f"expected a number or a text, found {type(value).__name__}")
+    raise ValueError(f"expected a text, found {type(value).__name__}")
 
 
 def whole(value: Any) -> int:
-    """A number of things; raises ValueError otherwise."""
+    """A count; raises ValueError otherwise."""
     if type(value) is int and 0 <= value < 1 << 31:
         return value
     raise ValueError(f"expected a whole number, found {type(value).__name__}")
@@ -234,6 +224,16 @@ def moment(value: Any) -> datetime | None:
     raise ValueError(f"expected a moment, found {type(value).__name__}")
 
 
+def settings_from_name(path: Path, direction: StudyDirection) -> dict[str, Any]:
+    """What optuna_study_results_<net>_<experiment>.pkl says of a study that does not say it itself."""
+    if not path.stem.startswith(RESULTS):
+        raise ValueError(f"without settings of optuna_study.py; name it {RESULTS}<net>_<experiment>.pkl")
+    run = path.stem.removeprefix(RESULTS)
+    net = max((name for name in ARCHITECTURES if f"{run}_".startswith(f"{name}_")), key=len, default=run.split("_")[0])
+    experiment = run[len(net) + 1 :] or "Regular"
+    return {"net_name": net, "exp_name": experiment, "byol": direction == StudyDirection.MINIMIZE}
+
+
 def check_settings(settings: dict[str, Any]) -> None:
     """Raise ValueError unless these are the settings of a study; they name files and become part of a command."""
     for name in ("net_name", "exp_name"):
@@ -242,9 +242,4 @@ def check_settings(settings: dict[str, Any]) -> None:
         except argparse.ArgumentTypeError as error:
             raise ValueError(str(error)) from error
     if not isinstance(settings["byol"], bool):
-        raise ValueError("its settings do not say whether it is BYOL's")
-
-
-def settings_of(study: optuna.Study) -> dict[str, Any]:
-    """What the study was started with."""
-    return study.user_attrs[SETTINGS]
+        raise ValueError("its settings do not tell whether it is BYOL's")

@@ -1,4 +1,4 @@
-"""The pictures of an Optuna study, drawn by Optuna's matplotlib backend and made readable."""
+"""The pictures of an Optuna study: those of Optuna's matplotlib backend, made readable."""
 
 import warnings
 from collections.abc import Callable
@@ -13,62 +13,63 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from optuna.visualization import matplotlib as drawn
+from optuna.visualization import matplotlib as optuna_plots
 
 from core_code.core_utils.plots.training import TRAIN_COLOUR, VALIDATION_COLOUR, save_figure
+from core_code.search.results import ranking
 
 from matplotlib import pyplot as plt  # isort: skip (after plots has chosen the backend)
 
 BEST_COLOUR, COMPLETE_COLOUR, PRUNED_COLOUR = TRAIN_COLOUR, VALIDATION_COLOUR, "#9a9a9a"
-BLUES = ListedColormap(matplotlib.colormaps["Blues"](range(60, 256)))  # none that is lost on white
-BLUES_REVERSED = BLUES.reversed()
+BLUES = ListedColormap(matplotlib.colormaps["Blues"](range(60, 256)))  # none that is invisible on white
 FEWEST_FOR_IMPORTANCES = 4
+NONE_COMPLETE = "no trial is complete"
 
 
 def plot_study(
-    study: optuna.Study, path_of: Callable[[str], Path], title: str, figure_name: str, percent: bool
+    study: optuna.Study, path_of: Callable[[str], Path], title: str, value_name: str, percent: bool
 ) -> list[Path]:
-    """Write the four pictures; returns their paths.
+    """Write the four pictures; returns their paths, each path_of(kind).
 
-    `path_of(kind)` says where each goes. `figure_name` is what the trials were judged by; with `percent` it lies in
-    [0,1] and is shown in percent. Where there are too few trials for a picture, it says so.
+    `value_name` is what the trials are judged by; with `percent` it lies in [0,1] and is shown in percent. A picture
+    for which there are too few trials holds a message.
     """
     kinds = {
-        "param_importances": draw_importances,
-        "optimization_history": draw_history,
-        "parallel_coordinate": draw_parallel_coordinate,
-        "intermediate_values": draw_intermediate_values,
+        "param_importances": plot_importances,
+        "optimization_history": plot_history,
+        "parallel_coordinate": plot_parallel_coordinate,
+        "intermediate_values": plot_intermediate_values,
     }
     paths = []
-    for kind, draw in kinds.items():
+    for kind, plot in kinds.items():
         with matplotlib.rc_context(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            figure = draw(study, title, figure_name, percent)
+            figure = plot(study, title, value_name, percent)
             paths.append(save_figure(figure, path_of(kind)))
             plt.close(figure)
     return paths
 
 
-def draw_importances(study: optuna.Study, title: str, figure_name: str, percent: bool) -> Figure:
-    """How much of the differences between trials each value explains (PED-ANOVA where Optuna has it)."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def plot_importances(study: optuna.Study, title: str, value_name: str, percent: bool) -> Figure:
+    """How much of the differences between trials each parameter explains (PED-ANOVA where Optuna has it)."""
+    complete = ranking(study)
     if len(complete) < FEWEST_FOR_IMPORTANCES or len({trial.value for trial in complete}) < 2:
         return message(title, f"{len(complete)} complete trials are too few, or too alike, to tell what matters")
     try:
-        axes = drawn.plot_param_importances(study)
+        axes = optuna_plots.plot_param_importances(study)
     except (ValueError, RuntimeError, ArithmeticError) as error:
         return message(title, f"no importances: {error}")
     axes.get_legend().remove()
-    axes.set_xlabel(f"share of the differences in {figure_name} ({len(complete)} complete trials)")
+    axes.set_xlabel(f"share of the differences in {value_name} ({len(complete)} complete trials)")
     axes.set_ylabel("")
     return finish(axes, f"{title}: what matters")
 
 
-def draw_history(study: optuna.Study, title: str, figure_name: str, percent: bool) -> Figure:
-    """The figure of each complete trial, and the best one so far."""
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        return message(title, "no trial is complete")
-    axes = drawn.plot_optimization_history(study, target_name=figure_name)
+def plot_history(study: optuna.Study, title: str, value_name: str, percent: bool) -> Figure:
+    """The value of each complete trial, and the best one so far."""
+    if not ranking(study):
+        return message(title, NONE_COMPLETE)
+    axes = optuna_plots.plot_optimization_history(study, target_name=value_name)
     show_percent(axes, percent)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
@@ -76,27 +77,27 @@ def draw_history(study: optuna.Study, title: str, figure_name: str, percent: boo
     return finish(axes, f"{title}: history")
 
 
-def draw_parallel_coordinate(study: optuna.Study, title: str, figure_name: str, percent: bool) -> Figure:
-    """Each complete trial as a line through its values; the darker, the better."""
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        return message(title, "no trial is complete")
-    axes = drawn.plot_parallel_coordinate(study, target_name=figure_name)
+def plot_parallel_coordinate(study: optuna.Study, title: str, value_name: str, percent: bool) -> Figure:
+    """Each complete trial as a line through its parameters; the darker, the better."""
+    if not ranking(study):
+        return message(title, NONE_COMPLETE)
+    axes = optuna_plots.plot_parallel_coordinate(study, target_name=value_name)
     names = [label.get_text() for label in axes.get_xticklabels()]
-    axes.set_xticks(axes.get_xticks(), [figure_name, *names[1:]], rotation=0)
-    show_percent(axes, percent)
+    axes.set_xticks(axes.get_xticks(), [value_name, *names[1:]], rotation=0)
     lines = axes.collections[-1]
-    lines.set(cmap=BLUES_REVERSED if study.direction == StudyDirection.MINIMIZE else BLUES, clip_on=False)
+    lines.set(cmap=BLUES.reversed() if study.direction == StudyDirection.MINIMIZE else BLUES, clip_on=False)
     bar = lines.colorbar.ax
-    bar.set_ylabel(figure_name)
-    show_percent(bar, percent)
+    bar.set_ylabel(value_name)
     for other in axes.figure.axes:
-        if other not in (axes, bar):
+        if other in (axes, bar):
+            show_percent(other, percent)
+        else:
             make_ticks_readable(other)
-    return finish(axes, f"{title}: values of the complete trials", size=(12, 5))
+    return finish(axes, f"{title}: parameters of the complete trials", size=(12, 5))
 
 
 def make_ticks_readable(axes: Axes) -> None:
-    """Few numbers on the axis of one value, legible where lines cross them; names of choices stay as they are."""
+    """Few numbers on the axis of a parameter, legible where lines cross them; names of choices stay as they are."""
     if axes.get_yscale() == "log":
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
@@ -107,39 +108,28 @@ def make_ticks_readable(axes: Axes) -> None:
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
 
 
-def draw_intermediate_values(study: optuna.Study, title: str, figure_name: str, percent: bool) -> Figure:
-    """The figure after each epoch of each trial: the best trial, the other complete ones, the pruned ones."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.intermediate_values]
+def plot_intermediate_values(study: optuna.Study, title: str, value_name: str, percent: bool) -> Figure:
+    """The value after each epoch of each trial: the best trial, the other complete ones, the pruned ones."""
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False) if trial.intermediate_values}
     if not trials:
         return message(title, "no trial has finished an epoch")
-    axes = drawn.plot_intermediate_values(study)
-    best = best_number(study)
+    axes = optuna_plots.plot_intermediate_values(study)
+    best = next((trial.number for trial in ranking(study)), None)
+    labels = {BEST_COLOUR: f"trial {best}, the best", COMPLETE_COLOUR: "complete", PRUNED_COLOUR: "pruned or failed"}
     for line in axes.lines:
         number = int(line.get_label().removeprefix("Trial"))
-        state = study.trials[number].state
-        colour = COMPLETE_COLOUR if state == TrialState.COMPLETE else PRUNED_COLOUR
-        line.set(color=BEST_COLOUR if number == best else colour, alpha=1 if number == best else 0.5)
-        line.set(linewidth=2.2 if number == best else 1, zorder=3 if number == best else 2)
-    shown = {
-        BEST_COLOUR: f"trial {best}, the best" if best is not None else "",
-        COMPLETE_COLOUR: "complete",
-        PRUNED_COLOUR: "pruned or failed",
-    }
+        if number == best:
+            line.set(color=BEST_COLOUR, alpha=1, linewidth=2.2, zorder=3)
+        else:
+            complete = trials[number].state == TrialState.COMPLETE
+            line.set(color=COMPLETE_COLOUR if complete else PRUNED_COLOUR, alpha=0.5, linewidth=1, zorder=2)
     used = {line.get_color() for line in axes.lines}
-    handles = [Line2D([], [], color=colour, label=name) for colour, name in shown.items() if colour in used]
-    axes.legend(handles=handles, loc="best")
+    axes.legend(handles=[Line2D([], [], color=colour, label=labels[colour]) for colour in labels if colour in used])
     axes.set_xlabel("epoch")
-    axes.set_ylabel(figure_name)
+    axes.set_ylabel(value_name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     show_percent(axes, percent)
     return finish(axes, f"{title}: epoch by epoch")
-
-
-def best_number(study: optuna.Study) -> int | None:
-    """The number of the best complete trial."""
-    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return min(trials, key=lambda trial: (sign * trial.value, trial.number)).number if trials else None
 
 
 def show_percent(axes: Axes, percent: bool) -> None:

@@ -1,24 +1,47 @@
-"""What a study has found: counts, the ten best trials, and the command that trains with the winner."""
+"""The results of a study: counts, tables of its trials, the best values, and the command that trains with them."""
 
+import argparse
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.tables import as_markdown
 from core_code.search.files import read_study, settings_of
 
 FAILURE = "failure"
 BEST_SHOWN = 10
-VALUES = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler")
-# The flags that the winner's command repeats where they differ from what the training scripts take by themselves.
+# Flags that the winner's command repeats where they differ from the training scripts' defaults.
 REPEATED = {
     "dataset": "fer2013", "data_root": "data/fer2013", "weights": "imagenet", "image_size": 224,
     "augmentations_folder": "data/fer2013_augmentations",
 }  # fmt: skip
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """The one that a text begins with, as "CosineAnnealingLR" with cosine."""
+
+    def choose(value: str) -> str:
+        for name in names:
+            if value.lower().startswith(name):
+                return name
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(names)}, found {value!r}")
+
+    return choose
+
+
+VALUES: dict[str, Callable[[str], Any]] = {
+    "batch_size": flags.count, "lr": flags.positive, "weight_decay": flags.non_negative,
+    "optimizer": one_of("adam", "sgd"), "scheduler": one_of("step", "cosine"),
+}  # fmt: skip
+OTHER_NAMES = {"lr": "learning_rate", "scheduler": "lr_scheduler"}  # in studies of other programs
 
 
 def is_counted(trial: FrozenTrial) -> bool:
@@ -31,22 +54,26 @@ def is_counted(trial: FrozenTrial) -> bool:
     return trial.state.is_finished()
 
 
-def figure(study: optuna.Study, value: float) -> str:
-    """A trial's value as people read it: accuracy in percent, or BYOL's loss."""
+def shown_value(study: optuna.Study, value: float) -> str:
+    """A trial's value for people: accuracy in percent, or BYOL's loss."""
     return f"{value:.4f}" if settings_of(study)["byol"] else f"{100 * value:.2f}%"
+
+
+def rounded(value: Any) -> Any:
+    """A float with three significant digits; anything else as it is."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def describe_values(values: dict[str, Any]) -> str:
     """A point of the search space, one line."""
-    texts = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
-    return "  ".join(texts)
+    return "  ".join(f"{name} {rounded(value)}" for name, value in values.items())
 
 
 def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
     """How a trial ended, one line."""
     seconds = f"{trial.duration.total_seconds():.0f} s" if trial.duration else ""
     if trial.state == TrialState.COMPLETE:
-        what = f"{figure(study, trial.value)} in epoch {trial.user_attrs.get('best_epoch', '?')}"
+        what = f"{shown_value(study, trial.value)} in epoch {trial.user_attrs.get('best_epoch', '?')}"
     elif trial.state == TrialState.PRUNED:
         what = f"pruned after epoch {trial.last_step}"
     elif trial.state == TrialState.FAIL:
@@ -59,11 +86,12 @@ def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
 def describe_counts(study: optuna.Study) -> str:
     """How many trials there are of each kind, one line."""
     trials = study.get_trials(deepcopy=False)
+    failed = [is_counted(trial) for trial in trials if trial.state == TrialState.FAIL]
     kinds = {
         "complete": sum(trial.state == TrialState.COMPLETE for trial in trials),
         "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "failed": sum(trial.state == TrialState.FAIL and is_counted(trial) for trial in trials),
-        "interrupted": sum(trial.state == TrialState.FAIL and not is_counted(trial) for trial in trials),
+        "failed": failed.count(True),
+        "interrupted": failed.count(False),
         "running": sum(trial.state == TrialState.RUNNING for trial in trials),
     }
     return ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number) or "no trials yet"
@@ -76,44 +104,74 @@ def ranking(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(trials, key=lambda trial: (sign * trial.value, trial.number))
 
 
-def as_table(study: optuna.Study) -> str:
-    """The ten best trials, a line each."""
-    head = ["trial", "loss" if settings_of(study)["byol"] else "accuracy", "epoch", *VALUES, "seconds"]
-    rows = [head]
-    for trial in ranking(study)[:BEST_SHOWN]:
-        values = [trial.params.get(name, "") for name in VALUES]
-        seconds = f"{trial.duration.total_seconds():.0f}" if trial.duration else ""
-        numbers = [str(trial.number), figure(study, trial.value), str(trial.user_attrs.get("best_epoch", ""))]
-        texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
-        rows.append([*numbers, *texts, seconds])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+def trials_table(study: optuna.Study, trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    """A row a trial: number, state, value (accuracy in [0,1] or loss), its epoch, the parameters, seconds."""
+    value = "loss" if settings_of(study)["byol"] else "accuracy"
+    rows = [
+        {"trial": trial.number, "state": trial.state.name.lower(), value: trial.value,
+         "epoch": trial.user_attrs.get("best_epoch"), **trial.params,
+         "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None}
+        for trial in trials
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).astype({"epoch": "Int64"})
+    return table[[name for name in table if name != "seconds"] + ["seconds"]]
 
 
-def best_values(study: optuna.Study) -> dict[str, Any]:
-    """The best trial's batch_size, lr, weight_decay, optimizer and scheduler. Raises InputError where there is none."""
+def best_table(study: optuna.Study) -> str:
+    """The ten best trials as Markdown; accuracy in percent."""
+    table = trials_table(study, ranking(study)[:BEST_SHOWN]).drop(columns="state").dropna(axis="columns", how="all")
+    if "accuracy" in table:
+        table["accuracy"] = [f"{100 * value:.2f} %" for value in table["accuracy"]]
+    return as_markdown(table.map(rounded))
+
+
+def chosen_table(study: optuna.Study) -> str:
+    """The hyper-parameters of the best trial as Markdown. Raises InputError."""
+    values = best_values(study)
+    names = [name for name in ("lr", "optimizer", "weight_decay", "scheduler", "batch_size") if name in values]
+    row = {"net": settings_of(study)["net_name"], **{name.replace("_", " "): rounded(values[name]) for name in names}}
+    return as_markdown(pd.DataFrame([row]))
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial:
+    """The best complete trial. Raises InputError where there is none."""
     best = ranking(study)
     if not best:
         raise InputError(f"study {study.study_name}: no trial is complete ({describe_counts(study)})")
-    missing = [name for name in VALUES if name not in best[0].params]
-    if missing:
-        raise InputError(f"study {study.study_name}: its best trial has no {missing[0]}")
-    return {name: best[0].params[name] for name in VALUES}
+    return best[0]
+
+
+def best_values(study: optuna.Study) -> dict[str, Any]:
+    """Those of batch_size, lr, weight_decay, optimizer and scheduler that the best trial has, as flags take them.
+
+    Raises InputError where no trial is complete, and for values that are none.
+    """
+    params = best_trial(study).params
+    values = {}
+    for name, check in VALUES.items():
+        given = params.get(name, params.get(OTHER_NAMES.get(name, name)))
+        if given is not None:
+            try:
+                values[name] = check(str(given))
+            except argparse.ArgumentTypeError as error:
+                raise InputError(f"study {study.study_name}: {name} of its best trial: {error}") from error
+    return values
 
 
 def winner_command(study: optuna.Study) -> str:
     """The line that trains with the best trial's values, exact to the last digit. Raises InputError."""
     settings = settings_of(study)
-    flags: dict[str, Any] = {"net_name": settings["net_name"], "exp_name": settings["exp_name"]}
-    flags |= {"fine_tune": True} if settings["byol"] else {"fine_tune": True, "emotion_transform_prob": 0}
-    flags |= best_values(study)
-    flags |= {name: settings[name] for name, usual in REPEATED.items() if settings.get(name, usual) != usual}
+    given: dict[str, Any] = {"net_name": settings["net_name"], "exp_name": settings["exp_name"], "fine_tune": True}
+    if not settings["byol"]:
+        given["emotion_transform_prob"] = 0
+    given |= best_values(study)
+    given |= {name: settings[name] for name, usual in REPEATED.items() if settings.get(name, usual) != usual}
     script = "train_byol_model.py" if settings["byol"] else "train_model.py"
-    return shlex.join(["python", script, *(str(text) for name in flags for text in (f"--{name}", flags[name]))])
+    return shlex.join(["python", script, *(str(part) for name in given for part in (f"--{name}", given[name]))])
 
 
 def read_complete(path: Path) -> optuna.Study:
-    """The study of a .pkl that has a winner. Raises InputError."""
+    """The study of a .pkl that has a best trial with valid values. Raises InputError."""
     study = read_study(path)
     try:
         best_values(study)
@@ -123,11 +181,17 @@ def read_complete(path: Path) -> optuna.Study:
 
 
 def read_best_values(path: Path, net_name: str) -> dict[str, Any]:
-    """`best_values` of a classifier's study in a .pkl. Raises InputError for a bad file and for another net's study."""
+    """`best_values` of a classifier's study in a .pkl.
+
+    Raises InputError for a bad file, for another net's study, and for one that has none of these values.
+    """
     study = read_complete(path)
     settings = settings_of(study)
     if settings["byol"]:
         raise InputError(f"{path}: a study of BYOL pre-training, expected one of fine-tuning {net_name}")
     if settings["net_name"] != net_name:
         raise InputError(f"{path}: a study of {settings['net_name']}, expected one of {net_name}")
-    return best_values(study)
+    values = best_values(study)
+    if not values:
+        raise InputError(f"{path}: its best trial has none of {', '.join(VALUES)}")
+    return values

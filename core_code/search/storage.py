@@ -20,20 +20,25 @@ WARM_UP_SHARE = 9  # the first ninth of the epochs, 5 of 45, prunes nothing: a s
 NOT_DECIDING = ("data_root", "augmentations_folder")
 
 
-def place(storage: str | None, files: StudyFiles) -> str:
-    """The storage that is meant: a URL or the path of a journal file; None is a SQLite file beside the .pkl."""
+def storage_url(storage: str | None, files: StudyFiles) -> str:
+    """A URL or the path of a journal file; None is a SQLite file beside the .pkl."""
     return storage or f"sqlite:///{files.database}"
 
 
-def shown(storage: str) -> str:
-    """The storage for people to read: without its password."""
-    return make_url(storage).render_as_string(hide_password=True) if "://" in storage else storage
+def without_password(storage: str) -> str:
+    """The storage for people: with *** for the password of its URL, and next to nothing of what is no URL."""
+    if "://" not in storage:
+        return storage
+    try:
+        return make_url(storage).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return storage.partition("://")[0] + "://..."
 
 
 def open_storage(storage: str) -> BaseStorage:
     """Connect to a database (any URL of SQLAlchemy's: sqlite, postgresql, mysql) or open a journal file.
 
-    Raises InputError when it cannot be had; a URL's password is in no message.
+    Raises InputError when that fails; a URL's password is in no message.
     """
     with storage_errors(storage, opening=True):
         if "://" not in storage:
@@ -54,16 +59,15 @@ def parent_of(path: str) -> str:
 
 
 def open_study(storage: str, files: StudyFiles, direction: str, settings: dict[str, Any]) -> optuna.Study:
-    """Make the study <net>_<experiment> in the storage, or go on with the one that is there.
+    """Make the study <net>_<experiment> in the storage, or resume the one that is there.
 
     Raises InputError when that one was made with other settings (where the data lie does not count), for its
     trials would not compare.
     """
     backend = open_storage(storage)
-    name = f"{files.net_name}_{files.experiment}"
     with storage_errors(storage, opening=True):
         study = optuna.create_study(
-            study_name=name, storage=backend, direction=direction, load_if_exists=True,
+            study_name=files.run, storage=backend, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=settings["epochs"] // WARM_UP_SHARE + 1),
         )  # fmt: skip
         made = study.user_attrs.get(SETTINGS)
@@ -74,7 +78,7 @@ def open_study(storage: str, files: StudyFiles, direction: str, settings: dict[s
     for key in sorted(made.keys() | settings.keys()):
         if key not in NOT_DECIDING and made.get(key) != settings.get(key):
             raise InputError(
-                f"{shown(storage)}: its study {name} was made with {key} {made.get(key)}, expected "
+                f"{without_password(storage)}: its study {files.run} was made with {key} {made.get(key)}, expected "
                 f"{settings.get(key)}: go on with the same settings, or give another --exp_name"
             )
     return study
@@ -92,21 +96,13 @@ def storage_errors(storage: str, opening: bool = False) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = " ".join(str(cause).split())[:200] or type(cause).__name__
         raise InputError(
-            f"{hide_password(storage)}: this storage does not work ({hide_in(reason, storage)}); expected the path "
-            f"of a journal file, or a URL such as sqlite:///study.db or postgresql+psycopg://user@host/database "
+            f"{without_password(storage)}: this storage does not work ({hide_password(reason, storage)}); expected the "
+            f"path of a journal file, or a URL such as sqlite:///study.db or postgresql+psycopg://user@host/database "
             f"(with its driver installed)"
         ) from error
 
 
-def hide_password(storage: str) -> str:
-    """`shown`, for a storage that may not even be a URL."""
-    try:
-        return shown(storage)
-    except (SQLAlchemyError, ValueError):
-        return storage.partition("://")[0] + "://..."
-
-
-def hide_in(text: str, storage: str) -> str:
+def hide_password(text: str, storage: str) -> str:
     """The text without the storage's password."""
     try:
         password = make_url(storage).password

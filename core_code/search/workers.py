@@ -28,15 +28,15 @@ def run_workers(
     count: int, work: Callable[..., None], arguments: Sequence[object], study: optuna.Study, files: StudyFiles,
     budget: Budget, log: TrainingLog,
 ) -> None:  # fmt: skip
-    """Start `count` processes that call work(*arguments), tell their trials as they end, and wait for them all.
+    """Start `count` processes that call work(*arguments), log their trials as they end, and wait for all processes.
 
-    However this ends, no worker is left and the .pkl is on disk. Raises InputError when all workers broke down.
+    However this ends, no worker is left and the .pkl is on disk. Raises InputError when all workers failed.
     """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work, args=tuple(arguments), daemon=True) for _ in range(count)]
     with catch_sigterm():
         try:
-            with quietly():
+            with quiet_children():
                 for worker in workers:
                     worker.start()
             watch(workers, study, budget, log)
@@ -46,14 +46,14 @@ def run_workers(
             files.write(study)
     broken = [worker.exitcode for worker in workers if worker.exitcode != 0]
     if broken:
-        log_message(f"{len(broken)} of {count} workers broke down (exit status {', '.join(map(str, broken))})", log)
+        log_message(f"{len(broken)} of {count} workers failed (exit status {', '.join(map(str, broken))})", log)
     if len(broken) == count:
-        raise InputError(f"all {count} workers broke down; {files.results} has what was finished by then")
+        raise InputError(f"all {count} workers failed; {files.results} has the trials that were finished by then")
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Processes that start within it draw no progress bars, and leave Ctrl-C to this one, which ends them."""
+def quiet_children() -> Iterator[None]:
+    """Processes that start within it show no progress bars, and ignore Ctrl-C: this process ends them."""
     before, bars = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"
     try:
@@ -67,9 +67,9 @@ def quietly() -> Iterator[None]:
 
 
 def watch(workers: Sequence[SpawnProcess], study: optuna.Study, budget: Budget, log: TrainingLog) -> None:
-    """Until the last worker has ended: a line for each trial that ends, and a bar of those that count."""
+    """Until the last worker has ended: a log line for each trial that ends, and a bar of those that count."""
     before = study.get_trials(deepcopy=False)
-    told = {trial.number for trial in before if trial.state.is_finished()}
+    logged = {trial.number for trial in before if trial.state.is_finished()}
     with tqdm(total=budget.trials, initial=sum(map(is_counted, before)), desc="study", unit=" trials") as bar:
         alive = list(workers)
         while alive:
@@ -77,15 +77,15 @@ def watch(workers: Sequence[SpawnProcess], study: optuna.Study, budget: Budget, 
             alive = [worker for worker in workers if worker.is_alive()]
             trials = study.get_trials(deepcopy=False)
             for trial in trials:
-                if trial.state.is_finished() and trial.number not in told:
-                    told.add(trial.number)
+                if trial.state.is_finished() and trial.number not in logged:
+                    logged.add(trial.number)
                     log_message(describe_trial(study, trial), log)
             bar.n = sum(map(is_counted, trials))
             bar.refresh()
 
 
 def stop(workers: Sequence[SpawnProcess]) -> None:
-    """End the workers that still run; each marks the trial that it is at as interrupted."""
+    """End the workers that still run; each marks its trial as interrupted."""
     started = [worker for worker in workers if worker.pid]
     for worker in started:
         worker.terminate()

@@ -1,4 +1,4 @@
-"""A study's search space, pruning, failures and resumption, with tasks that only pretend to train."""
+"""A study's search space, pruning, failures and resumption, with tasks that train nothing."""
 
 import os
 import signal
@@ -16,18 +16,19 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.interrupts import Terminated
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.search.files import StudyFiles, read_study
+from core_code.search.objective import augmentations_of, evenly_spaced, make_objective
 from core_code.search.results import describe_counts, is_counted
+from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
-from core_code.search.study import PROCESS, Budget, batch_sizes, fail_abandoned, make_objective, run_trials, suggest
-from core_code.search.tasks import augmentations_of, some_of
+from core_code.search.study import PROCESS, Budget, fail_abandoned, run_trials
 from core_code.training.classifier import TrainingSettings, make_scheduler
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
 
 
-class PretendedTask:
-    """Takes one step an epoch; its figure after each epoch is what `figure(epoch)` says."""
+class FakeTask:
+    """Takes one step an epoch; its value after each epoch is `figure(epoch)`."""
 
     best_by, higher_is_better = "validation_accuracy", True
     seed, faces_per_epoch, scheduler = 1, 1, None
@@ -62,7 +63,7 @@ def reopen(files):
 
 
 def run(study, files, make_task, trials, seed=1, epochs=9, deadline=None):
-    """`make_task` gets the values; the trials run through the code that the script runs."""
+    """`make_task` gets the values; the trials run as the script runs them."""
     budget = Budget(trials, deadline or time.time() + 1000)
     run_trials(study, files, make_objective(make_task, (32, 64), epochs), budget, seed)
 
@@ -100,7 +101,7 @@ def test_a_trial_worse_than_the_median_is_pruned_and_trains_no_further(study, fi
 
     def make_task(values):
         level = 0.1 if len(tasks) == 6 else 0.5 + 0.01 * len(tasks)
-        tasks.append(PretendedTask(lambda epoch: level))
+        tasks.append(FakeTask(lambda epoch: level))
         return tasks[-1]
 
     run(study, files, make_task, 8)
@@ -112,7 +113,7 @@ def test_a_trial_worse_than_the_median_is_pruned_and_trains_no_further(study, fi
 
 def test_a_trials_figure_is_that_of_its_best_epoch(study, files):
     figures = [0.2, 0.5, 0.4]
-    run(study, files, lambda values: PretendedTask(lambda epoch: figures[epoch - 1]), 1, epochs=3)
+    run(study, files, lambda values: FakeTask(lambda epoch: figures[epoch - 1]), 1, epochs=3)
     (trial,) = study.trials
     assert trial.value == 0.5 and trial.user_attrs["best_epoch"] == 2
     assert trial.intermediate_values == {1: 0.2, 2: 0.5, 3: 0.4}
@@ -123,16 +124,16 @@ def test_trials_that_fail_are_recorded_and_the_study_goes_on(study, files):
         def figure(epoch):
             raise error
 
-        return PretendedTask(figure)
+        return FakeTask(figure)
 
     tasks = [
-        PretendedTask(lambda epoch: 0.5),
-        PretendedTask(lambda epoch: 0.5, loss=float("nan")),
+        FakeTask(lambda epoch: 0.5),
+        FakeTask(lambda epoch: 0.5, loss=float("nan")),
         broken(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nand more")),
         broken(MemoryError()),
         broken(InputError("a damaged file")),
-        PretendedTask(lambda epoch: float("nan")),
-        PretendedTask(lambda epoch: 0.6),
+        FakeTask(lambda epoch: float("nan")),
+        FakeTask(lambda epoch: 0.6),
     ]
     left = iter(tasks)
     run(study, files, lambda values: next(left), 7)
@@ -148,7 +149,7 @@ def test_trials_that_fail_are_recorded_and_the_study_goes_on(study, files):
 
 
 def test_a_collapsed_representation_is_no_success(study, files):
-    class Collapsed(PretendedTask):
+    class Collapsed(FakeTask):
         def measure(self, epoch, last):
             return {self.best_by: 0.9, "feature_spread": 0.9, "projection_spread": 0.001}
 
@@ -163,8 +164,8 @@ def test_an_interruption_keeps_what_is_finished_and_its_trial_does_not_count(stu
     def make_task(values):
         tasks.append(values)
         if len(tasks) == 3:
-            return PretendedTask(lambda epoch: os.kill(os.getpid(), number) or 0.5)
-        return PretendedTask(lambda epoch: 0.5)
+            return FakeTask(lambda epoch: os.kill(os.getpid(), number) or 0.5)
+        return FakeTask(lambda epoch: 0.5)
 
     with pytest.raises(raised):
         run(study, files, make_task, 4)
@@ -175,22 +176,22 @@ def test_an_interruption_keeps_what_is_finished_and_its_trial_does_not_count(stu
     assert states(read_study(files.results)) == [COMPLETE, COMPLETE, FAIL, COMPLETE, COMPLETE]
 
 
-def test_a_study_that_goes_on_draws_what_an_unbroken_one_draws(tmp_path):
-    def drawn(name, *breaks, seed=1):
+def test_a_study_that_goes_on_samples_what_an_unbroken_one_samples(tmp_path):
+    def sampled(name, *breaks, seed=1):
         files = StudyFiles(tmp_path / name, "resnet18", "E")
         for trials in breaks:
-            run(reopen(files), files, lambda values: PretendedTask(lambda epoch: values["lr"]), trials, seed, epochs=1)
+            run(reopen(files), files, lambda values: FakeTask(lambda epoch: values["lr"]), trials, seed, epochs=1)
         return [trial.params for trial in read_study(files.results).trials]
 
-    unbroken = drawn("unbroken", 12)  # the first ten at random, then by TPE
-    assert drawn("broken", 4, 12) == unbroken
-    assert drawn("other seed", 2, seed=2) != unbroken[:2]
+    unbroken = sampled("unbroken", 12)  # the first ten at random, then by TPE
+    assert sampled("broken", 4, 12) == unbroken
+    assert sampled("other seed", 2, seed=2) != unbroken[:2]
     assert len({params["lr"] for params in unbroken}) == 12
 
 
 def test_finished_trials_count_and_nothing_begins_after_the_deadline(study, files):
     def make_task(values):
-        return PretendedTask(lambda epoch: 0.5)
+        return FakeTask(lambda epoch: 0.5)
 
     run(study, files, make_task, 3, epochs=1)
     run(reopen(files), files, make_task, 3, epochs=1)
@@ -208,7 +209,7 @@ def test_a_trial_left_running_by_a_killed_process_is_marked_and_not_counted(stud
     again = reopen(files)
     assert fail_abandoned(again, files.folder) == [0]
     assert states(again) == [FAIL, RUNNING, RUNNING]
-    run(again, files, lambda values: PretendedTask(lambda epoch: 0.5), 3, epochs=1)
+    run(again, files, lambda values: FakeTask(lambda epoch: 0.5), 3, epochs=1)
     # of three, one runs in a living process of this machine; those of other machines block nothing
     assert states(again) == [FAIL, RUNNING, RUNNING, COMPLETE, COMPLETE]
 
@@ -221,10 +222,10 @@ def test_a_part_of_the_faces_keeps_the_shares_of_sorted_ones():
         def __len__(self):
             return 210
 
-    some = some_of(Sorted(), 70)
-    assert torch.bincount(some.labels).tolist() == [10] * 7
-    assert torch.equal(some.faces[:, 0, 0].long(), some.rows) and len(some.rows.unique()) == 70
-    assert len(some_of(Sorted(), 1000)) == 210
+    subset = evenly_spaced(Sorted(), 70)
+    assert torch.bincount(subset.labels).tolist() == [10] * 7
+    assert torch.equal(subset.faces[:, 0, 0].long(), subset.rows) and len(subset.rows.unique()) == 70
+    assert len(evenly_spaced(Sorted(), 1000)) == 210
 
 
 def test_a_part_of_the_faces_keeps_its_own_augmentations():

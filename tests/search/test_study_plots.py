@@ -47,7 +47,7 @@ def test_four_pictures_that_can_be_opened(tmp_path, monkeypatch, figures, direct
 
 
 def test_the_epochs_of_the_best_trial_stand_out(monkeypatch):
-    figure = study_plots.draw_intermediate_values(a_study([0.3, 0.9, None]), "small, E", "validation accuracy", True)
+    figure = study_plots.plot_intermediate_values(a_study([0.3, 0.9, None]), "small, E", "validation accuracy", True)
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "trial 1, the best", "complete", "pruned or failed"]  # fmt: skip
@@ -57,7 +57,7 @@ def test_the_epochs_of_the_best_trial_stand_out(monkeypatch):
     pyplot.close(figure)
 
 
-def test_too_few_trials_for_importances_are_said_so():
-    figure = study_plots.draw_importances(a_study([0.3, 0.4]), "small, E", "validation accuracy", True)
+def test_too_few_trials_for_importances_give_a_message():
+    figure = study_plots.plot_importances(a_study([0.3, 0.4]), "small, E", "validation accuracy", True)
     assert "2 complete trials are too few" in figure.axes[0].texts[0].get_text()
     pyplot.close(figure)

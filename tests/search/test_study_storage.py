@@ -1,4 +1,4 @@
-"""A study in a SQLite file, in a journal file and in PostgreSQL; what is said of storages that do not work."""
+"""A study in a SQLite file, in a journal file and in PostgreSQL; the error of storages that do not work."""
 
 import glob
 import importlib.util
@@ -14,7 +14,7 @@ import pytest
 from core_code.core_utils.errors import InputError
 from core_code.search.files import StudyFiles, read_study
 from core_code.search.results import ranking
-from core_code.search.storage import open_study, place, shown
+from core_code.search.storage import open_study, storage_url, without_password
 from core_code.search.study import Budget, run_trials
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 2, "data_root": "data"}
@@ -71,7 +71,7 @@ def find_program(name):
     return shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
 
 
-def a_study_goes_on(storage, files):
+def a_study_is_resumed(storage, files):
     """Trials in a storage, opened anew as each start of the script does, with other settings refused."""
     budget = Budget(0, time.time() + 1000)
 
@@ -97,25 +97,25 @@ def a_study_goes_on(storage, files):
 
 
 def test_sqlite_beside_the_pkl_by_default(files):
-    storage = place(None, files)
-    a_study_goes_on(storage, files)
+    storage = storage_url(None, files)
+    a_study_is_resumed(storage, files)
     assert sorted(path.name for path in files.folder.iterdir() if path.name[0] != ".") == [
         "optuna_study_resnet18_E.db", "optuna_study_results_resnet18_E.pkl"]  # fmt: skip
 
 
 def test_a_journal_file(files, tmp_path):
-    storage = place(str(tmp_path / "new" / "journal.log"), files)
-    a_study_goes_on(storage, files)
+    storage = storage_url(str(tmp_path / "new" / "journal.log"), files)
+    a_study_is_resumed(storage, files)
     assert (tmp_path / "new" / "journal.log").is_file()
 
 
 def test_postgresql(files, postgresql):
-    a_study_goes_on(postgresql, files)
+    a_study_is_resumed(postgresql, files)
 
 
 def test_a_storage_is_shown_without_its_password():
-    assert "secret" not in shown("postgresql+psycopg://study:secret@host/database")
-    assert shown("a/journal.log") == "a/journal.log"
+    assert "secret" not in without_password("postgresql+psycopg://study:secret@host/database")
+    assert without_password("a/journal.log") == "a/journal.log"
 
 
 @pytest.mark.parametrize(
@@ -124,19 +124,19 @@ def test_a_storage_is_shown_without_its_password():
      "mysql+nodriver://study:secret@nowhere/x", "postgresql+psycopg://study:secret@/x?host=/nowhere", "://", "{here}"],
 )  # fmt: skip
 def test_a_storage_that_does_not_work_is_an_error_of_one_line(files, tmp_path, storage):
-    (tmp_path / "text.txt").write_text("These are the notes of somebody.\n" * 100)
+    (tmp_path / "text.txt").write_text("These are the notes of a user.\n" * 100)
     (tmp_path / "picture.png").write_bytes(bytes(range(128, 256)) * 9)
     with pytest.raises(InputError) as error:
         open_study(storage.format(here=tmp_path), files, "maximize", SETTINGS)
-    said = str(error.value)
-    assert "\n" not in said and "secret" not in said
+    message = str(error.value)
+    assert "\n" not in message and "secret" not in message
     assert (tmp_path / "text.txt").read_text().startswith("These are the notes")
 
 
-def test_a_study_of_somebody_else_is_left_alone(files):
+def test_a_study_without_our_settings_is_not_changed(files):
     import optuna
 
-    storage = place(None, files)
+    storage = storage_url(None, files)
     files.folder.mkdir()
     other = optuna.create_study(storage=storage, study_name="resnet18_E")
     other.optimize(lambda trial: 1.0, n_trials=1)
