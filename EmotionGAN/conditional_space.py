@@ -1,4 +1,4 @@
-"""Where each emotion lies in the plane of codes, and how to draw a code near it."""
+"""Where each emotion lies in the plane of codes, and how to sample a code near it."""
 
 from dataclasses import dataclass
 
@@ -32,14 +32,13 @@ class ConditionalSpace:
 
     @classmethod
     def published(cls) -> "ConditionalSpace":
-        """The emotions' places in GANmut's published gaussian checkpoint; Angry's neighbourhood goes only upward."""
+        """The emotions' centres in GANmut's published gaussian checkpoint; Angry's box extends upward only."""
         return cls(torch.tensor([PUBLISHED_CENTRES[emotion] for emotion in EMOTIONS]), only_upward=("Angry",))
 
     @classmethod
     def of(cls, generator: Generator) -> "ConditionalSpace":
-        """The places that a generator has learned."""
-        order = [generator.config.emotions.index(emotion) for emotion in EMOTIONS]
-        return cls(generator.centres().detach().float().cpu()[order])
+        """The centres that a generator has learned."""
+        return cls(generator.centres().detach().float().cpu())
 
     def neighbourhoods(self, half_width: float) -> tuple[Tensor, Tensor]:
         """The lowest and highest corner of each emotion's box, clipped to the square: two float [7,2]."""
@@ -50,7 +49,7 @@ class ConditionalSpace:
         return low.clamp(-1, 1), high.clamp(-1, 1)
 
     def near(self, points: Tensor, uniforms: Tensor, half_width: float) -> Tensor:
-        """The codes that uniform draws [M,2] in [0,1) pick in the boxes around points [M,2], clipped to the square.
+        """The codes that uniform samples [M,2] of [0,1) select in the boxes around points [M,2], clipped to the square.
 
         Returns float32 [M,2].
         """
@@ -58,7 +57,7 @@ class ConditionalSpace:
         return (low + uniforms * (high - low)).float()
 
     def codes(self, emotions: Tensor, uniforms: Tensor, half_width: float) -> Tensor:
-        """The codes that uniform draws pick in the emotions' neighbourhoods.
+        """The codes that uniform samples select in the emotions' neighbourhoods.
 
         emotions: int64 [M], labels in the order of EMOTIONS; uniforms: float [M,2] in [0,1); half_width in the
         units of the square. Returns float32 [M,2].

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
@@ -15,8 +16,8 @@ from core_code.core_utils.weights import state_dict_mismatch
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.networks.discriminator import Discriminator
-from EmotionGAN.networks.face_encoder import ENCODER_FILE, READ_BATCH, encode_images, load_face_encoder
-from EmotionGAN.networks.generator import Generator, GeneratorConfig, build_generator
+from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
+from EmotionGAN.networks.generator import Generator, GeneratorConfig, accelerate_generator, build_generator
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"
@@ -36,7 +37,7 @@ def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
         generator = build_strictly(config, load_weights(weights, "generator"), weights)
         return generator, ConditionalSpace.of(generator)
     state = load_weights(path, "generator")
-    config = GeneratorConfig(parametrisation="linear" if "axes.weight" in state else "gaussian")
+    config = GeneratorConfig.published("linear" if "axes.weight" in state else "gaussian")
     generator = build_strictly(config, state, path)
     gaussian = config.parametrisation == "gaussian"
     return generator, ConditionalSpace.published() if gaussian else ConditionalSpace.of(generator)
@@ -57,7 +58,7 @@ def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path
 
 
 def save_generator(folder: Path, generator: Generator, half_precision: bool = True) -> None:
-    """Write a generator's folder: weights (float16 by default: half the size) and config. The card is yours."""
+    """Write a generator's folder: its weights (float16 by default: half the size) and config."""
     dtype = torch.float16 if half_precision else torch.float32
     state = {
         name: tensor.detach().cpu().to(dtype) if tensor.is_floating_point() else tensor.cpu()
@@ -71,8 +72,8 @@ def save_generator(folder: Path, generator: Generator, half_precision: bool = Tr
 class Editor:
     """A generator ready for use on a device.
 
-    name and fingerprint identify the weights; `reader` finds a face's own point, where the generator came with one;
-    image_size is the generator's own, faces of other sizes are resized to it and back.
+    name and fingerprint identify the weights. face_encoder finds the code of a face; None where the generator came
+    without one. Faces of other sizes than the generator's image_size are resized to it and back.
     """
 
     generator: Generator
@@ -81,40 +82,47 @@ class Editor:
     dtype: torch.dtype
     name: str
     fingerprint: str
-    reader: Discriminator | None = None
+    face_encoder: Discriminator | None = None
 
     @classmethod
-    def load(cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32) -> "Editor":
-        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError."""
+    def load(
+        cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32, accelerate: bool = True
+    ) -> "Editor":
+        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError.
+
+        accelerate: see accelerate_generator.
+        """
         path = Path(path or DEFAULT_GENERATOR)
         generator, space = load_generator(path)
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
+        if accelerate:
+            accelerate_generator(generator)
         generator = generator.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        reader = load_face_encoder(path) if path.is_dir() else None
-        if reader:
+        encoder = load_face_encoder(path) if path.is_dir() else None
+        if encoder:
             fingerprint += "+" + hashlib.sha256((path / ENCODER_FILE).read_bytes()).hexdigest()
-            reader = reader.to(device, memory_format=torch.channels_last)
-        return cls(generator, space, device, dtype, path.name, fingerprint, reader)
+            encoder = encoder.to(device, memory_format=torch.channels_last)
+        return cls(generator, space, device, dtype, path.name, fingerprint, encoder)
 
     @property
     def image_size(self) -> int:
         return self.generator.config.image_size
 
     def encode_faces(self, faces: Tensor) -> Tensor:
-        """The code of each face uint8 [N,H,W] itself: float32 [N,2] on the CPU.
+        """The code of each face uint8 [N,H,W]: float32 [N,2] on the CPU.
 
-        Raises InputError when the generator came without a code reader.
+        Raises InputError when the generator came without a face encoder.
         """
-        if self.reader is None:
+        if self.face_encoder is None:
             raise InputError(
-                f"{self.name}: this generator has no {ENCODER_FILE} beside it, which reads a face's own point; "
+                f"{self.name}: this generator has no {ENCODER_FILE} beside it, which finds the code of a face; "
                 f"take --centre emotion, or a generator of python -m EmotionGAN.learn"
             )
-        size, channels = self.reader.settings["image_size"], self.reader.settings["channels"]
+        size, channels = self.face_encoder.settings["image_size"], self.face_encoder.settings["channels"]
         batches = [
-            encode_images(self.reader, to_range(batch.to(self.device), size, channels)).cpu()
-            for batch in faces.split(READ_BATCH)
+            encode_images(self.face_encoder, to_range(batch.to(self.device), size, channels)).cpu()
+            for batch in faces.split(ENCODE_BATCH)
         ]
         return torch.cat(batches)
 
@@ -122,12 +130,20 @@ class Editor:
     def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Edit grey faces: uint8 [B,H,W] to the expressions at codes float [B,2]; returns uint8 [B,H,W] on the device.
 
-        The batch is computed as one; every face by its own statistics, so that neighbours do not matter. With boxes,
-        float [B,4] in pixels (left, top, right, bottom), of square faces, the generator sees and changes these alone.
+        Faces are normalised by their own statistics, so that others in the batch do not matter. With boxes, float
+        [B,4] in pixels (left, top, right, bottom) of square faces, the generator sees and changes these alone.
         """
         if boxes is not None:
             return self.edit_boxes(faces.to(self.device), codes, boxes.to(self.device))
         return from_range(self.generate(self.to_range(faces), codes), tuple(faces.shape[-2:]))
+
+    def edit_all(self, faces: Tensor, codes: Tensor, batch_size: int = 128) -> Tensor:
+        """`edit` of any number of faces, uint8 [N,H,W] on the CPU, in batches with a progress bar."""
+        batches = tqdm(
+            zip(faces.split(batch_size), codes.split(batch_size), strict=True),
+            total=-(-len(faces) // batch_size), desc="editing", unit="batch", leave=False, delay=2,
+        )  # fmt: skip
+        return torch.cat([self.edit(*batch).cpu() for batch in batches])
 
     def edit_boxes(self, faces: Tensor, codes: Tensor, boxes: Tensor) -> Tensor:
         """`edit` of square faces' boxes, all on the device."""
@@ -137,7 +153,7 @@ class Editor:
         return from_range(images + put_back(change, boxes, faces.shape[-1]), tuple(faces.shape[-2:]))
 
     def to_range(self, faces: Tensor) -> Tensor:
-        """uint8 [B,H,W] as the generator sees them: float [B,C,S,S] in [-1,1] on the device."""
+        """uint8 [B,H,W] as the generator takes them: float [B,C,S,S] in [-1,1] on the device."""
         return to_range(faces.to(self.device), self.image_size, self.generator.config.channels)
 
     def generate(self, images: Tensor, codes: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Editing the part of a face that a generator was taught to see, and putting the change back where it was cut out."""
+"""Editing the part of a face that a generator was trained on, and putting the change back where it was cut out."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEATHER = 0.12  # of the cut-out's side: over this border the change fades in
+FADE_WIDTH = 0.12  # of the cut-out's side: over this border the change fades in
 
 
 def find_boxes(faces: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def find_boxes(faces: Tensor) -> Tensor:
 
 
 def cut_out(images: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """float [B,C,H,H] -> the boxes' contents, float [B,C,size,size]; what lies beyond the border repeats it."""
+    """float [B,C,H,H] -> the boxes' contents, float [B,C,size,size]; beyond the border the edge is repeated."""
     height = images.shape[-1]
     scale, middle = (boxes[:, 2:] - boxes[:, :2]) / height, (boxes[:, 2:] + boxes[:, :2]) / height - 1
     grid = F.affine_grid(transform(scale, middle), [len(images), 1, size, size], align_corners=False)
@@ -33,13 +33,13 @@ def cut_out(images: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 
 def put_back(change: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """What is to be added to faces of `size` pixels a side: float [B,C,size,size], from the change of their cut-outs
-    float [B,C,S,S]; nothing outside the boxes, fading in over FEATHER of them."""
+    """What to add to faces of `size` pixels a side: float [B,C,size,size], from the change of their cut-outs
+    float [B,C,S,S]; nothing outside the boxes, fading in over FADE_WIDTH of them."""
     if change.shape[-1] > size:
         change = F.interpolate(change, (size, size), mode="bilinear", antialias=True, align_corners=False)
     scale, middle = size / (boxes[:, 2:] - boxes[:, :2]), (boxes[:, 2:] + boxes[:, :2]) / size - 1
     grid = F.affine_grid(transform(scale, -middle * scale), [len(change), 1, size, size], align_corners=False)
-    distance = (1 - grid.abs().amax(dim=-1))[:, None] / (2 * FEATHER)
+    distance = (1 - grid.abs().amax(dim=-1))[:, None] / (2 * FADE_WIDTH)
     placed = F.grid_sample(change, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return placed * distance.clamp(0, 1)
 

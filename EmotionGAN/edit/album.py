@@ -1,19 +1,17 @@
 """One photograph at many points of the space: all seven emotions side by side, and a walk through them as a GIF."""
 
 from collections.abc import Sequence
-from itertools import pairwise, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+from tqdm import tqdm
 
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
 from EmotionGAN.edit.photographs import add_changes, luminance_changes, shrunk
+from EmotionGAN.walk import walk, write_gif
 
 if TYPE_CHECKING:
     from EmotionGAN.editor import Editor
@@ -24,10 +22,6 @@ GAP, TITLE_HEIGHT, FONT_SIZE = 8, 26, 16
 AROUND = 0.2  # of the crops' common box is shown beside it
 
 GIF_SIDE = 640  # pixels of the longer side
-LEG_FRAMES = 10  # from one centre to the next
-FRAME_MILLISECONDS = 70
-BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 15 / 32
-DITHER = 8  # grey levels
 
 
 def write_sheet(path: Path, editor: "Editor", photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
@@ -91,63 +85,11 @@ def write_walk(path: Path, editor: "Editor", photograph: Photograph, crops: Sequ
 
     Returns the number of its frames.
     """
-    from tqdm import tqdm
-
     photograph, crops = shrunk(photograph, crops, GIF_SIDE)
     changes = luminance_changes(editor, photograph, crops, walk(editor.space.centres))
     frames = [
         opaque(add_changes(photograph, crops, change, strength))
         for change in tqdm(changes, desc="frames", delay=2, leave=False)
     ]
-    frames = with_one_palette(frames)
-    atomic_write(
-        path,
-        lambda file: frames[0].save(
-            file, format="GIF", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0
-        ),
-    )
+    write_gif(path, frames)
     return len(frames)
-
-
-def walk(centres: Tensor) -> Tensor:
-    """Points on the shortest round trip through the centres [E,2], LEG_FRAMES for each leg, slow at the centres:
-    float [E * LEG_FRAMES, 2]."""
-    order = shortest_round(centres)
-    steps = torch.arange(LEG_FRAMES) / LEG_FRAMES
-    eased = (steps**2 * (3 - 2 * steps))[:, None]
-    legs = [centres[a] + eased * (centres[b] - centres[a]) for a, b in pairwise([*order, order[0]])]
-    return torch.cat(legs)
-
-
-def shortest_round(centres: Tensor) -> list[int]:
-    """The order of the shortest closed way through the points [E,2]; it begins with the last of them, Neutral."""
-    distances = torch.cdist(centres, centres).tolist()
-    last = len(centres) - 1
-
-    def length(order: Sequence[int]) -> float:
-        return sum(distances[a][b] for a, b in pairwise([last, *order, last]))
-
-    return [last, *min(permutations(range(last)), key=length)]
-
-
-def with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Frames in mode L or RGB with at most 256 colours in all.
-
-    Dithered by a fixed pattern: with a palette for each frame, or errors passed on from pixel to pixel, what stands
-    still would flicker.
-    """
-    if frames[0].mode == "L":
-        return list(frames)
-    width, height = frames[0].size
-    some = frames[:: max(1, len(frames) // 7)]
-    montage = Image.new("RGB", (width, height * len(some)))
-    for place, frame in enumerate(some):
-        montage.paste(frame, (0, place * height))
-    palette = montage.quantize(256, method=Image.Quantize.MEDIANCUT)
-    pattern = DITHER * np.tile(BAYER, (height // 4 + 1, width // 4 + 1))[:height, :width, None]
-    return [
-        Image.fromarray((np.array(frame) + pattern).round().clip(0, 255).astype(np.uint8)).quantize(
-            palette=palette, dither=Image.Dither.NONE
-        )
-        for frame in frames
-    ]

@@ -5,35 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
-from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.errors import run_command
 from EmotionGAN.figures.__main__ import add_face_flags
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from core_code.core_utils.checkpoints import CheckpointFiles
     from EmotionGAN.editor import Editor
-    from EmotionGAN.explore.server import Read
+    from EmotionGAN.explore.server import Predict
 
 
-def checkpoint_of(path: Path) -> "tuple[CheckpointFiles, str]":
-    """The net, experiment and kind that a checkpoint's name tells. Raises InputError for another name."""
-    from core_code.core_utils.checkpoints import KINDS, CheckpointFiles
-    from core_code.models.architectures import ARCHITECTURES
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    middle = path.stem.removeprefix("ckpt_")
-    for kind in KINDS:
-        for name in ARCHITECTURES:
-            if path.name == f"ckpt_{middle}.pth" and middle.startswith(f"{name}_") and middle.endswith(f"_{kind}"):
-                experiment = middle[len(name) + 1 : -len(kind) - 1]
-                return CheckpointFiles(path.parent, name, experiment), kind
-    raise InputError(f"{path}: expected a checkpoint of train_model.py, ckpt_<net>_<experiment>_<kind>.pth")
-
-
-def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") -> "Read":
+def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") -> "Predict":
     """A trained net as a function of faces uint8 [B,H,W], brought to FER2013's size, to probabilities [B,7] on the CPU.
 
     Raises InputError.
@@ -43,19 +26,19 @@ def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") ->
     from core_code.core_utils.devices import autocast
     from core_code.core_utils.transforms import evaluation_view
     from core_code.datasets.splits import SIDE
-    from core_code.training.inference import load_trained
+    from core_code.training.inference import load_trained_file
     from EmotionGAN.editor import resize
 
-    net, size = load_trained(*checkpoint_of(path))
+    net, size = load_trained_file(path)
     net = net.eval().to(device)
 
     @torch.no_grad()
-    def read(faces: "Tensor") -> "Tensor":
+    def predict(faces: "Tensor") -> "Tensor":
         small = resize(faces[:, None].float(), (SIDE, SIDE))[:, 0].round().clamp(0, 255).to(torch.uint8)
         with autocast(device, dtype):
             return net(evaluation_view(small.to(device), size)).float().softmax(1).cpu()
 
-    return read
+    return predict
 
 
 def pick_faces(args: argparse.Namespace, editor: "Editor") -> "tuple[Tensor, list[str]]":
@@ -83,8 +66,8 @@ def port_number(text: str) -> int:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
         "Serve a page on this computer alone: drag a point over the conditional space and see a face change at once, "
-        "with the mixture of emotions there and, with --checkpoint, a classifier's reading. Open the address that is "
-        "printed in a browser; Ctrl-C ends it.",
+        "with the mixture of emotions there and, with --checkpoint, a classifier's prediction. Open the printed "
+        "address in a browser; Ctrl-C ends it.",
         "python -m EmotionGAN.explore --face photo.jpg "
         "--checkpoint checkpoints/ckpt_resnet18_baseline_best_validation.pth",
     )
@@ -94,12 +77,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--face_detector", choices=("dlib", "none"), default="dlib",
-        help="dlib finds the photo's faces; none takes the middle square of the photo for a face that has been cut "
+        help="dlib finds the photo's faces; none takes the centre square of the photo for a face that has been cut "
         "out already (default: dlib)",
     )  # fmt: skip
     parser.add_argument(
         "--checkpoint", type=Path, default=None,
-        help="a classifier that reads each edited face: ckpt_<net>_<experiment>_<kind>.pth of train_model.py",
+        help="a classifier that predicts the emotion of each edited face: a checkpoint of train_model.py",
     )  # fmt: skip
     parser.add_argument("--port", type=port_number, default=7860, help="0 takes any free one (default: 7860)")
     add_face_flags(parser)
@@ -109,7 +92,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Load, serve, end on Ctrl-C."""
+    """Load and serve until Ctrl-C."""
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
@@ -121,9 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     dtype = pick_dtype(args.precision, device)
     editor = Editor.load(args.generator, device, dtype)
     faces, titles = pick_faces(args, editor)
-    read = load_classifier(args.checkpoint, device, dtype) if args.checkpoint else None
+    predict = load_classifier(args.checkpoint, device, dtype) if args.checkpoint else None
     classifier = args.checkpoint.name if args.checkpoint else None
-    with catch_sigterm(), ExplorerServer(Explorer(editor, faces, titles, read, classifier), args.port) as server:
+    with catch_sigterm(), ExplorerServer(Explorer(editor, faces, titles, predict, classifier), args.port) as server:
         print(f"{len(faces)} faces, generator {editor.name}: open {server.url} (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()

@@ -24,23 +24,23 @@ def one_of_each_first(labels: Sequence[int], count: int = STRIP) -> list[int]:
 
 
 def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor:
-    """The photo's faces as the generator knows faces: grey, uint8 [N,size,size].
+    """The photo's faces at the generator's size: grey, uint8 [N,size,size].
 
-    detector `dlib` finds them and cuts each as `framing` says; `none` takes the middle square of the picture for one
-    face that has been cut already. Raises InputError for a picture that cannot be read or has no face, and where dlib
-    is not installed.
+    detector `dlib` finds them and cuts each as `framing` says; `none` takes the centre square of the picture for one
+    face that has been cut out already. Raises InputError for a picture that is not readable or has no face, and without
+    dlib.
     """
     photograph = read_photograph(path)
     picture = photograph.visible
     if detector == "none":
-        boxes = [middle_square(*picture.shape[:2])]
+        boxes = [centre_square(*picture.shape[:2])]
     else:
         boxes = face_crops(photograph, detector, framing, str(path))
     return torch.stack([grey_square(cut(picture, box), size) for box in boxes])
 
 
-def middle_square(height: int, width: int) -> Box:
-    """The largest square in the middle."""
+def centre_square(height: int, width: int) -> Box:
+    """The largest square around the centre."""
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     return Box(left, top, left + side, top + side)

@@ -155,9 +155,9 @@ async function show({ face, x, y }) {
   edited.src = URL.createObjectURL(picture);
   await edited.decode();
   if (old) URL.revokeObjectURL(old);
-  const { mixture, reading } = await (await ask(`/reading?${query}`)).json();
+  const { mixture, prediction } = await (await ask(`/prediction?${query}`)).json();
   showBars(at("mixture"), mixture);
-  if (reading) showBars(at("reading"), reading, space.faces[face].reading);
+  if (prediction) showBars(at("prediction"), prediction, space.faces[face].prediction);
   document.body.dataset.shown = query;
 }
 
@@ -200,14 +200,14 @@ async function start() {
   space = await (await ask("/space")).json();
   at("generator").textContent = `generator ${space.generator}, ${space.parametrisation}`;
   at("classifier").textContent = space.classifier
-    ? `${space.classifier}; the black tick is what it reads in the original`
-    : "Start with --checkpoint FILE to see one's reading here.";
-  at("reading").hidden = !space.classifier;
+    ? `${space.classifier}; the black tick is its prediction for the original`
+    : "Start with --checkpoint FILE to see a classifier's prediction here.";
+  at("prediction").hidden = !space.classifier;
   drawSpace();
   addFaces();
   addCentres();
   addBars(at("mixture"));
-  if (space.classifier) addBars(at("reading"));
+  if (space.classifier) addBars(at("prediction"));
   listen();
   chooseFace(0);
   moveTo(...space.emotions.find(({ name }) => name === "Neutral").centre);

@@ -1,6 +1,6 @@
 """A local page over HTTP: the space, the faces, and a face edited at a point, computed as the point moves.
 
-Everything that is sent lies in memory: nothing of a request ever becomes a path. The server listens on 127.0.0.1
+Everything that is sent is held in memory: no part of a request becomes a path. The server listens on 127.0.0.1
 alone and answers only requests that name it so.
 """
 
@@ -41,7 +41,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-Read = Callable[[Tensor], Tensor]  # faces uint8 [B,H,W] -> a classifier's probabilities float [B,7]
+Predict = Callable[[Tensor], Tensor]  # faces uint8 [B,H,W] -> a classifier's probabilities float [B,7]
 
 
 class BadRequest(Exception):
@@ -49,7 +49,7 @@ class BadRequest(Exception):
 
 
 class Answer(NamedTuple):
-    """What goes back to the browser."""
+    """A response to the browser."""
 
     status: int
     kind: str
@@ -59,30 +59,35 @@ class Answer(NamedTuple):
 class Explorer:
     """Faces, a generator and perhaps a classifier; answers the page's requests.
 
-    faces: uint8 [N,H,W]; titles: N of them; read: a classifier's probabilities, and its name. One thread computes,
-    however many ask.
+    faces: uint8 [N,H,W]; titles: N of them; predict: a classifier's probabilities; classifier: its name. One
+    thread computes, however many connections there are.
     """
 
     def __init__(
-        self, editor: Editor, faces: Tensor, titles: list[str], read: Read | None = None, classifier: str | None = None
+        self,
+        editor: Editor,
+        faces: Tensor,
+        titles: list[str],
+        predict: Predict | None = None,
+        classifier: str | None = None,
     ) -> None:
         self.editor, self.faces, self.titles = editor, faces, titles
-        self.read, self.classifier = read, classifier
+        self.predict, self.classifier = predict, classifier
         self.worker = ThreadPoolExecutor(1)
-        self.edit = lru_cache(maxsize=64)(self.edit)  # a point's picture and its reading are asked for one by one
+        self.edit = lru_cache(maxsize=64)(self.edit)  # the page asks for a picture and its prediction separately
         folder = Path(__file__).parent
-        self.still = {path: Answer(200, kind, (folder / name).read_bytes()) for path, (name, kind) in PAGE.items()}
-        self.still["/space"] = as_json(200, self.describe())
-        self.still["/space.png"] = as_png(background(editor.generator, editor.space))
-        self.moving = {"/face": self.answer_face, "/edit": self.answer_edit, "/reading": self.answer_reading}
+        self.fixed = {path: Answer(200, kind, (folder / name).read_bytes()) for path, (name, kind) in PAGE.items()}
+        self.fixed["/space"] = as_json(200, self.describe())
+        self.fixed["/space.png"] = as_png(background(editor.generator))
+        self.computed = {"/face": self.answer_face, "/edit": self.answer_edit, "/prediction": self.answer_prediction}
 
     def describe(self) -> dict[str, Any]:
         """All that the page needs to know to draw the space and the list of faces."""
         space = self.editor.space
-        spreads = ellipses(self.editor.generator, space)
-        ends = [None] * 7 if spreads else axis_ends(space)
+        shapes = ellipses(self.editor.generator)
+        ends = [None] * 7 if shapes else axis_ends(space)
         places = label_places(space.centres.tolist(), space.emotions, LABEL_HEIGHT)
-        readings = self.probabilities(self.faces)
+        predictions = self.probabilities(self.faces)
         return {
             "generator": self.editor.name,
             "parametrisation": self.editor.generator.config.parametrisation,
@@ -93,13 +98,13 @@ class Explorer:
                     "colour": EMOTION_COLOURS[i],
                     "centre": space.centres[i].tolist(),
                     "label": places[i],
-                    "ellipse": spreads[i]._asdict() if spreads else None,
+                    "ellipse": shapes[i]._asdict() if shapes else None,
                     "axis": ends[i],
                 }
                 for i, emotion in enumerate(space.emotions)
             ],
             "faces": [
-                {"title": title, "reading": readings[row] if readings else None}
+                {"title": title, "prediction": predictions[row] if predictions else None}
                 for row, title in enumerate(self.titles)
             ],
         }
@@ -108,11 +113,11 @@ class Explorer:
         """Answer a GET of `target` (a path with a query): 404 for an unknown path, 400 for a wrong query."""
         try:
             parts = urlsplit(target)
-            if parts.path in self.still:
-                return self.still[parts.path]
-            if parts.path not in self.moving:
+            if parts.path in self.fixed:
+                return self.fixed[parts.path]
+            if parts.path not in self.computed:
                 return as_json(404, {"error": "no such page"})
-            return self.moving[parts.path](parts.query)
+            return self.computed[parts.path](parts.query)
         except (BadRequest, ValueError) as error:
             return as_json(400, {"error": " ".join(str(error).split())})
 
@@ -126,21 +131,21 @@ class Explorer:
         wanted = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
         return as_png(self.worker.submit(self.edit, *wanted).result().numpy())
 
-    def answer_reading(self, query: str) -> Answer:
-        """/reading?face=0&x=0.5&y=-0.5: the point's mixture of emotions and the classifier's reading of the face
-        there (null without one), two lists of seven shares."""
+    def answer_prediction(self, query: str) -> Answer:
+        """/prediction?face=0&x=0.5&y=-0.5: the point's mixture of emotions and the classifier's prediction for the
+        face there (null without one), two lists of seven shares."""
         face, x, y = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
-        mixture = shares_at(self.editor.generator, self.editor.space, torch.tensor([[x, y]]))[0]
-        reading = self.worker.submit(lambda: self.probabilities(self.edit(face, x, y)[None])).result()
-        return as_json(200, {"mixture": mixture.tolist(), "reading": reading[0] if reading else None})
+        mixture = shares_at(self.editor.generator, torch.tensor([[x, y]]))[0]
+        prediction = self.worker.submit(lambda: self.probabilities(self.edit(face, x, y)[None])).result()
+        return as_json(200, {"mixture": mixture.tolist(), "prediction": prediction[0] if prediction else None})
 
     def edit(self, face: int, x: float, y: float) -> Tensor:
         """The face at a point: uint8 [H,W] on the CPU."""
         return self.editor.edit(self.faces[face : face + 1], torch.tensor([[x, y]]))[0].cpu()
 
     def probabilities(self, faces: Tensor) -> list[list[float]] | None:
-        """What the classifier says of faces uint8 [B,H,W]; None without one."""
-        return self.read(faces).tolist() if self.read else None
+        """The classifier's probabilities for faces uint8 [B,H,W]; None without one."""
+        return self.predict(faces).tolist() if self.predict else None
 
     def face_row(self, text: str) -> int:
         """The row of a face. Raises BadRequest."""
@@ -182,7 +187,7 @@ def as_png(image: np.ndarray) -> Answer:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Carries requests to the explorer and answers back."""
+    """Passes requests to the explorer and sends its answers."""
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "EmotionGAN", ""
@@ -190,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
     server: "ExplorerServer"
 
     def do_GET(self) -> None:
-        """Answer, unless the page that asks took another name for this address."""
+        """Answer, unless the request names another host (DNS rebinding)."""
         name = self.headers.get("Host", "").rsplit(":", 1)[0]
         if name not in OWN_NAMES:
             self.send(as_json(403, {"error": f"expected a request to {HOST} or localhost"}))
@@ -198,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(self.server.explorer.answer(self.path))
 
     def send(self, answer: Answer) -> None:
-        """Send an answer whole."""
+        """Send an answer with its length and headers."""
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -208,12 +213,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server itself refuses, in one line of JSON too."""
+        """Errors of http.server itself as JSON too."""
         self.close_connection = True
         self.send(as_json(int(code), {"error": message or self.responses.get(code, ("refused",))[0]}))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A line a request would be hundreds for one drag."""
+        """Log nothing: one drag sends hundreds of requests."""
 
 
 class ExplorerServer(ThreadingHTTPServer):
@@ -232,7 +237,7 @@ class ExplorerServer(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def handle_error(self, request: Any, address: Any) -> None:
-        """A browser that hangs up is no error; all else is printed."""
+        """Print exceptions, except those of closed connections."""
         import sys
 
         if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):

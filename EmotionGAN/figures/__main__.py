@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from EmotionGAN.editor import Editor
 
 GRID_POINTS = 11
+WALKERS = ("Neutral", "Happy", "Sad", "Surprise")
 
 
 def add_face_flags(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +44,6 @@ def grid_codes(points: int = GRID_POINTS) -> "Tensor":
 
 def pick_face(train: "FER2013", wanted: int | None) -> int:
     """The row of the grid's face; None takes the first Neutral one. Raises InputError for one that is not there."""
-    from core_code.core_utils.emotions import EMOTIONS
-
     if wanted is None:
         neutral = train.labels == EMOTIONS.index("Neutral")
         return int(neutral.to(int).argmax())
@@ -59,10 +59,9 @@ def draw_grid(path: Path, face: "Tensor", caption: str, editor: "Editor") -> Pat
 
     from core_code.core_utils.plots.palette import EMOTION_COLOURS
     from core_code.core_utils.plots.training import save_figure
-    from EmotionGAN.measure.__main__ import edit_all
 
     codes = grid_codes()
-    edits = edit_all(editor, face.expand(len(codes), -1, -1), codes).numpy()
+    edits = editor.edit_all(face.expand(len(codes), -1, -1), codes).numpy()
     figure = Figure(figsize=(11, 9))
     tiles = figure.add_axes((0.2, 0, 0.8 * 9 / 8.8, 1))
     fill_tiles(tiles, edits, editor.space.centres, codes)
@@ -108,7 +107,7 @@ def fill_tiles(axes: "Axes", edits: "np.ndarray", centres: "Tensor", codes: "Ten
 def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "Editor") -> Path:
     """The sheet of examples that create_augmentations.py would draw with these settings for all training faces.
 
-    Only the images of the faces that are shown are made, in a folder that is gone afterwards.
+    Only the images of the faces that are shown are generated, in a temporary folder.
     """
     from tempfile import TemporaryDirectory
 
@@ -118,13 +117,12 @@ def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "E
     from core_code.core_utils.files import atomic_write
     from core_code.datasets.augmentations.make import write_images
     from core_code.datasets.augmentations.plan import image_names, make_plan, report
-    from EmotionGAN.measure.__main__ import edit_all
 
     plan = make_plan(settings, train.labels, train.class_counts, editor.space)
     shown = report.example_faces(plan, train.labels.numpy())
     rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())))
     names = image_names(settings, plan)
-    images = edit_all(editor, train.faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
+    images = editor.edit_all(train.faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
     with TemporaryDirectory() as folder:
         write_images(Path(folder), [names[row] for row in rows], images.numpy())
         sheet = report.draw_examples(settings, train, plan, Path(folder), Path(folder))
@@ -133,10 +131,17 @@ def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "E
     return path
 
 
+def walk_rows(labels: list[int]) -> list[int]:
+    """The rows of the walk's faces: the first one of each emotion in WALKERS that is there."""
+    wanted = [EMOTIONS.index(emotion) for emotion in WALKERS]
+    return [labels.index(label) for label in wanted if label in labels]
+
+
 def draw_all(editor: "Editor", train: "FER2013", face: int, seed: int, folder: Path) -> list[Path]:
-    """All four pictures into `folder`; returns their paths."""
+    """All pictures into `folder`; returns their paths."""
     from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Settings
     from EmotionGAN.figures.space import draw_space
+    from EmotionGAN.figures.walk import write_face_walk
 
     kind = editor.generator.config.parametrisation
     caption = f"face {face} of {train.dataset}:\n{editor.space.emotions[train.labels[face]]}"
@@ -154,14 +159,17 @@ def draw_all(editor: "Editor", train: "FER2013", face: int, seed: int, folder: P
         )
         for mode in (AUGMENTATIONS, EXPANSION)
     ]  # fmt: skip
-    return [space, grid, *examples]
+    faces = train.faces[walk_rows(train.labels.tolist())]
+    walk = write_face_walk(folder / f"walk_{editor.name}_{train.dataset}.gif", editor, faces)
+    return [space, grid, *examples, walk]
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
-        "Draw four pictures into plots_output: the conditional space (centres, spreads, neighbourhoods); one face all "
-        "over it; and examples of the augmentations and of the expansion, those that create_augmentations.py makes "
-        "of these faces with this generator and seed, all its other flags at their defaults.",
+        "Draw five pictures into plots_output: the conditional space (centres, standard deviations, neighbourhoods); "
+        "one face all over it; examples of the augmentations and of the expansion, as create_augmentations.py "
+        "generates them for these faces with this generator and seed, its other flags at their defaults; and faces "
+        "on a walk from emotion to emotion, as a GIF.",
         "python -m EmotionGAN.figures --face 3",
     )
     parser.add_argument(
@@ -176,7 +184,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parse, load, draw, say where."""
+    """Draw the pictures and print their paths."""
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype

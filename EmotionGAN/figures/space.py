@@ -1,7 +1,6 @@
-"""A picture of the conditional space: where each emotion lies, how far it reaches, and where codes are drawn from."""
+"""A picture of the conditional space: each emotion's centre and standard deviation, and where codes are sampled."""
 
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from matplotlib.lines import Line2D
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.plots.training import INK, save_figure
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.networks.generator import Generator, LinearGenerator
+from EmotionGAN.networks.generator import GaussianGenerator, Generator, LinearGenerator
 
 SOFTNESS = 0.4  # share of the emotions' colours in the background; the rest is white
 TEXT_ASPECT = 0.55  # a letter's width over its line's height
@@ -29,7 +28,7 @@ SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  
 
 
 class Ellipse(NamedTuple):
-    """centre (x, y); width and height, whole ones, along axes that are turned counter-clockwise by `degrees`."""
+    """Centre (x, y), full width and height along its axes, which are turned counter-clockwise by `degrees`."""
 
     x: float
     y: float
@@ -38,37 +37,20 @@ class Ellipse(NamedTuple):
     degrees: float
 
 
-def rows_of(generator: Generator, space: ConditionalSpace) -> list[int]:
-    """For each emotion of the space, its row among the generator's centres and distances.
-
-    A published checkpoint does not name its gaussians, and its space has been read off a picture: there each emotion
-    takes a gaussian near its place, so that the sum of the seven ways is the shortest.
-    """
-    by_name = [generator.config.emotions.index(emotion) for emotion in space.emotions]
-    own = generator.centres().detach().float().cpu()
-    if torch.allclose(own[by_name], space.centres):
-        return by_name
-    ways = torch.cdist(space.centres, own).tolist()
-    return list(min(permutations(range(7)), key=lambda rows: sum(ways[i][row] for i, row in enumerate(rows))))
+@torch.inference_mode()
+def shares_at(generator: Generator, codes: Tensor) -> Tensor:
+    """The mixture of emotions at codes float [M,2]: softmax(-distance), float [M,7] on the CPU."""
+    device = next(generator.parameters()).device
+    return (-generator.distances(codes.to(device)).float().cpu()).softmax(-1)
 
 
 @torch.inference_mode()
-def shares_at(generator: Generator, space: ConditionalSpace, codes: Tensor) -> Tensor:
-    """The mixture at codes float [M,2]: softmax(-distance), float [M,7] on the CPU, in the space's order."""
-    device = next(generator.parameters()).device
-    distances = generator.distances(codes.to(device)).float().cpu()
-    return (-distances)[:, rows_of(generator, space)].softmax(-1)
-
-
-def ellipses(generator: Generator, space: ConditionalSpace) -> list[Ellipse]:
-    """One standard deviation of each emotion's gaussian, in the space's order; none for a linear generator."""
-    if isinstance(generator, LinearGenerator):
+def ellipses(generator: Generator) -> list[Ellipse]:
+    """One standard deviation of each emotion's gaussian; none for a linear generator."""
+    if not isinstance(generator, GaussianGenerator):
         return []
-    rows = rows_of(generator, space)
-    centres = generator.centres().detach().cpu()[rows]
-    lengths = 2 * generator.covariance_axes.weight.detach().abs().sqrt().cpu()[rows]
-    degrees = generator.covariance_angles.weight[0].detach().rad2deg().cpu()[rows]
-    table = torch.cat([centres, lengths, degrees[:, None]], dim=1)
+    deviations, angles = generator.deviations()
+    table = torch.cat([generator.centres(), 2 * deviations, angles.rad2deg()[:, None]], dim=1)
     return [Ellipse(*row) for row in table.tolist()]
 
 
@@ -79,22 +61,22 @@ def axis_ends(space: ConditionalSpace) -> list[tuple[float, float]]:
     return [tuple(end) for end in ends.tolist()]
 
 
-def background(generator: Generator, space: ConditionalSpace, side: int = 200) -> np.ndarray:
+def background(generator: Generator, side: int = 200) -> np.ndarray:
     """The square [-1,1]^2 in soft colours, uint8 [side,side,3], first row at y = 1: each pixel the mean of the
-    emotions' colours and white, weighted by the mixture at its middle."""
+    emotions' colours and white, weighted by the mixture at its centre."""
     x = (torch.arange(side) + 0.5) / side * 2 - 1
     codes = torch.stack([x.repeat(side), -x.repeat_interleave(side)], dim=1)
     colours = np.array([to_rgb(colour) for colour in EMOTION_COLOURS])
-    mixed = shares_at(generator, space, codes).numpy() @ colours
+    mixed = shares_at(generator, codes).numpy() @ colours
     soft = 1 + SOFTNESS * (mixed - 1)
     return (255 * soft).round().astype(np.uint8).reshape(side, side, 3)
 
 
 def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height: float) -> list[tuple[float, float]]:
-    """Where the middle of each point's label goes so that labels cover neither each other nor any point.
+    """The centre of each point's label, chosen so that labels cover neither each other nor any point.
 
-    points [N,2] in [-1,1]; height of a line of text in the same units. Each label takes, of the places around its
-    point, that with the least overlap with what is there and the least outside of the square; three rounds of it.
+    points [N,2] in [-1,1]; height of a line of text in the same units. Of the positions around its point each label
+    takes the one with the least overlap with others and the least area outside of the square, in three rounds.
     """
     points = np.asarray(points, dtype=float)
     sizes = np.array([[TEXT_ASPECT * height * len(text), height] for text in texts])
@@ -113,20 +95,20 @@ def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height
     return [tuple(place.tolist()) for place in places]
 
 
-def box_of(middle: np.ndarray, size: np.ndarray) -> np.ndarray:
+def box_of(centre: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(left, bottom, right, top)."""
-    return np.concatenate([middle - size / 2, middle + size / 2])
+    return np.concatenate([centre - size / 2, centre + size / 2])
 
 
 def cost_of(box: np.ndarray, others: Sequence[np.ndarray]) -> float:
-    """The area of a label's box that covers others or lies outside of the square, which is no harm near its edge."""
+    """The area of a label's box that covers others or lies outside of the square and a margin around it."""
     area = (box[2:] - box[:2]).prod()
     inside = np.minimum(box[2:], 1.1) - np.maximum(box[:2], -1.1)
     return area - inside.clip(0).prod() + sum(overlap(box, other) for other in others)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """The area that two boxes (left, bottom, right, top) share."""
+    """The common area of two boxes (left, bottom, right, top)."""
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
     return float(sides.clip(0).prod())
 
@@ -141,8 +123,8 @@ def draw_space(
     """
     figure = Figure(figsize=(7, 7.6))
     axes = figure.add_axes((0.09, 0.13, 0.88, 0.81))
-    axes.imshow(background(generator, space), extent=(-1, 1, -1, 1), interpolation="bilinear", zorder=0)
-    for ellipse, colour in zip(ellipses(generator, space), EMOTION_COLOURS, strict=False):
+    axes.imshow(background(generator), extent=(-1, 1, -1, 1), interpolation="bilinear", zorder=0)
+    for ellipse, colour in zip(ellipses(generator), EMOTION_COLOURS, strict=False):
         draw_ellipse(axes, ellipse, colour)
     if isinstance(generator, LinearGenerator):
         draw_axes(axes, space)
@@ -161,7 +143,7 @@ def draw_space(
 
 
 def draw_ellipse(axes: Axes, ellipse: Ellipse, colour: str) -> None:
-    """An outline with a breath of colour inside, within the square."""
+    """An outline, lightly filled, clipped to the square."""
     patch = patches.Ellipse(
         (ellipse.x, ellipse.y), ellipse.width, ellipse.height, angle=ellipse.degrees, linewidth=1.6, zorder=2,
         edgecolor=colour, facecolor=(*to_rgb(colour), 0.12),
@@ -171,7 +153,7 @@ def draw_ellipse(axes: Axes, ellipse: Ellipse, colour: str) -> None:
 
 
 def draw_axes(axes: Axes, space: ConditionalSpace) -> None:
-    """From the origin to the square's edge, an arrow an emotion."""
+    """An arrow for each emotion, from the origin to the square's edge."""
     for (x, y), colour in zip(axis_ends(space), EMOTION_COLOURS, strict=True):
         if x or y:
             axes.annotate(
@@ -190,7 +172,7 @@ def draw_boxes(axes: Axes, space: ConditionalSpace, half_width: float, linestyle
 
 
 def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
-    """A dot and a name each."""
+    """A dot and a name for each emotion."""
     points = space.centres.tolist()
     for (x, y), colour in zip(points, EMOTION_COLOURS, strict=True):
         axes.plot(x, y, "o", color=colour, markeredgecolor="white", markersize=8, zorder=5, clip_on=False)
@@ -202,7 +184,7 @@ def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
 
 
 def add_legend(figure: Figure, linear: bool, half_widths: Sequence[float]) -> None:
-    """What the lines mean, below the picture."""
+    """The legend, below the picture."""
     wide, narrow = half_widths
     grey = {"color": "#555555"}
     entries = [

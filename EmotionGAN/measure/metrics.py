@@ -1,4 +1,4 @@
-"""How good edits are: small functions on faces, readings and features."""
+"""Metrics of edits: small functions on faces, predictions and features."""
 
 import numpy as np
 import torch
@@ -44,6 +44,6 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
 
 
 def largest_step(probabilities: Tensor) -> float:
-    """Along a line of codes, float [P], the largest change from one point to the next; 1/(P-1) is the least possible
-    for a reading that goes from 0 to 1."""
+    """The largest change from one point of a line of codes, float [P], to the next; at least 1/(P-1) where the
+    probability goes from 0 to 1."""
     return probabilities.diff().abs().max().item()

@@ -1,4 +1,4 @@
-"""The critic: is this face real, which emotion does it show, which code made it."""
+"""The discriminator: is this face real, which emotion does it show, at which code was it generated."""
 
 from typing import NamedTuple
 
@@ -8,24 +8,24 @@ LEAK = 0.01
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What the critic says of each of B faces.
+    """Of each of B faces.
 
-    patches: [B,P], is this patch of a real face (high: yes); classes: [B,7], logits of the emotions; codes: [B,2], the
-    point that made the face, or where a real face lies; genuine: [B,7], is this a real face of that emotion.
+    patches: [B,P], logits of each patch being real; classes: [B,7], logits of the emotions; codes: [B,2], the code at
+    which the face was generated, or of a real face; conditional: [B,7], logits of being a real face of each emotion.
     """
 
     patches: Tensor
     classes: Tensor
     codes: Tensor
-    genuine: Tensor
+    conditional: Tensor
 
 
 class Discriminator(nn.Module):
-    """A patch critic after GANmut and StarGAN: strided convolutions without normalisation, and heads.
+    """A patch discriminator after GANmut and StarGAN: strided convolutions without normalisation, and heads.
 
-    One head is not GANmut's: `genuine` judges a face as one of an emotion (the multi-task critic of Choi et al.,
-    "StarGAN v2", CVPR 2020). Classes learned from real faces alone can be pleased by texture that no face has; this
-    head sees the made faces too and learns what is wrong with their expressions.
+    One head is not GANmut's: `conditional` judges a face as one of an emotion (the multi-task discriminator of Choi et
+    al., "StarGAN v2", CVPR 2020). Classes learned from real faces alone can be fooled by texture that no face has; this
+    head is trained on generated faces too.
 
     image_size must be divisible by 2**layers; the patches are (image_size / 2**layers) squared.
     """
@@ -44,5 +44,5 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> DiscriminatorOutput:
         """images: float [B,C,S,S] in [-1,1]."""
         features = self.main(images)
-        read = self.conv2(features).flatten(1)
-        return DiscriminatorOutput(self.conv1(features).flatten(1), read[:, :7], read[:, 7:9], read[:, 9:])
+        heads = self.conv2(features).flatten(1)
+        return DiscriminatorOutput(self.conv1(features).flatten(1), heads[:, :7], heads[:, 7:9], heads[:, 9:])

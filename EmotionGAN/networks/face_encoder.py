@@ -1,4 +1,4 @@
-"""Where a real face lies in the plane of codes: the critic's reading, shipped with a generator."""
+"""The code of a real face: predicted by the discriminator, which is shipped with a generator for this."""
 
 import json
 from pathlib import Path
@@ -12,18 +12,18 @@ from core_code.core_utils.weights import state_dict_mismatch
 from EmotionGAN.networks.discriminator import Discriminator
 
 ENCODER_FILE, ENCODER_CONFIG_FILE = "reader.pth", "reader.json"
-READ_BATCH = 256
+ENCODE_BATCH = 256
 
 
-def save_face_encoder(folder: Path, critic: Discriminator) -> None:
-    """Write the critic beside a generator: float16 weights and the numbers that it is built from."""
-    state = {name: tensor.detach().cpu().half() for name, tensor in critic.state_dict().items()}
+def save_face_encoder(folder: Path, discriminator: Discriminator) -> None:
+    """Write the discriminator beside a generator: float16 weights and the settings that it is built from."""
+    state = {name: tensor.detach().cpu().half() for name, tensor in discriminator.state_dict().items()}
     save_weights(Path(folder) / ENCODER_FILE, state)
-    write_json(Path(folder) / ENCODER_CONFIG_FILE, critic.settings)
+    write_json(Path(folder) / ENCODER_CONFIG_FILE, discriminator.settings)
 
 
 def load_face_encoder(folder: Path) -> Discriminator | None:
-    """The critic of a generator's folder in float32 on the CPU; None where the folder has none.
+    """The face encoder in a generator's folder, in float32 on the CPU; None where there is none.
 
     Raises InputError for one that is damaged or of another architecture than its config says.
     """
@@ -39,28 +39,28 @@ def load_face_encoder(folder: Path) -> Discriminator | None:
             raise InputError(f"{config_path}: {name} is {found}, expected a whole number from 1 to {largest}")
     if settings["width"] << settings["layers"] > 16384 or settings["image_size"] < 2 ** settings["layers"]:
         raise InputError(f"{config_path}: {settings['layers']} layers do not fit width and image_size")
-    state = load_weights(path, "code reader")
+    state = load_weights(path, "face encoder")
     with torch.device("meta"):
         own = Discriminator(**settings).state_dict()
     if wrong := state_dict_mismatch(state, own):
-        raise InputError(f"{path}: not the code reader that {config_path.name} describes: {wrong}")
-    critic = Discriminator(**settings)
-    critic.load_state_dict(state)
-    return critic.eval().requires_grad_(False)
+        raise InputError(f"{path}: not the face encoder that {config_path.name} describes: {wrong}")
+    encoder = Discriminator(**settings)
+    encoder.load_state_dict(state)
+    return encoder.eval().requires_grad_(False)
 
 
 @torch.inference_mode()
-def encode_images(critic: Discriminator, images: Tensor) -> Tensor:
+def encode_images(encoder: Discriminator, images: Tensor) -> Tensor:
     """Codes float32 [N,2] in [-1,1] of images float [N,C,S,S] in [-1,1]: the mean over each image and its mirror.
 
-    Computed in float32 and in batches of one size (the last is filled up), so that a face's code does not depend on
-    how many others are read.
+    Computed in float32 and in batches of one size (the last is padded), so that a face's code does not depend on how
+    many others are encoded.
     """
     if len(images) == 0:
         return images.new_zeros(0, 2)
     codes = []
-    for batch in images.split(READ_BATCH):
-        filled = torch.cat([batch, batch[-1:].expand(READ_BATCH - len(batch), -1, -1, -1)])
-        read = (critic(filled).codes + critic(filled.flip(-1)).codes) / 2
-        codes.append(read[: len(batch)].clamp(-1, 1))
+    for batch in images.split(ENCODE_BATCH):
+        filled = torch.cat([batch, batch[-1:].expand(ENCODE_BATCH - len(batch), -1, -1, -1)])
+        means = (encoder(filled).codes + encoder(filled.flip(-1)).codes) / 2
+        codes.append(means[: len(batch)].clamp(-1, 1))
     return torch.cat(codes)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core_code.core_utils.acceleration.cpu_layers import FewChannelConv2d, generates_in_bf16, instance_norm_per_image
-from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
 from core_code.core_utils.errors import InputError
 from EmotionGAN.networks.overlay import Overlay
 
@@ -25,15 +25,19 @@ FRAMINGS = ("fer2013", "dlib")
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """What a generator is, beside its weights; the defaults are the published gaussian checkpoint's.
+    """What a generator is, beside its weights; the defaults are those of the published gaussian checkpoint, but for
+    the order of its emotions (see `published`).
 
-    `colours` is the order of the input's channels (grey: one channel). `framing` says how its training faces were
-    cut: `fer2013` (as FER2013's 48x48 faces are) or `dlib` (the box of dlib's frontal detector). `output` is `plain`
-    (GANmut: the trunk paints the whole face) or `overlay` (it paints what is added to the face and to a statistical
-    overlay of the emotion, see overlay.py). `codes` says how a code enters: as `maps` (GANmut: two constant channels
-    beside the image's) or through the `norms`, whose scale and shift depend on it (Dumoulin et al., "A Learned
-    Representation for Artistic Style", ICLR 2017). The first instance norm subtracts what a constant channel adds,
-    but for the borders, from which alone a generator with maps hears its codes.
+    colours: order of the input's channels (grey: one channel).
+    framing: how its training faces were cut, `fer2013` (as FER2013's 48x48 faces) or `dlib` (the box of dlib's frontal
+    detector).
+    output: `plain` (GANmut: the network outputs the whole face) or `overlay` (it outputs what is added to the face and
+    to a statistical overlay of the emotion, see overlay.py).
+    codes: how a code enters, as `maps` (GANmut: two constant channels beside the image's) or through the `norms`,
+    whose scale and shift depend on it (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017). The
+    first instance norm subtracts what a constant channel adds, except near the borders, so that a generator with maps
+    sees its codes there alone.
+    emotions: the order in which the weights number the emotions.
     """
 
     parametrisation: str = "gaussian"
@@ -49,6 +53,11 @@ class GeneratorConfig:
     @property
     def channels(self) -> int:
         return 1 if self.colours == "grey" else 3
+
+    @classmethod
+    def published(cls, parametrisation: str) -> "GeneratorConfig":
+        """The config of a checkpoint that GANmut published: trained on AffectNet, in the order of its labels."""
+        return cls(parametrisation, emotions=AFFECTNET_EMOTIONS)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
@@ -81,9 +90,11 @@ class GeneratorConfig:
 class InstanceNorm(nn.InstanceNorm2d):
     """Affine instance norm by each image's own statistics, whatever mode the module is in.
 
-    It holds the running statistics that published checkpoints carry, and never reads or updates them. With `styled`,
-    a style float [B,STYLE_WIDTH] scales and shifts each image's channels further.
+    It holds the running statistics of published checkpoints and neither uses nor updates them. With `styled`, a style
+    float [B,STYLE_WIDTH] scales and shifts each image's channels further. `accelerated`: see accelerate_generator.
     """
+
+    accelerated = False
 
     def __init__(self, channels: int, styled: bool = False) -> None:
         super().__init__(channels, affine=True, track_running_stats=True)
@@ -94,16 +105,16 @@ class InstanceNorm(nn.InstanceNorm2d):
         if self.style is not None:
             style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
             scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
-        if generates_in_bf16(x):
+        if self.accelerated and generates_in_bf16(x):
             return instance_norm_per_image(x, scale, shift, self.eps)
-        # Written out: the library's norms leave channels-last memory or are ten times slower in bfloat16 on CPUs, and
-        # a compiler fuses this. Statistics are float32, what is scaled and shifted stays in x's own type.
+        # Written out: on CPUs torch's norms leave channels-last memory or are ten times slower in bfloat16, and a
+        # compiler fuses this. Statistics are float32; scaling and shifting are done in the type of x.
         pixels = x.flatten(2).transpose(1, 2)
         centred = pixels - pixels.mean(dim=1, keepdim=True, dtype=torch.float32).to(x.dtype)
         variance = centred.square().mean(dim=1, keepdim=True, dtype=torch.float32)
         scale = scale * (variance + self.eps).rsqrt()
-        made = torch.addcmul(shift.to(x.dtype), centred, scale.to(x.dtype))
-        return made.transpose(1, 2).unflatten(2, x.shape[2:])
+        normed = torch.addcmul(shift.to(x.dtype), centred, scale.to(x.dtype))
+        return normed.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class ResidualBlock(nn.Module):
@@ -124,7 +135,7 @@ class ResidualBlock(nn.Module):
 
 
 class Layers(nn.Sequential):
-    """Layers one after the other; those that know styles are given the style."""
+    """nn.Sequential that passes the style to the layers that use one."""
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         for layer in self:
@@ -133,26 +144,30 @@ class Layers(nn.Sequential):
 
 
 class Generator(nn.Module):
-    """The trunk. Subclasses say how a code relates to the seven emotions (`distances`) and where emotions lie."""
+    """The image network. Subclasses parametrise the conditional space: where each emotion lies, and how far a code is
+    from it.
+
+    `centres` and `distances` are in the order of EMOTIONS, whatever order the weights have.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
         styled = config.codes == "norms"
-        seen = config.channels + (0 if styled else 2)
+        inputs = config.channels + (0 if styled else 2)
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
             return [layer, InstanceNorm(channels, styled), nn.ReLU(inplace=True)]
 
         self.main = Layers(
-            *normed(nn.Conv2d(seen, width, 7, padding=3, bias=False), width),
+            *normed(nn.Conv2d(inputs, width, 7, padding=3, bias=False), width),
             *normed(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False), 4 * width),
             *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
             *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
-            FewChannelConv2d(width, config.channels, 7, padding=3, bias=False),
+            nn.Conv2d(width, config.channels, 7, padding=3, bias=False),
         )
         self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
         if styled:
@@ -166,30 +181,44 @@ class Generator(nn.Module):
         images: float [B,C,S,S] in [-1,1]; codes: float [B,2] in [-1,1].
         Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
         """
-        painted, distances = self.paint(images, codes), self.distances(codes)
+        output, distances = self.output(images, codes), self.distances(codes)
         if self.overlay is None:
-            return torch.tanh(painted), distances, codes
+            return torch.tanh(output), distances, codes
         change = self.overlay(images, (-distances).softmax(-1))
-        return (images + change + painted).clamp(-1, 1), distances, codes
+        return (images + change + output).clamp(-1, 1), distances, codes
 
-    def paint(self, images: Tensor, codes: Tensor) -> Tensor:
-        """What the trunk paints, before its tanh: [B,C,S,S]."""
+    def output(self, images: Tensor, codes: Tensor) -> Tensor:
+        """The image network's output before tanh: [B,C,S,S]."""
         if self.config.codes == "norms":
             return self.main(images, self.style(codes.to(images.dtype)))
         maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         return self.main(torch.cat([images, maps], dim=1), None)
 
     def distances(self, codes: Tensor) -> Tensor:
-        """How far each code [B,2] is from each emotion: [B,7], smaller is nearer, in the config's order."""
-        raise NotImplementedError
+        """How far each code [B,2] is from each emotion: [B,7], smaller is nearer."""
+        return self.by_label(self.stored_distances(codes), dim=1)
 
     def centres(self) -> Tensor:
-        """The point of each emotion: float [7,2] in [-1,1], in the config's order."""
+        """The point of each emotion: float [7,2] in [-1,1]."""
+        return self.by_label(self.stored_centres(), dim=0)
+
+    def by_label(self, values: Tensor, dim: int) -> Tensor:
+        """Values of the seven emotions along `dim`, from the order of the weights to that of EMOTIONS."""
+        if self.config.emotions == EMOTIONS:
+            return values
+        return torch.stack([values.select(dim, self.config.emotions.index(emotion)) for emotion in EMOTIONS], dim)
+
+    def stored_distances(self, codes: Tensor) -> Tensor:
+        """`distances` in the order of the weights."""
+        raise NotImplementedError
+
+    def stored_centres(self) -> Tensor:
+        """`centres` in the order of the weights."""
         raise NotImplementedError
 
 
 class GaussianGenerator(Generator):
-    """Every emotion is a gaussian of the plane (GANmut, section 3.2): centre tanh(mu), covariance R diag(|axes|) R'."""
+    """Every emotion is a gaussian in the plane (GANmut, section 3.2): centre tanh(mu), covariance R diag(|axes|) R'."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
@@ -199,37 +228,43 @@ class GaussianGenerator(Generator):
         nn.init.ones_(self.covariance_axes.weight)
         nn.init.zeros_(self.covariance_angles.weight)
 
-    def distances(self, codes: Tensor) -> Tensor:
+    def stored_distances(self, codes: Tensor) -> Tensor:
         """Squared Mahalanobis distances to the seven gaussians."""
         angle = self.covariance_angles.weight[0]
         along = torch.stack([angle.cos(), angle.sin()], dim=-1)
         across = torch.stack([-angle.sin(), angle.cos()], dim=-1)
-        offset = codes.float()[:, None] - self.centres()
+        offset = codes.float()[:, None] - self.stored_centres()
         squared = torch.stack([(offset * along).sum(-1), (offset * across).sum(-1)], dim=-1) ** 2
         return (squared / self.covariance_axes.weight.abs()).sum(-1)
 
-    def centres(self) -> Tensor:
+    def stored_centres(self) -> Tensor:
         return torch.tanh(self.mu.weight)
+
+    def deviations(self) -> tuple[Tensor, Tensor]:
+        """Each gaussian's standard deviations along its two axes, float [7,2], and the first axis' angle in radians,
+        counter-clockwise from x, float [7]."""
+        lengths, angles = self.covariance_axes.weight.abs().sqrt(), self.covariance_angles.weight[0]
+        return self.by_label(lengths, dim=0), self.by_label(angles, dim=0)
 
 
 class LinearGenerator(Generator):
     """Every emotion but Neutral is a direction of the plane (GANmut, section 3.1); Neutral is the origin.
 
-    The angle of a code is its emotion, its length the strength. The config's Neutral has no axis: the six axes are
-    those of the other emotions, in the config's order.
+    The angle of a code is its emotion, its length the strength. The six axes are those of the other emotions, in the
+    config's order.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
         self.axes = nn.Linear(2, 6)
 
-    def distances(self, codes: Tensor) -> Tensor:
+    def stored_distances(self, codes: Tensor) -> Tensor:
         """Minus the axes' scores, and 0 for Neutral: softmax(-distances) are the emotions' probabilities."""
         scores = list(self.axes(codes.float()).unbind(-1))
         scores.insert(self.config.emotions.index("Neutral"), torch.zeros_like(scores[0]))
         return -torch.stack(scores, dim=-1)
 
-    def centres(self) -> Tensor:
+    def stored_centres(self) -> Tensor:
         """Each axis at strength 0.8, Neutral at the origin."""
         directions = list((0.8 * F.normalize(self.axes.weight, dim=-1)).unbind(0))
         directions.insert(self.config.emotions.index("Neutral"), torch.zeros_like(directions[0]))
@@ -239,3 +274,21 @@ class LinearGenerator(Generator):
 def build_generator(config: GeneratorConfig) -> Generator:
     """An untrained generator of the config's parametrisation."""
     return {"gaussian": GaussianGenerator, "linear": LinearGenerator}[config.parametrisation](config)
+
+
+def accelerate_generator(generator: Generator) -> Generator:
+    """Let a generator compute its norms and its last convolution faster where it generates in bfloat16 on a CPU.
+
+    Changes it in place and returns it. Parameters and their names stay; outputs differ in their last bits.
+    """
+    for module in generator.modules():
+        if isinstance(module, InstanceNorm):
+            module.accelerated = True
+    last = generator.main[-1]
+    with torch.device("meta"):
+        faster = FewChannelConv2d(
+            last.in_channels, last.out_channels, last.kernel_size, padding=last.padding, bias=False
+        )
+    faster.weight = last.weight
+    generator.main[-1] = faster
+    return generator

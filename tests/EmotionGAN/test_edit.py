@@ -13,10 +13,10 @@ from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import Box, crop_box
 from core_code.core_utils.photos.photographs import Photograph, cut, read_photograph
 from EmotionGAN.edit.__main__ import main
-from EmotionGAN.edit.album import LEG_FRAMES, shortest_round, walk
 from EmotionGAN.edit.photographs import add_changes, generator_view, luminance_changes
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.walk import LEG_FRAMES, shortest_round, walk
 
 GREY = np.array([0.299, 0.587, 0.114])
 FACE = Box(237, 185, 392, 340)  # where dlib finds the scene's face

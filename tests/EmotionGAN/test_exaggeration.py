@@ -8,8 +8,13 @@ import torch
 from PIL import Image
 
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.measure.__main__ import Classifier
-from EmotionGAN.measure.exaggeration import draw_codes, draw_confidences, draw_side_by_side, measure_exaggeration
+from EmotionGAN.measure.exaggeration import (
+    measure_exaggeration,
+    plot_confidences,
+    sample_codes,
+    write_comparison_sheet,
+)
+from EmotionGAN.measure.quality import Classifier
 
 CENTRES = torch.stack([torch.linspace(-0.9, 0.9, 7), torch.zeros(7)], dim=1)
 EMOTIONS = ConditionalSpace(CENTRES).emotions
@@ -21,7 +26,7 @@ def distances(codes):
 
 @pytest.fixture
 def editor():
-    """Its edits have the grey level 100 + 100 x; a face's own point is (0, 0) for dark faces, (0.9, 0) for others."""
+    """Its edits have the grey level 100 + 100 x; the code of a face is (0, 0) for dark faces, (0.9, 0) for others."""
 
     def edit(faces, codes):
         return (
@@ -34,40 +39,46 @@ def editor():
     generator = SimpleNamespace(config=SimpleNamespace(emotions=EMOTIONS), distances=distances)
     space = ConditionalSpace(CENTRES)
     return SimpleNamespace(
-        space=space, edit=edit, encode_faces=encode_faces, generator=generator, device="cpu", name="fixed"
+        space=space,
+        edit=edit,
+        edit_all=edit,
+        encode_faces=encode_faces,
+        generator=generator,
+        device="cpu",
+        name="fixed",
     )
 
 
-def test_codes_lie_in_the_boxes_around_centre_and_own_point(editor):
+def test_codes_lie_in_the_boxes_around_the_centre_and_the_code_of_the_face(editor):
     faces, labels = torch.full((9, 24, 24), 50, dtype=torch.uint8), torch.arange(9) % 7
-    codes = draw_codes(editor, faces, labels, draws=3)
+    codes = sample_codes(editor, faces, labels, count=3)
     assert codes["centre=emotion"].shape == (9, 3, 2)
     assert ((codes["centre=emotion"] - CENTRES[labels][:, None]).abs() <= 0.2 + 1e-6).all()
     assert (codes["centre=face"].abs() <= 0.2).all() and codes["centre=face"].abs().max() > 0.1
-    assert torch.equal(draw_codes(editor, faces, labels, 3)["centre=face"], codes["centre=face"])
+    assert torch.equal(sample_codes(editor, faces, labels, 3)["centre=face"], codes["centre=face"])
 
 
 def test_confidences_are_the_classifiers_own(editor, tmp_path):
-    draws = torch.Generator().manual_seed(0)
-    faces = torch.randint(0, 256, (30, 1, 1), generator=draws).expand(-1, 24, 24).to(torch.uint8).contiguous()
+    rng = torch.Generator().manual_seed(0)
+    faces = torch.randint(0, 256, (30, 1, 1), generator=rng).expand(-1, 24, 24).to(torch.uint8).contiguous()
     labels = torch.arange(30) % 7
 
-    def read(batch):
+    def predict(batch):
         logits = torch.eye(7)[0] * batch.float().mean(dim=(1, 2))[:, None] / 50
         return logits, logits
 
-    result = measure_exaggeration(editor, Classifier(read, "levels"), faces, labels)
+    result = measure_exaggeration(editor, Classifier(predict, "levels"), faces, labels)
     level = faces[:, 0, 0].numpy() / 50
     expected = np.where(labels == 0, np.exp(level), 1) / (np.exp(level) + 6)
     assert result["real"]["mean"] == pytest.approx(expected.mean(), rel=1e-4)
     assert result["real"]["quartiles"] == pytest.approx(np.quantile(expected, [0.25, 0.5, 0.75]), rel=1e-4)
     assert result["real"]["histogram"] == pytest.approx(np.histogram(expected, 20, (0, 1))[0] / 30)
     assert result["real"]["change"] == 0 < result["centre=face"]["change"]
-    own = np.where(faces[:, 0, 0].numpy() > 100, 6, 3)
-    assert result["own_point_nearest_label"] == pytest.approx((own == labels.numpy()).mean())
+    nearest = np.where(faces[:, 0, 0].numpy() > 100, 6, 3)
+    assert result["code_nearest_label"] == pytest.approx((nearest == labels.numpy()).mean())
     for path in (
-        draw_confidences(tmp_path / "confidence.png", result, "fixed"),
-        draw_side_by_side(tmp_path / "sheet.png", editor, faces, labels),
+        plot_confidences(tmp_path / "confidence.png", result, "fixed"),
+        write_comparison_sheet(tmp_path / "sheet.png", editor, faces, labels),
     ):
         with Image.open(path) as picture:
             assert picture.width > 500 and np.asarray(picture).std() > 0

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core_code.core_utils.checkpoints import BEST, FINAL, KEYS, CheckpointFiles
+from core_code.core_utils.checkpoints import FINAL, KEYS, CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos import photographs
@@ -86,10 +86,10 @@ def test_an_edit_is_what_the_editor_makes_of_that_face_at_that_point(editor, ser
 
 def test_the_mixture_at_a_point_is_softmax_of_minus_distance(editor, serve):
     get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
-    answer = json.loads(get("/reading?face=0&x=0.5&y=-0.5")[2])
+    answer = json.loads(get("/prediction?face=0&x=0.5&y=-0.5")[2])
     scores = np.exp(-editor.generator.distances(torch.tensor([[0.5, -0.5]])).double().numpy()[0])
     np.testing.assert_allclose(answer["mixture"], scores / scores.sum(), atol=1e-6)
-    assert answer["reading"] is None
+    assert answer["prediction"] is None
 
 
 @pytest.mark.parametrize("parametrisation", ["gaussian", "linear"])
@@ -114,7 +114,7 @@ def test_the_page_is_told_where_emotions_lie(tmp_path, serve, parametrisation):
         "/edit?face=0&x=0.5", "/edit?face=3&x=0&y=0", "/edit?face=-1&x=0&y=0", "/edit?face=0&x=1.01&y=0",
         "/edit?face=0&x=nan&y=0", "/edit?face=0&x=inf&y=0", "/edit?face=0&x=&y=0", "/edit?face=0&x=0&y=left",
         "/edit?face=0&x=0&y=0&x=0", "/edit?face=0&x=0&y=0&more=1", "/edit?face=%D9%A1&x=0&y=0", "/edit",
-        "/edit?face=99999999999999999999&x=0&y=0", "/reading?face=0&x=-2&y=0", "/face?face=../../etc/passwd",
+        "/edit?face=99999999999999999999&x=0&y=0", "/prediction?face=0&x=-2&y=0", "/face?face=../../etc/passwd",
         "/face?face=one", "/edit?" + "&".join(f"a{i}=1" for i in range(50)), "//[?face=0",
     ],
 )  # fmt: skip
@@ -155,42 +155,38 @@ def checkpoint(tmp_path, small):
     return CheckpointFiles(tmp_path, small, "my_run").save(FINAL, state), net.eval()
 
 
-def test_a_reading_is_the_nets_softmax_of_the_edit(editor, serve, checkpoint):
+def test_a_prediction_is_the_nets_softmax_of_the_edit(editor, serve, checkpoint):
     path, net = checkpoint
-    read = explore.load_classifier(path, CPU, torch.float32)
-    get = serve(Explorer(editor, FACES, ["a", "b", "c"], read, path.name))
+    predict = explore.load_classifier(path, CPU, torch.float32)
+    get = serve(Explorer(editor, FACES, ["a", "b", "c"], predict, path.name))
     edit = picture(get("/edit?face=1&x=0.3&y=0.7")[2])
-    answer = json.loads(get("/reading?face=1&x=0.3&y=0.7")[2])
+    answer = json.loads(get("/prediction?face=1&x=0.3&y=0.7")[2])
     space = json.loads(get("/space")[2])
     with torch.no_grad():
         logits = net(evaluation_view(torch.from_numpy(np.stack([edit, FACES[1].numpy()])), 40)).double().numpy()
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(answer["reading"], expected[0], atol=1e-5)
-    np.testing.assert_allclose(space["faces"][1]["reading"], expected[1], atol=1e-5)
+    np.testing.assert_allclose(answer["prediction"], expected[0], atol=1e-5)
+    np.testing.assert_allclose(space["faces"][1]["prediction"], expected[1], atol=1e-5)
     assert space["classifier"] == "ckpt_small_my_run_final_checkpoint.pth"
 
 
-def test_faces_of_any_size_are_read_at_fer2013s(checkpoint):
+def test_faces_of_any_size_are_predicted_at_fer2013s(checkpoint):
     path, net = checkpoint
-    read = explore.load_classifier(path, CPU, torch.float32)
+    predict = explore.load_classifier(path, CPU, torch.float32)
     large = torch.full((1, 96, 96), 77, dtype=torch.uint8)
     with torch.no_grad():
         expected = net(evaluation_view(torch.full((1, 48, 48), 77, dtype=torch.uint8), 40)).softmax(1)
-    torch.testing.assert_close(read(large), expected)
+    torch.testing.assert_close(predict(large), expected)
 
 
-def test_which_checkpoint_its_name_tells(tmp_path, small):
-    def of(name):
-        (tmp_path / name).touch()
-        return explore.checkpoint_of(tmp_path / name)
-
-    assert of("ckpt_small_a_b_best_validation.pth") == (CheckpointFiles(tmp_path, small, "a_b"), BEST)
-    assert of("ckpt_resnet18_x_final_checkpoint.pth") == (CheckpointFiles(tmp_path, "resnet18", "x"), FINAL)
-    for name in ("ckpt_byol_small_a_best_validation.pth", "small_a_best_validation.pth", "ckpt_small_a_newest.pth"):
-        with pytest.raises(InputError, match="expected a checkpoint of train_model"):
-            of(name)
+def test_a_classifier_is_any_checkpoint_of_train_model(checkpoint, tmp_path):
+    path, net = checkpoint
+    other = path.rename(tmp_path / "any name.pth")
+    with torch.no_grad():
+        expected = net(evaluation_view(FACES, 40)).softmax(1)
+    torch.testing.assert_close(explore.load_classifier(other, CPU, torch.float32)(FACES), expected)
     with pytest.raises(InputError, match="no such checkpoint"):
-        explore.checkpoint_of(tmp_path / "missing.pth")
+        explore.load_classifier(tmp_path / "missing.pth", CPU, torch.float32)
 
 
 def test_a_strip_shows_each_emotion_before_any_twice():

@@ -1,4 +1,4 @@
-"""The face's own point: read off by the shipped critic, whatever else is read, or refused in one line."""
+"""The code of a face: predicted by the shipped encoder, whatever else is in the batch, or refused in one line."""
 
 import json
 
@@ -23,30 +23,30 @@ def folder(tmp_path):
     return tmp_path / "made"
 
 
-def test_a_point_is_the_mean_reading_of_a_face_and_its_mirror(folder):
+def test_a_code_is_the_mean_over_a_face_and_its_mirror_image(folder):
     faces = torch.randint(0, 256, (5, 16, 16), dtype=torch.uint8)
-    critic = load_face_encoder(folder)
-    points = Editor.load(folder, CPU).encode_faces(faces)
-    for face, point in zip(faces, points, strict=True):
+    encoder = load_face_encoder(folder)
+    codes = Editor.load(folder, CPU).encode_faces(faces)
+    for face, code in zip(faces, codes, strict=True):
         image = face[None, None].float() / 127.5 - 1
-        expected = (critic(image).codes + critic(image.flip(-1)).codes)[0] / 2
-        torch.testing.assert_close(point, expected.clamp(-1, 1))
+        expected = (encoder(image).codes + encoder(image.flip(-1)).codes)[0] / 2
+        torch.testing.assert_close(code, expected.clamp(-1, 1))
 
 
-def test_a_face_has_the_same_point_to_the_last_bit_however_many_are_read(folder):
+def test_a_face_has_the_same_code_to_the_last_bit_however_many_are_encoded(folder):
     editor = Editor.load(folder, CPU)
     faces = torch.randint(0, 256, (300, 16, 16), dtype=torch.uint8)
     assert torch.equal(editor.encode_faces(faces)[:7], editor.encode_faces(faces[:7]))
     assert editor.encode_faces(faces[:0]).shape == (0, 2)
 
 
-def test_points_stay_in_the_square(folder):
-    critic = load_face_encoder(folder)
-    points = encode_images(critic, 1e4 * torch.randn(4, 1, 16, 16))
-    assert points.abs().max() == 1
+def test_codes_stay_in_the_square(folder):
+    encoder = load_face_encoder(folder)
+    codes = encode_images(encoder, 1e4 * torch.randn(4, 1, 16, 16))
+    assert codes.abs().max() == 1
 
 
-def test_a_generator_without_a_reader_says_what_to_do(tmp_path):
+def test_a_generator_without_an_encoder_is_an_error_that_tells_what_to_do(tmp_path):
     save_generator(tmp_path / "made", build_generator(CONFIG))
     editor = Editor.load(tmp_path / "made", CPU)
     with pytest.raises(InputError, match=r"no reader\.pth .* take --centre emotion"):
@@ -57,7 +57,7 @@ def test_a_generator_without_a_reader_says_what_to_do(tmp_path):
     ("change", "named"),
     [
         ({"width": 0}, "width is 0"), ({"width": "4"}, 'width is "4"'), ({"layers": 9}, "layers is 9"),
-        ({"width": 8}, "not the code reader"), ({"width": 512, "layers": 8}, "do not fit"),
+        ({"width": 8}, "not the face encoder"), ({"width": 512, "layers": 8}, "do not fit"),
         ({"image_size": 2}, "do not fit"),
     ],
 )  # fmt: skip
@@ -68,10 +68,10 @@ def test_a_config_that_does_not_fit_is_an_error(folder, change, named):
         load_face_encoder(folder)
 
 
-def test_a_damaged_or_missing_reader_is_an_error(folder):
+def test_a_damaged_or_missing_encoder_is_an_error(folder):
     whole = (folder / "reader.pth").read_bytes()
     (folder / "reader.pth").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="not a readable code reader"):
+    with pytest.raises(InputError, match="not a readable face encoder"):
         load_face_encoder(folder)
     state = torch.load(torch.serialization.io.BytesIO(whole), weights_only=True)
     state["main.0.weight"][0, 0, 0, 0] = float("nan")
@@ -79,5 +79,5 @@ def test_a_damaged_or_missing_reader_is_an_error(folder):
     with pytest.raises(InputError, match="not finite"):
         load_face_encoder(folder)
     (folder / "reader.pth").unlink()
-    with pytest.raises(InputError, match=r"reader\.pth: no such code reader"):
+    with pytest.raises(InputError, match=r"reader\.pth: no such face encoder"):
         load_face_encoder(folder)

@@ -159,6 +159,67 @@ def test_a_published_checkpoint_edits_in_its_own_size_and_colours(tmp_path):
     assert np.abs(made - expected).max() < 0.6
 
 
+# Emotions as published checkpoints number them, written down by hand: AffectNet's labels.
+PUBLISHED_ROWS = {"Neutral": 0, "Happy": 1, "Sad": 2, "Surprise": 3, "Fear": 4, "Disgust": 5, "Angry": 6}
+
+
+def test_a_published_gaussian_checkpoints_rows_are_affectnets(tmp_path):
+    state = published_state("gaussian")
+    torch.save(state, tmp_path / "G.ckpt")
+    generator, _ = load_generator(tmp_path / "G.ckpt")
+    mu, axes = state["mu.weight"].double().numpy(), state["covariance_axes.weight"].double().numpy()
+    angles, codes = state["covariance_angles.weight"][0].double().numpy(), torch.rand(4, 2) * 2 - 1
+    distances, centres = generator.distances(codes).detach().numpy(), generator.centres().detach().numpy()
+    for label, emotion in enumerate(["Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral"]):
+        row = PUBLISHED_ROWS[emotion]
+        np.testing.assert_allclose(centres[label], np.tanh(mu[row]), atol=1e-6)
+        turn = np.array(
+            [[math.cos(angles[row]), -math.sin(angles[row])], [math.sin(angles[row]), math.cos(angles[row])]]
+        )
+        inverse = np.linalg.inv(turn @ np.diag(np.abs(axes[row])) @ turn.T)
+        offsets = codes.double().numpy() - np.tanh(mu[row])
+        np.testing.assert_allclose(distances[:, label], np.einsum("bi,ij,bj->b", offsets, inverse, offsets), rtol=1e-3)
+
+
+def test_a_published_linear_checkpoints_first_axis_is_happy_and_none_is_neutral(tmp_path):
+    """The axes of a fan: Happy's points along +x, each further one's is turned by 50 degrees."""
+    state = published_state("linear")
+    turns = np.radians(50 * np.arange(6))
+    state["axes.weight"] = torch.tensor(np.stack([3 * np.cos(turns), 3 * np.sin(turns)], axis=1), dtype=torch.float32)
+    state["axes.bias"] = torch.arange(6) / 10
+    torch.save(state, tmp_path / "G.ckpt")
+    generator, space = load_generator(tmp_path / "G.ckpt")
+    assert space.centres[EMOTIONS.index("Happy")].tolist() == pytest.approx([0.8, 0], abs=1e-6)
+    assert space.centres[EMOTIONS.index("Neutral")].tolist() == [0, 0]
+    code = torch.tensor([[0.5, 0.25]])
+    distances = generator.distances(code)[0].tolist()
+    for emotion, row in PUBLISHED_ROWS.items():
+        score = 0.0
+        if row > 0:
+            x, y = math.cos(turns[row - 1]), math.sin(turns[row - 1])
+            assert space.centres[EMOTIONS.index(emotion)].tolist() == pytest.approx([0.8 * x, 0.8 * y], abs=1e-6)
+            score = 3 * (0.5 * x + 0.25 * y) + (row - 1) / 10
+        assert distances[EMOTIONS.index(emotion)] == pytest.approx(-score, abs=1e-5)
+    images = torch.rand(1, 3, 128, 128) * 2 - 1
+    with torch.no_grad():
+        edited, _, _ = generator(images, code)
+    expected = recompute(state, images[0].numpy(), code[0].numpy(), 6, False)
+    np.testing.assert_allclose(edited[0].numpy(), expected, atol=2e-4)
+
+
+def test_accelerated_it_generates_the_same_and_can_be_left_as_it_is(tmp_path):
+    torch.manual_seed(1)
+    config = GeneratorConfig(image_size=32, colours="grey", width=16, blocks=1, framing="fer2013")
+    save_generator(tmp_path / "mine", build_generator(config))
+    fast, plain = (
+        Editor.load(tmp_path / "mine", torch.device("cpu"), torch.bfloat16, accelerate=each) for each in (True, False)
+    )
+    faces = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    edits = [editor.edit(faces, torch.zeros(3, 2)).int() for editor in (fast, plain)]
+    assert (edits[0] - edits[1]).abs().max() <= 6 and edits[0].float().std() > 1
+    assert fast.generator.state_dict().keys() == plain.generator.state_dict().keys()
+
+
 def test_statistics_are_each_images_own_in_either_mode():
     generator = build_generator(SMALL)
     images, codes = torch.rand(4, 1, 32, 32) * 2 - 1, torch.rand(4, 2)

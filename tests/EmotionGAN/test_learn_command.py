@@ -1,7 +1,8 @@
-"""python -m EmotionGAN.learn: what it leaves on disk, what it learns from, and how it refuses."""
+"""python -m EmotionGAN.learn: the files that it writes, the faces that it is trained on, and its errors."""
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -14,9 +15,9 @@ from EmotionGAN.editor import Editor
 from EmotionGAN.learn.__main__ import main
 
 TINY = [
-    "--image_size", "16", "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4",
-    "--critic_steps", "1", "--steps", "3", "--every", "2", "--batch_size", "4",
-    "--critic_batch_size", "4", "--device", "cpu",
+    "--image_size", "16", "--width", "4", "--blocks", "1", "--discriminator_layers", "2",
+    "--discriminator_width", "4", "--discriminator_steps", "1", "--steps", "3", "--every", "2", "--batch_size", "4",
+    "--discriminator_batch_size", "4", "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_a_run_leaves_a_generator_that_edits_and_sheets(tmp_path, fer2013_csv, p
     assert np.asarray(Image.open(sheets[0])).std() > 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "learning.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
-    assert {"critic", "generator", "cycle", "agreement", "centres"} <= lines[1].keys()
+    assert {"discriminator", "generator", "cycle", "agreement", "centres"} <= lines[1].keys()
 
 
 def test_a_finished_run_started_again_with_more_steps_goes_on(tmp_path, fer2013_csv, capsys):
@@ -58,6 +59,34 @@ def test_a_finished_run_started_again_with_more_steps_goes_on(tmp_path, fer2013_
     learn(root, tmp_path / "long", "--steps", "5")
     for name, tensor in weights(tmp_path / "long").items():
         assert torch.equal(tensor, weights(tmp_path / "short")[name])
+
+
+def test_a_run_of_an_earlier_version_goes_on_under_the_flags_of_then(tmp_path, fer2013_csv):
+    """Its checkpoint, log and flags had other names."""
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "run")
+    path = tmp_path / "run" / "learning.pth"
+    saved = torch.load(path, weights_only=True)
+    for new, old in (("ema", "average"), ("discriminator", "critic"), ("discriminator_adam", "critic_adam")):
+        saved[old] = saved.pop(new)
+    torch.save(saved, path)
+    log = tmp_path / "run" / "learning.jsonl"
+    first = log.read_text()
+    terms = (("discriminator", "critic"), ("discriminator_conditional", "critic_genuine"),
+             ("conditional", "genuine"), ("embedding", "places"))  # fmt: skip
+    for new, old in terms:
+        log.write_text(log.read_text().replace(f'"{new}"', f'"{old}"'))
+    assert log.read_text() != first
+    now = [*TINY, "--discriminator_lr", "2e-4", "--ema_decay", "0.9", "--generator_every", "2", "--steps", "5"]
+    then = " ".join(now).replace("discriminator_lr", "critic_rate").replace("discriminator", "critic")
+    then = then.replace("ema_decay", "average").replace("generator_every", "n_critic").split()
+    shutil.copytree(tmp_path / "run", tmp_path / "other")
+    for arguments, dest in ((then, "run"), (now, "other")):
+        main([*arguments, "--data_root", str(root), "--dest", str(tmp_path / dest)])
+    for name, tensor in weights(tmp_path / "other").items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+    lines = log.read_text().splitlines(keepends=True)
+    assert "".join(lines[:2]) == first and len(lines) == 3
 
 
 def test_val_and_test_faces_teach_nothing(tmp_path, fer2013_csv):
@@ -87,18 +116,18 @@ def test_a_damaged_checkpoint_is_an_error_naming_it(tmp_path, fer2013_csv):
         learn(root, tmp_path / "run")
 
 
-def test_terminated_it_says_how_to_go_on_and_ends_with_143(tmp_path, fer2013_csv, monkeypatch, capsys):
+def test_terminated_it_prints_how_to_go_on_and_ends_with_143(tmp_path, fer2013_csv, monkeypatch, capsys):
     def terminate(*_arguments, **_more):
         os.kill(os.getpid(), signal.SIGTERM)
 
     root = fer2013_csv(tmp_path / "data")
-    monkeypatch.setattr("EmotionGAN.learn.write_sheet", terminate)
+    monkeypatch.setattr("EmotionGAN.learn.run.write_sample_sheet", terminate)
     with pytest.raises(SystemExit) as ended:
         learn(root, tmp_path / "run")
     assert ended.value.code == 143
     assert "start the same command again to go on" in capsys.readouterr().err
     monkeypatch.undo()
     learn(root, tmp_path / "run")
-    learn(root, tmp_path / "unbroken")
-    for name, tensor in weights(tmp_path / "unbroken").items():
+    learn(root, tmp_path / "uninterrupted")
+    for name, tensor in weights(tmp_path / "uninterrupted").items():
         assert torch.equal(tensor, weights(tmp_path / "run")[name])

@@ -1,4 +1,4 @@
-"""Learning a generator: losses against hand calculations, resuming, and which faces it may see."""
+"""Training a generator: losses against hand calculations, resuming, sampling of faces, and the overlay's fit."""
 
 import numpy as np
 import pytest
@@ -6,68 +6,71 @@ import torch
 
 from core_code.core_utils.errors import InputError
 from EmotionGAN.learn import losses
-from EmotionGAN.learn.__main__ import run_steps, sample_sheet
 from EmotionGAN.learn.config import LearnConfig
-from EmotionGAN.learn.trainer import BalancedFaces, Trainer, jitter, make_edits
+from EmotionGAN.learn.data import BalancedFaces, jitter
+from EmotionGAN.learn.run import run_steps
+from EmotionGAN.learn.steps import edit_batch
+from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.generator import GeneratorConfig
 from EmotionGAN.networks.overlay import Overlay, standardise
+from EmotionGAN.sheets import sample_sheet
 
 CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "overlay", "norms", "fer2013")
-RECIPE = LearnConfig(
-    critic_steps=2, steps=6, batch_size=4, critic_batch_size=4, critic_width=4, critic_layers=2,
-    n_critic=2, r1_every=2,
+SETTINGS = LearnConfig(
+    discriminator_steps=2, steps=6, batch_size=4, discriminator_batch_size=4, discriminator_width=4,
+    discriminator_layers=2, generator_every=2, r1_every=2,
 )  # fmt: skip
 CPU = torch.device("cpu")
 
 
 def some_faces(count=40):
-    draws = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (count, 16, 16), generator=draws, dtype=torch.uint8), torch.arange(count) % 7
+    rng = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 16, 16), generator=rng, dtype=torch.uint8), torch.arange(count) % 7
 
 
 def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
     data = BalancedFaces(faces, labels, 16, 1, CPU)
-    learning = Trainer(CONFIG, RECIPE, 1, CPU)
-    learning.start(data)
-    for taken, _ in enumerate(run_steps(learning, data, torch.float32), start=1):
+    trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
+    trainer.fit_overlay(data)
+    for taken, _ in enumerate(run_steps(trainer, data, torch.float32), start=1):
         if taken == steps_at_once:
-            learning.save(tmp_path / "checkpoint.pth")
-            learning = Trainer(CONFIG, RECIPE, 1, CPU)
-            learning.load(tmp_path / "checkpoint.pth")
-            for _ in run_steps(learning, data, torch.float32):
+            trainer.save(tmp_path / "checkpoint.pth")
+            trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
+            trainer.load(tmp_path / "checkpoint.pth")
+            for _ in run_steps(trainer, data, torch.float32):
                 pass
             break
-    return learning
+    return trainer
 
 
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     unbroken = a_run(None)
     for stop in (1, 3, 5, 7):
         resumed = a_run(stop, tmp_path)
         assert resumed.step == unbroken.step == 8
-        for name in ("generator", "average", "critic"):
+        for name in ("generator", "ema", "discriminator"):
             for a, b in zip(
                 resumed.parts()[name].state_dict().values(), unbroken.parts()[name].state_dict().values(), strict=True
             ):
                 assert torch.equal(a, b)
 
 
-def test_a_checkpoint_of_other_players_is_refused(tmp_path):
-    Trainer(CONFIG, RECIPE, 1, CPU).save(tmp_path / "checkpoint.pth")
+def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
+    Trainer(CONFIG, SETTINGS, 1, CPU).save(tmp_path / "checkpoint.pth")
     other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "overlay", "norms", "fer2013")
     with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
-        Trainer(other, RECIPE, 1, CPU).load(tmp_path / "checkpoint.pth")
+        Trainer(other, SETTINGS, 1, CPU).load(tmp_path / "checkpoint.pth")
 
 
-def test_faces_are_drawn_by_the_square_root_of_their_emotions_share():
+def test_faces_are_sampled_by_the_square_root_of_their_emotions_share():
     counts = torch.tensor([100, 4, 100, 400, 100, 100, 100])
     labels = torch.repeat_interleave(torch.arange(7), counts)
     faces = BalancedFaces(torch.zeros(len(labels), 16, 16, dtype=torch.uint8), labels, 16, 1, CPU)
-    _, drawn = faces.draw(20000, torch.Generator().manual_seed(0))
+    _, sampled = faces.sample(20000, torch.Generator().manual_seed(0))
     expected = counts.double().sqrt() / counts.double().sqrt().sum()
-    assert torch.bincount(drawn, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
+    assert torch.bincount(sampled, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
 
 
 def test_agreement_is_the_divergence_both_ways():
@@ -86,11 +89,11 @@ def test_adversarial_losses_are_logistic():
     assert float(losses.generator_adversarial(fake)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_r1_is_the_squared_gradient_of_the_mean_patch_logit_and_the_labels_genuine_logit():
-    critic = Discriminator(16, 1, 4, 2)
+def test_r1_is_the_squared_gradient_of_the_mean_patch_logit_and_the_labels_conditional_logit():
+    discriminator = Discriminator(16, 1, 4, 2)
     images, labels = torch.rand(2, 1, 16, 16), [3, 5]
-    penalty = float(losses.r1_penalty(critic, images, torch.eye(7)[labels]).detach())
-    critic.double()
+    penalty = float(losses.r1_penalty(discriminator, images, torch.eye(7)[labels]).detach())
+    discriminator.double()
     step, total = 1e-5, 0.0
     for b in range(2):
         for y in range(16):
@@ -99,44 +102,44 @@ def test_r1_is_the_squared_gradient_of_the_mean_patch_logit_and_the_labels_genui
                 nudged[0, 0, y, x] += step
                 nudged[1, 0, y, x] -= step
                 with torch.no_grad():
-                    verdict = critic(nudged)
-                    up, down = verdict.patches.mean(dim=1) + verdict.genuine[:, labels[b]]
+                    output = discriminator(nudged)
+                    up, down = output.patches.mean(dim=1) + output.conditional[:, labels[b]]
                 total += float((up - down) / (2 * step)) ** 2
     assert penalty == pytest.approx(total / 2, rel=1e-2)
 
 
-def test_an_edit_is_judged_by_the_emotions_that_its_code_means():
-    genuine, shares = torch.randn(3, 7), torch.rand(3, 7)
-    expected = (genuine.numpy() * shares.numpy()).sum(1)
-    assert losses.genuine_as(genuine, shares)[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
+def test_an_edit_is_judged_as_one_of_its_codes_emotions():
+    conditional, shares = torch.randn(3, 7), torch.rand(3, 7)
+    expected = (conditional.numpy() * shares.numpy()).sum(1)
+    assert losses.conditional_logit(conditional, shares)[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_quarter_of_a_batch_is_edited_at_the_code_that_the_critic_reads_off_the_face():
+def test_a_quarter_of_a_batch_is_edited_at_the_code_of_the_face():
     faces, labels = some_faces()
     data = BalancedFaces(faces, labels, 16, 1, CPU)
-    learning = Trainer(CONFIG, RECIPE, 1, CPU)
-    learning.start(data)
-    images, _ = data.draw(8, torch.Generator().manual_seed(2))
-    edits, identity = make_edits(learning, images, torch.Generator().manual_seed(3))
+    trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
+    trainer.fit_overlay(data)
+    images, _ = data.sample(8, torch.Generator().manual_seed(2))
+    edits, identity = edit_batch(trainer, images, torch.Generator().manual_seed(3))
     assert len(edits.edited) == len(edits.codes) == 6 and len(edits.targets) == 3
     with torch.no_grad():
-        own = learning.critic(images[6:]).codes.clamp(-1, 1)
-        change = (learning.generator(images[6:], own)[0] - images[6:]).abs().mean()
+        own = trainer.discriminator(images[6:]).codes.clamp(-1, 1)
+        change = (trainer.generator(images[6:], own)[0] - images[6:]).abs().mean()
     assert float(identity.detach()) == pytest.approx(float(change), rel=1e-5)
-    torch.testing.assert_close(edits.codes[:3], learning.generator.centres()[edits.targets])
+    torch.testing.assert_close(edits.codes[:3], trainer.generator.centres()[edits.targets])
 
 
 def faces_of_six_emotions(count=600, side=8):
     """Symmetric faces: much of twelve poses, a pattern of the emotion, a little noise; none of the seventh emotion."""
-    draws = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
 
     def symmetric(amount):
-        half = draws.normal(size=(amount, side, side // 2))
+        half = rng.normal(size=(amount, side, side // 2))
         return np.concatenate([half, half[..., ::-1]], axis=2).reshape(amount, -1)
 
     labels = np.arange(count) % 6
-    raw = 6 * draws.normal(size=(count, 12)) @ symmetric(12) + 4 * symmetric(6)[labels]
-    raw += draws.normal(size=raw.shape)
+    raw = 6 * rng.normal(size=(count, 12)) @ symmetric(12) + 4 * symmetric(6)[labels]
+    raw += rng.normal(size=raw.shape)
     return torch.tensor(raw.reshape(count, 1, side, side) / 60, dtype=torch.float32), labels
 
 
@@ -155,15 +158,15 @@ def test_the_overlays_fit_is_a_regression_on_the_leading_components():
     centred = faces - faces.mean(0)
     rows = np.linalg.svd(centred, full_matrices=False).Vh
     known = np.concatenate([centred @ rows[:12].T, np.ones((len(faces), 1))], axis=1)
-    everyone = np.linalg.lstsq(known, faces, rcond=None)[0]
+    shared = np.linalg.lstsq(known, faces, rcond=None)[0]
     penalty = np.diag([5e4] * 12 + [0])
     with torch.no_grad():
-        mine = fitted.places(torch.tensor(faces[:5], dtype=torch.float32))
+        mine = fitted.components(torch.tensor(faces[:5], dtype=torch.float32))
         mine = torch.einsum("bc,ecp->ebp", torch.cat([mine[:, :12], torch.ones(5, 1)], 1), fitted.expected).numpy()
     for emotion in range(7):
         own = both == emotion if emotion < 6 else np.ones(len(both), bool)
-        x, y = known[own], (faces - known @ everyone)[own]
-        weights = everyone + np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        x, y = known[own], (faces - known @ shared)[own]
+        weights = shared + np.linalg.solve(x.T @ x + penalty, x.T @ y)
         np.testing.assert_allclose(mine[emotion], known[:5] @ weights, atol=5e-3)
 
 
@@ -171,7 +174,7 @@ def test_the_overlay_turns_a_face_towards_the_wanted_emotion():
     images, labels = faces_of_six_emotions()
     fitted = Overlay(8, amplitude=1.0)
     fitted.fit(images, torch.tensor(labels))
-    read = fitted.reader(fitted.places(standardise(images).flatten(1))).argmax(1)
+    read = fitted.reader(fitted.components(standardise(images).flatten(1))).argmax(1)
     assert (read.numpy() == labels).mean() > 0.9
     with torch.no_grad():
         change = fitted(images[:6], torch.eye(7)[[1] * 6])
@@ -195,8 +198,8 @@ def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():
 
 
 def test_sheets_show_the_face_and_every_emotion():
-    learning = Trainer(CONFIG, RECIPE, 1, CPU)
+    trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
     faces, _ = some_faces(3)
-    rows = sample_sheet(learning.average, faces, CPU)
-    assert len(rows) == 3 and all(len(row) == 8 for row in rows)
-    assert torch.equal(rows[1][0], faces[1])
+    rows = sample_sheet(trainer.ema, faces)
+    assert rows.shape == (3, 8, 16, 16) and rows.dtype == torch.uint8
+    assert torch.equal(rows[:, 0], faces)

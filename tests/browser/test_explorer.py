@@ -40,12 +40,14 @@ def explorer() -> Explorer:
     faces, labels = sample_phase("val")
     rows = one_of_each_first(labels.tolist())
 
-    def read(batch: torch.Tensor) -> torch.Tensor:
+    def predict(batch: torch.Tensor) -> torch.Tensor:
         mouth = batch[:, 30:44, 14:34].float().mean(dim=(1, 2))
         return ((mouth[:, None] - 110) / 40 * torch.arange(7)).softmax(1)
 
     titles = [EMOTIONS[labels[row]] for row in rows]
-    return Explorer(Editor.load(None, torch.device("cpu")), torch.from_numpy(faces[rows]), titles, read, "brightness")
+    return Explorer(
+        Editor.load(None, torch.device("cpu")), torch.from_numpy(faces[rows]), titles, predict, "brightness"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,7 @@ def test_the_arrow_keys_move_the_point_without_a_mouse(page):
 def test_the_seven_centres_are_a_click_away_and_the_bars_follow(page, explorer):
     buttons = page.all("#centres button")
     assert [button.text for button in buttons] == list(EMOTIONS)
-    readings = set()
+    predictions = set()
     for emotion, button in enumerate(buttons):
         button.click()
         page.wait_for("face=0")
@@ -175,10 +177,10 @@ def test_the_seven_centres_are_a_click_away_and_the_bars_follow(page, explorer):
         mixture = page.shares("mixture")
         assert np.argmax(mixture) == emotion and 97 <= sum(mixture) <= 103
         edit = explorer.editor.edit(explorer.faces[:1], torch.tensor([page.point()]))
-        expected = (100 * explorer.read(edit)[0]).tolist()
-        assert page.shares("reading") == pytest.approx(expected, abs=0.51)
-        readings.add(tuple(page.shares("reading")))
-    assert len(readings) > 1
+        expected = (100 * explorer.predict(edit)[0]).tolist()
+        assert page.shares("prediction") == pytest.approx(expected, abs=0.51)
+        predictions.add(tuple(page.shares("prediction")))
+    assert len(predictions) > 1
     assert "brightness" in page.one("classifier").text
 
 

@@ -6,20 +6,20 @@ from typing import Any
 
 from core_code.core_utils.errors import run_command
 from EmotionGAN.learn import __main__ as learn
-from EmotionGAN.learn.trainer import BalancedFaces
+from EmotionGAN.learn.data import BalancedFaces
 
 LAST_STEP = 7
-draw, steps = BalancedFaces.draw, []
+sample, steps = BalancedFaces.sample, []
 
 
-def draw_or_die(self: BalancedFaces, *arguments: Any) -> Any:
+def sample_or_die(self: BalancedFaces, *arguments: Any) -> Any:
     steps.append(1)
     if len(steps) == LAST_STEP:
         os.kill(os.getpid(), signal.SIGKILL)
-    return draw(self, *arguments)
+    return sample(self, *arguments)
 
 
 if __name__ == "__main__":
     if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        BalancedFaces.draw = draw_or_die
+        BalancedFaces.sample = sample_or_die
     run_command(learn.main)

@@ -29,7 +29,7 @@ from core_code.training import runs  # noqa: F401
 from core_code.training.classifier import ClassifierTask
 from EmotionGAN.editor import Editor
 from EmotionGAN.learn import __main__ as learn  # noqa: F401
-from EmotionGAN.learn.trainer import BalancedFaces
+from EmotionGAN.learn.data import BalancedFaces
 
 PATIENCE_S = 20  # for processes that were asked to end
 
@@ -125,7 +125,7 @@ STEPS: dict[str, tuple[type, str]] = {
     "training": (ClassifierTask, "step"),
     "byol": (train_byol.BYOLTask, "step"),
     "images": (Editor, "edit"),
-    "learning": (BalancedFaces, "draw"),
+    "learning": (BalancedFaces, "sample"),
 }
 HAPPENINGS: dict[str, Callable[[], None]] = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),

@@ -1,4 +1,4 @@
-"""python -m EmotionGAN.learn in several processes: the same gradients, players, log and files as in one."""
+"""python -m EmotionGAN.learn in several processes: the same gradients, weights, log and files as in one."""
 
 import json
 import os
@@ -16,18 +16,19 @@ from EmotionGAN.learn.__main__ import main
 
 # Faces that no two or three processes can share evenly. Of seven, one is edited at its own code, three lie at centres.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
-        "--width", "4", "--blocks", "1", "--critic_layers", "2", "--critic_width", "4", "--batch_size", "7",
-        "--critic_batch_size", "9", "--r1_every", "2"]  # fmt: skip
+        "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--discriminator_width", "4",
+        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2"]  # fmt: skip
 LINEAR = ["--parametrisation", "linear", "--output", "plain", "--codes", "maps"]
-FIRST_STAGE, SECOND_STAGE = ["--critic_steps", "1", "--steps", "0"], ["--critic_steps", "0", "--steps", "1"]
-RUN = ["--critic_steps", "4", "--steps", "6", "--every", "5", "--n_critic", "2"]
+FIRST_STAGE = ["--discriminator_steps", "1", "--steps", "0"]
+SECOND_STAGE = ["--discriminator_steps", "0", "--steps", "1"]
+RUN = ["--discriminator_steps", "4", "--steps", "6", "--every", "5", "--generator_every", "2"]
 FOUR = pytest.param(4, marks=pytest.mark.slow)
 
 # Floats are added in another order. Gradients, relative to the largest of a tensor: measured 5e-6 apart. How far apart
-# players are, relative to how far they have come: measured 1e-5.
-GRADIENTS_WITHIN, PLAYERS_WITHIN = 2e-5, 1e-4
-# The spreads start round, and a round one may be turned without effect: that gradient is rounding, which Adam makes as
-# large as any other.
+# weights are, relative to how far they have come: measured 1e-5.
+GRADIENTS_WITHIN, WEIGHTS_WITHIN = 2e-5, 1e-4
+# The covariances start isotropic, and turning an isotropic one has no effect: that gradient is rounding, which Adam
+# makes as large as any other.
 NO_GRADIENT, ANGLES = 1e-7, "covariance_angles.weight"
 
 
@@ -64,14 +65,14 @@ def files_in(folder: Path) -> list[str]:
 
 
 def errors_of(ended) -> list[str]:
-    said = [line for text in ended.err for line in text.splitlines()]
-    return [line for line in said if line.startswith(("error:", "Traceback"))]
+    lines = [line for text in ended.err for line in text.splitlines()]
+    return [line for line in lines if line.startswith(("error:", "Traceback"))]
 
 
 def assert_same_gradients(one: dict, other: dict) -> None:
     """After one step of Adam, whose first moment then is the gradient but for a factor."""
     compared = 0
-    for adam in ("critic_adam", "generator_adam"):
+    for adam in ("discriminator_adam", "generator_adam"):
         assert one[adam]["state"].keys() == other[adam]["state"].keys()
         for number, state in one[adam]["state"].items():
             gradient, found = state["exp_avg"], other[adam]["state"][number]["exp_avg"]
@@ -82,16 +83,16 @@ def assert_same_gradients(one: dict, other: dict) -> None:
 
 
 def assert_same_run(one: Path, other: Path, start: Path) -> None:
-    """The same step, players in the same places, the same figures in the log, files of the same names."""
+    """The same step, the same weights, the same figures in the log, files of the same names."""
     expected, found, first = (checkpoint(folder) for folder in (one, other, start))
     assert found["step"] == expected["step"]
-    for player in ("critic", "generator", "average"):
+    for network in ("discriminator", "generator", "ema"):
         ends, other_ends, starts = (
-            torch.cat([tensor.flatten() for name, tensor in state[player].items() if name != ANGLES])
+            torch.cat([tensor.flatten() for name, tensor in state[network].items() if name != ANGLES])
             for state in (expected, found, first)
         )
         apart, way = beyond_last_bit(other_ends - ends, ends).norm().item(), (ends - starts).norm().item()
-        assert apart <= PLAYERS_WITHIN * way, f"{player}: {apart} apart after a way of {way}"
+        assert apart <= WEIGHTS_WITHIN * way, f"{network}: {apart} apart after a way of {way}"
     lines = [[json.loads(line) for line in (folder / "learning.jsonl").read_text().splitlines()]
              for folder in (one, other)]  # fmt: skip
     for figures, found_figures in zip(*lines, strict=True):
@@ -102,7 +103,7 @@ def assert_same_run(one: Path, other: Path, start: Path) -> None:
 def beyond_last_bit(difference: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     """How much larger differences are than the step from each of `ends` to the next float32.
 
-    The average has come so little way that one weight rounded up and not down would count as much as all the rest.
+    The EMA has changed so little that one weight rounded up and not down would count as much as all the rest.
     """
     steps = torch.nextafter(ends.abs(), torch.tensor(torch.inf)) - ends.abs()
     return (difference.abs() - steps).clamp(min=0)
@@ -152,7 +153,7 @@ def test_a_process_that_dies_ends_the_job_with_a_line(learn, broken):
 
 
 def test_what_is_no_number_is_refused_once_and_the_last_good_checkpoint_named(learn, tmp_path):
-    ended = learn(2, "run", *RUN, "--critic_steps", "5", "--steps", "5", "--lambda_cycle", "nan")
+    ended = learn(2, "run", *RUN, "--discriminator_steps", "5", "--steps", "5", "--lambda_cycle", "nan")
     assert all(ended.statuses)
     (said,) = errors_of(ended)
     assert said.endswith("no longer numbers at step 10; the last good checkpoint is run/learning.pth")

@@ -90,7 +90,7 @@ CASES = {
     ),
     "a learning run": Case(
         "run/learning.pth", packed({"generator": 7, "step": 10**30}), f"{LEARN} --dest run",
-        "holds a run of another generator or critic", leaves=(".lock",),
+        "holds a run of another generator or discriminator", leaves=(".lock",),
     ),
     "a photograph": Case(
         "photo.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n",

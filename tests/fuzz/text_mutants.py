@@ -99,7 +99,7 @@ def read_generator(mutant: Mutant) -> None:
     faces = torch.arange(2 * 48 * 48).remainder(251).byte().view(2, 48, 48)
     edited = editor.edit(faces, torch.zeros(2, 2))
     assert edited.shape == (2, 48, 48) and edited.dtype == torch.uint8
-    assert editor.reader is None or editor.encode_faces(faces[:1]).isfinite().all()
+    assert editor.face_encoder is None or editor.encode_faces(faces[:1]).isfinite().all()
     assert torch.isfinite(editor.space.centres).all() and editor.space.centres.abs().max() <= 1
 
 

@@ -26,16 +26,20 @@ from core_code.training.classifier import ClassifierTask, TrainingSettings
 from core_code.training.inference import load_trained, load_trained_file, read
 from core_code.training.loop import checkpoint, load_progress, train_one_epoch
 from EmotionGAN.editor import Editor, load_generator
-from EmotionGAN.learn.__main__ import run_steps
 from EmotionGAN.learn.config import LearnConfig
-from EmotionGAN.learn.trainer import BalancedFaces, Trainer
+from EmotionGAN.learn.data import BalancedFaces
+from EmotionGAN.learn.run import run_steps
+from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 CPU = torch.device("cpu")
 SIZE = 8
 NET, EXPERIMENT = "tiny", "E"
 LEARNED = GeneratorConfig("gaussian", 16, "grey", 1, 1, "plain", "maps", "fer2013")
-RECIPE = LearnConfig(critic_steps=2, steps=8, batch_size=4, critic_batch_size=4, critic_width=1, critic_layers=2)
+SETTINGS = LearnConfig(
+    discriminator_steps=2, steps=8, batch_size=4, discriminator_batch_size=4, discriminator_width=1,
+    discriminator_layers=2,
+)  # fmt: skip
 
 
 @register_model("tiny_net")
@@ -189,7 +193,7 @@ def sound_learning(steps: int) -> dict[str, Any]:
 def new_learning() -> tuple[Trainer, BalancedFaces]:
     """A learning run at its beginning, and its faces."""
     faces = training_faces()
-    return Trainer(LEARNED, RECIPE, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
+    return Trainer(LEARNED, SETTINGS, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
 
 
 def mutate_learning(folder: Path, kind: str, draw: Random) -> Mutant:
@@ -203,16 +207,16 @@ def go_on_learning(mutant: Weights) -> None:
     learning.load(mutant.path)
     held = mutant.held()
     assert learning.step == held["step"] and learning.step >= 0
-    for name in ("generator", "average", "critic"):
+    for name in ("generator", "ema", "discriminator"):
         check_same(learning.parts()[name].state_dict(), held[name])
-    for name in ("generator_adam", "critic_adam"):
+    for name in ("generator_adam", "discriminator_adam"):
         for place, slots in learning.parts()[name].state_dict()["state"].items():
             check_same(slots, held[name]["state"][place])
     next(run_steps(learning, faces, torch.float32), None)
 
 
 def mutate_generator(folder: Path, kind: str, draw: Random) -> Mutant:
-    """A generator's folder, as learned_generators' are, with damaged weights or a damaged code reader."""
+    """A generator's folder, as learned_generators' are, with damaged weights or a damaged face encoder."""
     files = sound_generator()
     write_files(folder, files)
     name = draw.choice(("generator.pth", "generator.pth", "reader.pth"))
@@ -223,7 +227,7 @@ def mutate_generator(folder: Path, kind: str, draw: Random) -> Mutant:
 def read_generator(mutant: Weights) -> None:
     """Load the folder, edit two faces, read their points."""
     editor = Editor.load(mutant.path.parent, CPU)
-    part = editor.reader if mutant.path.name == "reader.pth" else editor.generator
+    part = editor.face_encoder if mutant.path.name == "reader.pth" else editor.generator
     check_same(part.state_dict(), mutant.held())
     faces = training_faces().faces[:2]
     assert editor.edit(faces, torch.zeros(2, 2)).shape == (2, 48, 48)

@@ -1,0 +1,138 @@
+"""A training run in its folder: steps, the log, sample sheets, the generator and the checkpoint.
+
+One counter of steps runs through both stages. All random numbers of a step depend on (seed, step) alone, so that a
+resumed run ends as an uninterrupted one.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from core_code.core_utils.devices import autocast
+from core_code.core_utils.distributed.job import check_same, is_main_process
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import append_line, atomic_write
+from core_code.core_utils.interrupts import exit_with_message
+from core_code.core_utils.locks import exclusive_lock
+from EmotionGAN.editor import save_generator
+from EmotionGAN.learn.data import BalancedFaces
+from EmotionGAN.learn.steps import adversarial_step, pretraining_step
+from EmotionGAN.learn.trainer import Trainer
+from EmotionGAN.networks.face_encoder import save_face_encoder
+from EmotionGAN.sheets import write_sample_sheet
+
+CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
+# In logs of earlier versions.
+OLD_TERMS = {"critic": "discriminator", "critic_genuine": "discriminator_conditional", "genuine": "conditional",
+             "places": "embedding"}  # fmt: skip
+
+
+def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
+    """Take the remaining steps, yielding the terms of each step's loss."""
+    while trainer.step < trainer.config.total_steps:
+        rng = torch.Generator().manual_seed(trainer.seed * 1_000_003 + trainer.step)
+        step = pretraining_step if trainer.step < trainer.config.discriminator_steps else adversarial_step
+        with autocast(trainer.device, dtype):
+            terms = step(trainer, faces, rng)
+        trainer.step += 1
+        yield terms
+
+
+def learn(
+    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype
+) -> None:  # fmt: skip
+    """Train to the config's last step; every `every` steps write a sample sheet, a log line and the checkpoint.
+
+    shown: uint8 [N,H,W], faces for the sheets, not trained on. The EMA generator is saved in `dest/generator` each
+    time. The checkpoint is written last: killed before it is, a run repeats the interval and writes the other files
+    again. Raises InputError when a loss or a weight is no longer finite; the last checkpoint is kept. Of several
+    processes all train, and the main process writes.
+    """
+    total, seen = trainer.config.total_steps, defaultdict(list)
+    with tqdm(total=total, initial=trainer.step, unit="step", smoothing=0.05) as bar:
+        for terms in run_steps(trainer, faces, dtype):
+            bar.update()
+            for name, value in terms.items():
+                seen[name].append(value)
+            if trainer.step % every and trainer.step != total:
+                continue
+            means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}
+            if not all(map(math.isfinite, means.values())) or not trainer.is_finite():
+                raise InputError(f"losses or weights are no longer numbers at step {trainer.step}; {last_good(dest)}")
+            if is_main_process():
+                write_interval(trainer, means, shown, dest)
+            bar.set_postfix(means)
+            seen.clear()
+
+
+def write_interval(trainer: Trainer, means: dict[str, float], shown: Tensor, dest: Path) -> None:
+    """Write the files of an interval, the checkpoint last; `means` are those of its terms."""
+    save_generator(dest / "generator", trainer.ema)
+    save_face_encoder(dest / "generator", trainer.discriminator)
+    append_line(dest / LOG, json.dumps({"step": trainer.step} | means))
+    write_sample_sheet(dest / "sheets" / f"step_{trainer.step:06d}.png", trainer.ema, shown)
+    trainer.save(dest / CHECKPOINT)
+
+
+def last_good(dest: Path) -> str:
+    """A message that names the checkpoint from which the run can be resumed."""
+    path = dest / CHECKPOINT
+    return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
+
+
+def resume(trainer: Trainer, dest: Path) -> None:
+    """Load the checkpoint, if there is one. Raises InputError when processes have found different ones."""
+    path = dest / CHECKPOINT
+    if path.exists():
+        trainer.load(path)
+        print(f"going on from step {trainer.step} of {path}")
+    check_same(trainer.step, f"steps in {path}")
+    if is_main_process():
+        trim_log(dest / LOG, trainer.step)
+
+
+def trim_log(path: Path, step: int) -> None:
+    """Remove the log's lines of steps beyond `step`, which will be taken again, and truncated ones; give terms that an
+    earlier version wrote the names of today."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [renamed(line) for line in lines if line.endswith(b"\n") and step_of(line) <= step]
+    if kept != lines:
+        atomic_write(path, lambda file: file.writelines(kept))
+
+
+def step_of(line: bytes) -> float:
+    """The step of a line of the log; infinity for anything else."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def renamed(line: bytes) -> bytes:
+    """A line of the log with the terms' names of today."""
+    terms = json.loads(line)
+    if not terms.keys() & OLD_TERMS.keys():
+        return line
+    return json.dumps({OLD_TERMS.get(name, name): value for name, value in terms.items()}).encode() + b"\n"
+
+
+def exclusive_run(dest: Path) -> AbstractContextManager[None]:
+    """Within it this run alone writes to `dest`. Raises InputError where another one does."""
+    return exclusive_lock(dest) if is_main_process() else nullcontext()
+
+
+def exit_interrupted(interrupt: KeyboardInterrupt, dest: Path) -> NoReturn:
+    """Report once what is saved, and exit with the shell's status for the signal."""
+    if not is_main_process():
+        raise interrupt
+    exit_with_message(interrupt, f"{last_good(dest)}; start the same command again to go on")
