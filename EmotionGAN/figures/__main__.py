@@ -115,8 +115,9 @@ def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "E
     import torch
 
     from core_code.core_utils.files import atomic_write
+    from core_code.datasets.augmentations import report
     from core_code.datasets.augmentations.make import write_images
-    from core_code.datasets.augmentations.plan import image_names, make_plan, report
+    from core_code.datasets.augmentations.plan import image_names, make_plan
 
     plan = make_plan(settings, train.labels, train.class_counts, editor.space)
     shown = report.example_faces(plan, train.labels.numpy())

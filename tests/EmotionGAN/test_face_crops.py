@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.face_crops import FEATHER, cut_out, find_boxes, put_back
+from EmotionGAN.face_crops import FADE_WIDTH, cut_out, find_boxes, put_back
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 BOXES = torch.tensor([[8.0, 4.0, 40.0, 36.0], [0.0, 0.0, 48.0, 48.0]])
@@ -30,9 +30,9 @@ def test_a_change_goes_back_to_its_place_and_nowhere_else():
     assert (back[0, 0, :4] == 0).all() and (back[0, 0, 36:] == 0).all()
     assert (back[0, 0, :, :8] == 0).all() and (back[0, 0, :, 40:] == 0).all()
     torch.testing.assert_close(back[0, 0, 12:28, 16:32], torch.ones(16, 16))
-    # from the box's edge the change grows evenly over FEATHER of its side
+    # from the box's edge the change grows evenly over FADE_WIDTH of its side
     assert back[0, 0, 20, 8:12].tolist() == pytest.approx(
-        [(pixel + 0.5) / (32 * FEATHER) for pixel in range(4)], abs=0.02
+        [(pixel + 0.5) / (32 * FADE_WIDTH) for pixel in range(4)], abs=0.02
     )
 
 
