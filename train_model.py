@@ -171,8 +171,9 @@ def report(
     """Pictures, and the best epoch's figures on val."""
     from core_code.core_utils.checkpoints import BEST, load_net
     from core_code.core_utils.emotions import EMOTIONS
-    from core_code.core_utils.metrics.scores import as_table, score
+    from core_code.core_utils.metrics.scores import score
     from core_code.core_utils.plots.training import plot_accuracies, plot_confusion_matrix
+    from core_code.core_utils.tables import as_markdown, confusion_table
     from core_code.training.inference import predict
     from core_code.training.loop import log_message
 
@@ -193,7 +194,7 @@ def report(
         f"mean per class {100 * scores.mean_per_class:.2f}%  ({scores.faces} faces)",
         log,
     )
-    log_message(as_table(scores.confusion, EMOTIONS), log)
+    log_message(as_markdown(confusion_table(scores.confusion, EMOTIONS), 1), log)
     log_message(f"checkpoints: {files.path('*')}\nplots: {plots}\nlog: {log.path}", log)
 
 

@@ -25,7 +25,7 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
-from core_code.training.inference import read
+from core_code.training.inference import predict_batch
 
 BATCH_SIZE = 256
 PLAIN_FACES = 64  # in a step
@@ -38,7 +38,7 @@ def our_steps(faces: FER2013, args: argparse.Namespace, device: torch.device) ->
     dtype = pick_dtype(args.precision, device)
     while True:
         for batch, _, _ in FaceBatches(faces, BATCH_SIZE, device):
-            read(net, batch, args.image_size, dtype).sum().item()
+            predict_batch(net, batch, args.image_size, dtype).sum().item()
             yield len(batch)
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.evaluation.report import Predictions
+from core_code.evaluation.predictions import Predictions
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED, WHAT
 from core_code.experiments.results import all_scores
 

@@ -47,15 +47,11 @@ KNOWN_FOLDER_CIRCLES: set[str] = set()
 KNOWN_LONG_FILES = {"core_code/experiments/page_tables.py"}
 # Library modules that still take an argparse.Namespace where frozen settings should be.
 KNOWN_NAMESPACES = {
-    "core_code.evaluation.probe",
-    "core_code.evaluation.report",
-    "core_code.evaluation.tsne",
     "core_code.experiments.estimates",
     "core_code.experiments.pictures",
     "core_code.experiments.plan",
     "core_code.experiments.results",
     "core_code.experiments.tables",
-    "core_code.prediction.table",
     "core_code.search.tasks",
     "core_code.training.runs",
 }

@@ -6,6 +6,8 @@ from pathlib import Path
 
 DATASETS = ("fer2013", "sample", "folder")
 NO_AUGMENTATIONS = "none"  # in place of their folder
+TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
+VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -187,6 +189,15 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image_size", type=count, default=224,
         help="side of the views in pixels; the evaluation view scales with it (default: 224)",
+    )  # fmt: skip
+
+
+def add_tta_flag(parser: argparse.ArgumentParser, default: str = NO_TTA) -> None:
+    """Test-time augmentation: --tta."""
+    parser.add_argument(
+        "--tta", choices=TTA_KINDS, default=default,
+        help="test-time augmentation: the mean of the logits of the view and its mirror image (flip), or of four "
+        f"corners, centre crop and their mirror images (ten_crop) (default: {default})",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The one way in which tables are printed and written: a pandas DataFrame as Markdown or as CSV."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,3 +33,11 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """
     safe = table.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(DANGEROUS) else value)
     atomic_write(path, lambda file: file.write(safe.to_csv(index=False, lineterminator="\n").encode()))
+
+
+def confusion_table(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> pd.DataFrame:
+    """A confusion matrix [C,C] as counts: a row for each true class, a column for each prediction, its recall in
+    percent at the end (missing where the class has no faces)."""
+    table = pd.DataFrame(confusion, columns=list(names))
+    recall = [100 * row[i] / sum(row) if sum(row) else float("nan") for i, row in enumerate(confusion)]
+    return pd.concat([pd.Series(list(names), name="true"), table, pd.Series(recall, name="recall (%)")], axis=1)

@@ -1,16 +1,17 @@
-"""How much a linear classifier reads out of a net's frozen features, before and after BYOL pre-training.
+"""The accuracy of a linear classifier on a net's frozen features, before and after BYOL pre-training.
 
     python -m core_code.evaluate --probe byol --net_name resnet18 --exp_names Regular
 
-A judgement of pre-training in minutes, without a fine-tune.
+It judges a pre-training in minutes, without a fine-tune.
 """
 
-import argparse
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,102 +22,102 @@ from tqdm import tqdm
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import write_json
+from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
+from core_code.evaluation.settings import EvaluationSettings
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.inference import load_byol, predict
-from core_code.training.runs import pick_hardware
 
-# An untrained net whose batch norms have never seen a face passes on nearly linear mixtures of pixels, which a linear
-# classifier reads well; measured on faces, as a trained net's are, its norms make it the random net that it is.
+# The features of a random net whose batch norms have initial statistics are nearly linear mixtures of pixels, which a
+# linear classifier does well on. With norms measured on faces, as a trained net's are, it is the fair comparison.
 BEFORE, MEASURED, AFTER = "before BYOL", "before, norms measured", "after BYOL"
 SPLITS = ("val", "test")
 Accuracies = dict[str, dict[str, float]]
 
-STRENGTHS = (0.01, 0.001, 0.1, 1.0)  # scikit-learn's C, the higher the less held back; of equals the first is taken
+STRENGTHS = (0.01, 0.001, 0.1, 1.0)  # scikit-learn's C, the inverse of the L2 penalty; of equals the first is taken
 HELD_OUT_EVERY = 5
 
 
-def linear_classifier(features: np.ndarray, labels: np.ndarray, what: str = "fitting") -> Pipeline:
-    """Multinomial logistic regression on features float [N,F] of mean 0 and variance 1, fitted to all of them.
-
-    How far weights are held back is chosen for each net, by every fifth face, which the choice is not fitted to:
-    features that differ in few directions want less of it than those that differ in many.
-    """
-    held = held_out(len(labels))
-    bar = tqdm(total=len(STRENGTHS) + 1, desc=what, unit=" fits", leave=False, delay=2)
-
-    def right(c: float) -> float:
-        share = fitted(c, features[~held], labels[~held]).score(features[held], labels[held])
-        bar.update()
-        return share
-
-    with bar:
-        return fitted(max(STRENGTHS, key=right), features, labels)
-
-
-def held_out(count: int) -> np.ndarray:
-    """Which of so many faces the strength is chosen by: bool [N]."""
-    return np.arange(count) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-
-
-def fitted(c: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:
-    """The classifier of one strength."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=500)).fit(features, labels)
-
-
-def probe_all(args: argparse.Namespace) -> dict[str, Accuracies]:
-    """Accuracies in [0,1] by experiment, net (before and after BYOL) and split. Raises InputError.
-
-    args: the flags of core_code.evaluate.
-    """
-    device, dtype = pick_hardware(args)
-    folder = args.output_root / "checkpoints"
-    nets = {name: nets_to_compare(folder, args.net_name, name, args.checkpoint) for name in args.exp_names}
-    data = {phase: FER2013(args.data_root, phase, args.dataset) for phase in SPLITS}
-    data["train"] = FER2013(args.data_root, "train", args.dataset, args.max_faces)
-    labels = data["train"].labels
-    if len(labels) < HELD_OUT_EVERY or len(labels[~held_out(len(labels))].unique()) < 2:
-        raise InputError(
-            f"{args.data_root}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of two emotions or more"
-        )
-    batches = {phase: FaceBatches(faces, args.batch_size, device) for phase, faces in data.items()}
-    found: dict[str, Accuracies] = {}
-    common: dict[tuple, dict[str, float]] = {}  # of the nets that several experiments started from
-    for experiment, (several, start) in nets.items():
-        start = start._replace(image_size=args.image_size or start.image_size)
-        found[experiment] = {}
-        for which, net in several.items():
-            figures = common.get((which, start))
-            if figures is None:
-                if which == MEASURED:
-                    measure_norms(net.to(device), batches["train"], start.image_size, dtype)
-                figures = probe(net.to(device), batches, start.image_size, dtype, f"{experiment}, {which}")
-            if which != AFTER:
-                common[which, start] = figures
-            found[experiment][which] = figures
-    return found
-
-
 class Start(NamedTuple):
-    """What decides the net that BYOL started from, and how large it sees faces."""
+    """What decides the net that BYOL started from, and the side of its views."""
 
     weights: str
     seed: int
     image_size: int
 
 
-def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], Start]:
-    """The net that BYOL started from and the one in its checkpoint, both giving features; and what it started from.
+def probe_experiments(settings: EvaluationSettings) -> None:
+    """Probe the BYOL checkpoints of the experiments; print the table, write probe_byol_<net>.json and .csv.
 
-    Random weights that BYOL started from are drawn again from its seed, and that net is there twice: its batch norms
-    are to be measured once. Raises InputError.
+    Raises InputError.
+    """
+    results = probe_all(settings)
+    rows = [
+        {"experiment": experiment, "net": which, **accuracies}
+        for experiment, nets in results.items()
+        for which, accuracies in nets.items()
+    ]
+    table = pd.DataFrame(rows)
+    print("\ntop-1 of a linear classifier (%)\n")
+    print(as_markdown(table.assign(**{split: 100 * table[split] for split in SPLITS}), decimals=2))
+    paths = [settings.output(f"probe_byol_{settings.net_name}", ending) for ending in ("json", "csv")]
+    protocol = {"net": settings.net_name, "checkpoint": settings.checkpoint, "dataset": settings.dataset}
+    write_json(paths[0], {**protocol, "training_faces": settings.max_faces or "all", "top1": results})
+    write_csv(paths[1], table)
+    print(f"\nfigures: {', '.join(map(str, paths))}")
+
+
+def probe_all(settings: EvaluationSettings) -> dict[str, Accuracies]:
+    """Accuracies in [0,1] by experiment, net (before and after BYOL) and split. Raises InputError.
+
+    A net that several experiments started from is fitted once.
+    """
+    folder = settings.output_root / "checkpoints"
+    compared = {
+        name: nets_to_compare(folder, settings.net_name, name, settings.checkpoint) for name in settings.exp_names
+    }
+    batches = load_batches(settings)
+    results: dict[str, Accuracies] = {}
+    known: dict[tuple, dict[str, float]] = {}
+    for experiment, (nets, start) in compared.items():
+        start = start._replace(image_size=settings.image_size or start.image_size)
+        results[experiment] = {}
+        for which, net in nets.items():
+            key = (which, start if which != AFTER else experiment)
+            if key not in known:
+                if which == MEASURED:
+                    measure_norms(net.to(settings.device), batches["train"], start.image_size, settings.dtype)
+                title = f"{experiment}, {which}"
+                known[key] = probe(net.to(settings.device), batches, start.image_size, settings.dtype, title)
+            results[experiment][which] = known[key]
+    return results
+
+
+def load_batches(settings: EvaluationSettings) -> dict[str, FaceBatches]:
+    """The faces of train, val and test. Raises InputError, also for training faces that are too few to fit."""
+    data = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in SPLITS}
+    data["train"] = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
+    labels = data["train"].labels
+    if len(labels) < HELD_OUT_EVERY or len(labels[~held_out(len(labels))].unique()) < 2:
+        raise InputError(
+            f"{settings.data_root}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of two emotions "
+            f"or more"
+        )
+    return {phase: FaceBatches(faces, settings.batch_size, settings.device) for phase, faces in data.items()}
+
+
+def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], Start]:
+    """The net that BYOL started from and the one in its checkpoint, both without head; and what it started from.
+
+    Random weights that BYOL started from are made again from its seed, and that net is there twice: the batch norms of
+    one are to be measured. Raises InputError.
     """
     state, path = load_byol(folder, name, experiment, kind, used=("seed", "settings"))
     settings = state["settings"]
     if not {"weights", "image_size"} <= settings.keys():
-        raise InputError(f"{path}: its settings do not say what it started from, or the views' size")
+        raise InputError(f"{path}: its settings lack the weights that it started from, or the views' size")
     torch.manual_seed(state["seed"])
     before = EmotionNet(name)
     try:
@@ -125,19 +126,19 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
         raise InputError(f"{path}: what it started from: {error}") from error
     after = EmotionNet(name)
     after.load_backbone_state(state, str(path))
-    several = {BEFORE: before.drop_head()}
+    nets = {BEFORE: before.drop_head()}
     if settings["weights"] == "none":
-        several[MEASURED] = copy.deepcopy(before)
-    return {**several, AFTER: after.drop_head()}, Start(settings["weights"], state["seed"], settings["image_size"])
+        nets[MEASURED] = copy.deepcopy(before)
+    return {**nets, AFTER: after.drop_head()}, Start(settings["weights"], state["seed"], settings["image_size"])
 
 
 @torch.no_grad()
 def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype) -> None:
-    """Give the batch norms the statistics of these faces, the mean over their batches; nothing else changes."""
-    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
+    """Set the batch norms' statistics to the mean over the batches of these faces; nothing else changes."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None  # a plain mean over the batches
     net.train()
     bar = tqdm(total=len(batches.dataset), desc="measuring the norms", unit=" faces", leave=False, delay=2)
     with bar, autocast(batches.device, dtype):
@@ -148,35 +149,43 @@ def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype:
 
 
 def probe(
-    net: EmotionNet, batches: dict[str, FaceBatches], image_size: int, dtype: torch.dtype, what: str
+    net: EmotionNet, batches: Mapping[str, FaceBatches], image_size: int, dtype: torch.dtype, title: str
 ) -> dict[str, float]:
-    """Top-1 accuracies on val and test of a classifier fitted to the features of train."""
-    features, labels = features_of(net, batches["train"], image_size, dtype, f"{what}, train")
-    print(f"{what}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
-    classifier = linear_classifier(features, labels, f"{what}, fitting")
-    return {
-        split: float(classifier.score(*features_of(net, batches[split], image_size, dtype, f"{what}, {split}")))
-        for split in SPLITS
-    }
+    """Top-1 accuracies on val and test of a classifier fitted to the features, [N,F], of train."""
+
+    def features_of(split: str) -> tuple[np.ndarray, np.ndarray]:
+        features, labels = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
+        return features.double().numpy(), labels.numpy()
+
+    features, labels = features_of("train")
+    print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
+    classifier = linear_classifier(features, labels, f"{title}, fitting")
+    return {split: float(classifier.score(*features_of(split))) for split in SPLITS}
 
 
-def features_of(
-    net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features float64 [N,F] of evaluation views and labels int64 [N]."""
-    features, labels = predict(net, batches, image_size, dtype, what)
-    return features.double().numpy(), labels.numpy()
+def linear_classifier(features: np.ndarray, labels: np.ndarray, title: str = "fitting") -> Pipeline:
+    """Multinomial logistic regression on features float [N,F] of mean 0 and variance 1, fitted to all of them.
+
+    Its L2 penalty is chosen for each net on every fifth face, held out from that choice's fits: features that differ in
+    few directions want less of it than those that differ in many.
+    """
+    held = held_out(len(labels))
+    bar = tqdm(total=len(STRENGTHS) + 1, desc=title, unit=" fits", leave=False, delay=2)
+
+    def accuracy(strength: float) -> float:
+        found = fit(strength, features[~held], labels[~held]).score(features[held], labels[held])
+        bar.update()
+        return found
+
+    with bar:
+        return fit(max(STRENGTHS, key=accuracy), features, labels)
 
 
-def report(args: argparse.Namespace, results: dict[str, Accuracies]) -> None:
-    """Print the table and write plots_output/probe_byol_<net>.json."""
-    width = max(10, *(len(name) for name in results)) + 2
-    print(f"\n{'top-1 of a linear classifier':<{width + 24}}{'val':>8}{'test':>8}")
-    for experiment, nets in results.items():
-        for which, accuracies in nets.items():
-            figures = "".join(f"{100 * accuracies[split]:>8.2f}" for split in SPLITS)
-            print(f"{experiment:<{width}}{which:<24}{figures}")
-    path = args.output_root / "plots_output" / f"probe_byol_{args.net_name}.json"
-    settings = {"net": args.net_name, "checkpoint": args.checkpoint, "dataset": args.dataset}
-    write_json(path, {**settings, "training_faces": args.max_faces or "all", "top1": results})
-    print(f"\nfigures: {path}")
+def held_out(count: int) -> np.ndarray:
+    """Which of so many faces the penalty is chosen on: bool [N]."""
+    return np.arange(count) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+
+
+def fit(strength: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:
+    """The classifier of one penalty."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500)).fit(features, labels)

@@ -1,38 +1,27 @@
-"""What core_code.evaluate tells: the figures of every model on every split, as Markdown, as JSON and as pictures."""
+"""The figures of every model on every split: as printed tables, as JSON, as CSV files and as pictures."""
 
-import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.files import write_json
 from core_code.core_utils.metrics.calibration import reliability
-from core_code.core_utils.metrics.scores import Scores, as_table, mean_vote, most_wrong, score, surest_vote
+from core_code.core_utils.metrics.scores import Scores, mean_vote, most_wrong, score, surest_vote
 from core_code.core_utils.metrics.significance import McNemar, mcnemar
 from core_code.core_utils.plots.evaluation import plot_most_wrong, plot_reliability
 from core_code.core_utils.plots.training import plot_confusion_matrix
+from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
+from core_code.evaluation.predictions import Predictions
+from core_code.evaluation.settings import EvaluationSettings
 
 SUREST, MEAN = "vote (surest)", "vote (mean of softmaxes)"
 FILE_NAMES = {SUREST: "vote_surest", MEAN: "vote_mean"}
-
-
-class Predictions(NamedTuple):
-    """What the nets say of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
-
-    `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
-    """
-
-    faces: Tensor
-    labels: Tensor
-    logits: dict[str, Tensor]
-    tta: dict[str, Tensor]
-
-    def of(self, chosen: Tensor) -> "Predictions":
-        """The readings of some of the faces: bool [N]."""
-        logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
-        return Predictions(self.faces[chosen], self.labels[chosen], logits, tta)
+FIGURES = {"top1": "top-1", "top2": "top-2", "mean_per_class": "mean per class", "macro_f1": "macro F1",
+           "calibration_error": "calibration error"}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -49,69 +38,88 @@ def with_votes(logits: dict[str, Tensor]) -> dict[str, Tensor]:
     """The logits of each experiment and, where there are several, of their votes: float [N,7] each."""
     if len(logits) < 2:
         return logits
-    one_by_one = list(logits.values())
-    return {**logits, SUREST: surest_vote(one_by_one), MEAN: mean_vote(one_by_one)}
+    models = list(logits.values())
+    return {**logits, SUREST: surest_vote(models), MEAN: mean_vote(models)}
 
 
-def rows_of(logits: dict[str, Tensor], labels: Tensor) -> dict[str, Row]:
+def make_report(predictions: Mapping[str, Predictions], tta: str) -> Report:
+    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
+    report = {}
+    for split, found in predictions.items():
+        augmented = {f"{name}, {tta}": logits for name, logits in with_votes(found.tta).items()}
+        report[split] = compare({**with_votes(found.logits), **augmented}, found.labels)
+    return report
+
+
+def compare(logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, Row]:
     """The figures of each model; all but the first are compared with the first."""
-    right = {name: values.argmax(1) == labels for name, values in logits.items()}
-    first = next(iter(right.values()))
+    correct = {name: values.argmax(1) == labels for name, values in logits.items()}
+    first = next(iter(correct.values()))
     return {
-        name: Row(score(values, labels), None if right[name] is first else mcnemar(right[name], first))
+        name: Row(score(values, labels), None if correct[name] is first else mcnemar(correct[name], first))
         for name, values in logits.items()
     }
 
 
-def report_of(readings: dict[str, Predictions], tta: str) -> Report:
-    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
-    report = {}
-    for split, read in readings.items():
-        augmented = {f"{name}, {tta}": logits for name, logits in with_votes(read.tta).items()}
-        report[split] = rows_of({**with_votes(read.logits), **augmented}, read.labels)
-    return report
-
-
-def as_text(report: Report, plain: list[str]) -> str:
-    """A Markdown table for each split and, for val and test, the confusion matrices of the models in `plain`."""
-    lines = []
-    for split, rows in report.items():
-        lines += ["", *markdown(split, rows)]
-    for split in ("val", "test"):
-        for name in plain:
-            lines.append(f"\n{name} on {split}: rows are the true emotions")
-            lines.append(as_table(report[split][name].scores.confusion, EMOTIONS))
-    return "\n".join(lines)
-
-
-def markdown(split: str, rows: dict[str, Row]) -> list[str]:
-    """The lines of a Markdown table: shares in percent, and p of McNemar's test against the first row."""
-    first, faces = next((name, row.scores.faces) for name, row in rows.items())
-    titles = [f"{split} ({faces} faces)", "top-1", "top-2", "mean per class", "macro F1", "calibration error"]
-    cells = [[name, *(f"{100 * share:.2f}" for share in row.scores[: len(titles) - 1])] for name, row in rows.items()]
-    if len(rows) > 1:
-        titles.append(f"p (McNemar, against {first})")
-        for line, row in zip(cells, rows.values(), strict=True):
-            line.append(f"{row.mcnemar.p_value:.2g}" if row.mcnemar else "")
-    widths = [max(len(line[column]) for line in [titles, *cells]) for column in range(len(titles))]
-    lines = [
-        "| " + " | ".join(f"{cell:{'>' if i else '<'}{widths[i]}}" for i, cell in enumerate(line)) + " |"
-        for line in [titles, *cells]
+def figures_table(report: Report) -> pd.DataFrame:
+    """A row a split and model: the number of faces, FIGURES in [0,1], and p of McNemar's test, NaN for the first."""
+    rows = [
+        {"split": split, "model": model, "faces": row.scores.faces}
+        | {figure: getattr(row.scores, figure) for figure in FIGURES}
+        | {"p_value": row.mcnemar.p_value if row.mcnemar else float("nan")}
+        for split, models in report.items()
+        for model, row in models.items()
     ]
-    lines.insert(1, "|" + "|".join("-" * (width + 1) + ("-:"[i > 0]) for i, width in enumerate(widths)) + "|")
-    return lines
+    return pd.DataFrame(rows)
 
 
-def as_json(report: Report, args: argparse.Namespace, maps: dict[str, Any]) -> dict[str, Any]:
+def emotions_table(report: Report) -> pd.DataFrame:
+    """A row a split, model and emotion: counts of faces, and recall, precision and F1 in [0,1], NaN for 0/0."""
+    rows = []
+    for split, models in report.items():
+        for model, row in models.items():
+            confusion = row.scores.confusion
+            for i, emotion in enumerate(EMOTIONS):
+                rows.append(
+                    {"split": split, "model": model, "emotion": emotion, "faces": sum(confusion[i]),
+                     "predicted": sum(line[i] for line in confusion), "correct": confusion[i][i]}
+                )  # fmt: skip
+    table = pd.DataFrame(rows)
+    return table.assign(
+        recall=table.correct / table.faces,
+        precision=table.correct / table.predicted,
+        f1=2 * table.correct / (table.faces + table.predicted),
+    )
+
+
+def as_text(report: Report, models: Sequence[str]) -> str:
+    """A Markdown table for each split, shares in percent; and the confusion matrices of `models` on val and test."""
+    parts = []
+    for split, rows in figures_table(report).groupby("split", sort=False):
+        first, faces = rows.model.iloc[0], rows.faces.iloc[0]
+        shown = pd.DataFrame(
+            {f"{split} ({faces} faces)": rows.model, **(100 * rows[[*FIGURES]]).rename(columns=FIGURES)}
+        )
+        if len(rows) > 1:
+            shown[f"p (McNemar, against {first})"] = [f"{p:.2g}" if pd.notna(p) else "" for p in rows.p_value]
+        parts.append(as_markdown(shown, decimals=2))
+    for split in ("val", "test"):
+        for name in models:
+            confusion = confusion_table(report[split][name].scores.confusion, EMOTIONS)
+            parts.append(f"{name} on {split}: rows are the true emotions\n\n{as_markdown(confusion, decimals=1)}")
+    return "\n\n".join(parts)
+
+
+def as_json(report: Report, settings: EvaluationSettings, maps: Mapping[str, Any]) -> dict[str, Any]:
     """The figures as plain values, those of the t-SNE `maps` by experiment among them."""
     return {
-        "net": args.net_name,
-        "experiments": args.exp_names,
-        "checkpoint": args.checkpoint,
-        "dataset": args.dataset,
-        "tta": args.tta,
+        "net": settings.net_name,
+        "experiments": settings.exp_names,
+        "checkpoint": settings.checkpoint,
+        "dataset": settings.dataset,
+        "tta": settings.tta,
         "emotions": EMOTIONS,
-        "compared_with": args.exp_names[0],
+        "compared_with": settings.exp_names[0],
         "splits": {
             split: {
                 name: {**row.scores._asdict(), "mcnemar": row.mcnemar and row.mcnemar._asdict()}
@@ -119,62 +127,56 @@ def as_json(report: Report, args: argparse.Namespace, maps: dict[str, Any]) -> d
             }
             for split, rows in report.items()
         },
-        **({"tsne": {"on": args.tsne_on, "experiments": maps}} if maps else {}),
+        **({"tsne": {"on": settings.tsne_on, "experiments": maps}} if maps else {}),
     }
 
 
-def write_report(
-    report: Report, readings: dict[str, Predictions], plain: list[str], args: argparse.Namespace, maps: dict[str, Any]
-) -> list[Path]:
-    """plots_output/evaluation_<net>.json and the pictures; returns the paths, the JSON's first.
-
-    `plain` names the models without test-time augmentation; `maps` is what features_picture.py found, if anything.
-    """
-    pictures = [
-        *confusion_pictures(report, plain, args),
-        *reliability_pictures(readings, args),
-        *most_wrong_pictures(readings["val"], args),
-    ]
-    path = args.output_root / "plots_output" / f"evaluation_{args.net_name}.json"
-    write_json(path, as_json(report, args, maps))
-    return [path, *pictures]
-
-
-def confusion_pictures(report: Report, plain: list[str], args: argparse.Namespace) -> list[Path]:
-    """confusion_matrix_<net>_<exp>_<split>.png of every experiment and vote on val and test."""
-    paths = []
-    for split in ("val", "test"):
-        for name in plain:
-            scores = report[split][name].scores
-            path = picture(args, "confusion_matrix", f"{FILE_NAMES.get(name, name)}_{split}")
-            title = f"{args.net_name}, {name}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
-            paths.append(plot_confusion_matrix(scores.confusion, EMOTIONS, path, title))
+def write_figures(report: Report, settings: EvaluationSettings, maps: Mapping[str, Any]) -> list[Path]:
+    """Write evaluation_<net>.json and .csv (a row a model) and evaluation_<net>_emotions.csv; returns their paths."""
+    stem = f"evaluation_{settings.net_name}"
+    paths = [settings.output(stem, "json"), settings.output(stem, "csv"), settings.output(f"{stem}_emotions", "csv")]
+    write_json(paths[0], as_json(report, settings, maps))
+    write_csv(paths[1], figures_table(report))
+    write_csv(paths[2], emotions_table(report))
     return paths
 
 
-def reliability_pictures(readings: dict[str, Predictions], args: argparse.Namespace) -> list[Path]:
-    """reliability_<net>_<exp>.png of every experiment, val beside test."""
-    paths = []
-    for name in args.exp_names:
-        bins = {split: reliability(readings[split].logits[name], readings[split].labels) for split in ("val", "test")}
-        title = f"{args.net_name}, {name}: is it right as often as it says?"
-        paths.append(plot_reliability(bins, picture(args, "reliability", name), title))
-    return paths
+def draw_pictures(
+    report: Report, predictions: Mapping[str, Predictions], settings: EvaluationSettings
+) -> dict[str, list[Path]]:
+    """All pictures without test-time augmentation: paths by kind (confusion, reliability, most_wrong)."""
+    val = predictions["val"]
+    return {
+        "confusion": [
+            draw_confusion(report[split][model].scores, split, model, settings)
+            for split in ("val", "test")
+            for model in with_votes(val.logits)
+        ],
+        "reliability": [draw_reliability(predictions, name, settings) for name in val.logits],
+        # on val, so that test takes no part in improving a model
+        "most_wrong": [draw_most_wrong(val, name, settings) for name in val.logits],
+    }
 
 
-def most_wrong_pictures(read: Predictions, args: argparse.Namespace) -> list[Path]:
-    """most_wrong_<net>_<exp>.png of every experiment: on val, so that nobody looks at test to mend a model."""
-    paths = []
-    for name in args.exp_names:
-        logits = read.logits[name]
-        worst = most_wrong(logits, read.labels, args.most_wrong)
-        confidences, predictions = logits[worst].double().softmax(1).amax(1), logits[worst].argmax(1)
-        title = f"{args.net_name}, {name}: read most wrongly on val (above: the label, below: the reading)"
-        columns = (values.numpy() for values in (read.faces[worst], read.labels[worst], predictions, confidences))
-        paths.append(plot_most_wrong(*columns, EMOTIONS, picture(args, "most_wrong", name), title))
-    return paths
+def draw_confusion(scores: Scores, split: str, model: str, settings: EvaluationSettings) -> Path:
+    """confusion_matrix_<net>_<exp>_<split>.png of an experiment or vote."""
+    path = settings.picture("confusion_matrix", f"{FILE_NAMES.get(model, model)}_{split}")
+    title = f"{settings.net_name}, {model}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
+    return plot_confusion_matrix(scores.confusion, EMOTIONS, path, title)
 
 
-def picture(args: argparse.Namespace, kind: str, name: str) -> Path:
-    """Where a picture lies: plots_output/<kind>_<net>_<name>.png."""
-    return args.output_root / "plots_output" / f"{kind}_{args.net_name}_{name}.png"
+def draw_reliability(predictions: Mapping[str, Predictions], name: str, settings: EvaluationSettings) -> Path:
+    """reliability_<net>_<exp>.png of an experiment, val beside test."""
+    bins = {split: reliability(predictions[split].logits[name], predictions[split].labels) for split in ("val", "test")}
+    title = f"{settings.net_name}, {name}: accuracy against confidence"
+    return plot_reliability(bins, settings.picture("reliability", name), title)
+
+
+def draw_most_wrong(val: Predictions, name: str, settings: EvaluationSettings) -> Path:
+    """most_wrong_<net>_<exp>.png of an experiment: the errors of highest confidence."""
+    logits = val.logits[name]
+    worst = most_wrong(logits, val.labels, settings.most_wrong)
+    confidences, predicted = logits[worst].double().softmax(1).amax(1), logits[worst].argmax(1)
+    title = f"{settings.net_name}, {name}: most confident errors on val (above: the label, below: the prediction)"
+    columns = (values.numpy() for values in (val.faces[worst], val.labels[worst], predicted, confidences))
+    return plot_most_wrong(*columns, EMOTIONS, settings.picture("most_wrong", name), title)

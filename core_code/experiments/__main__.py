@@ -33,10 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=flags.count, help=f"{help} (default: the preset's)")
     parser.add_argument("--weights", help="imagenet, none (random), or a file (default: the preset's)")
-    parser.add_argument(
-        "--tta", choices=("none", "flip", "ten_crop"), default="flip",
-        help="test-time augmentation, reported beside the plain figures (default: flip)",
-    )  # fmt: skip
+    flags.add_tta_flag(parser, default="flip")
     parser.add_argument(
         "--at_once", type=flags.count, default=1, metavar="N",
         help="commands that run side by side, each on its share of the processor: 2 on two cores (default: 1)",

@@ -2,25 +2,19 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
-from core_code.evaluation.report import (
-    confusion_pictures,
-    most_wrong_pictures,
-    reliability_pictures,
-    report_of,
-    with_votes,
-)
+from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, run_name
-from core_code.experiments.results import AllPredictions, trainings
+from core_code.experiments.results import AllPredictions, evaluation_settings, trainings
 from core_code.training.inference import load_trained
 from core_code.training.runs import pick_hardware
-
-MOST_WRONG = 24
 
 
 def draw_pictures(steps: Sequence[Step], readings: AllPredictions, args: argparse.Namespace) -> list[dict[str, str]]:
@@ -40,15 +34,9 @@ def draw_pictures(steps: Sequence[Step], readings: AllPredictions, args: argpars
             split: read._replace(logits={run_name(name, seed): values for name, values in read.logits.items()}, tta={})
             for split, read in readings[net, seed].items()
         }
-        how = argparse.Namespace(
-            **vars(args) | {"net_name": net, "exp_names": list(named["val"].logits), "most_wrong": MOST_WRONG}
-        )
-        plain = list(with_votes(named["val"].logits))
-        for kind, paths in (
-            ("confusion", confusion_pictures(report_of(named, "none"), plain, how)),
-            ("reliability", reliability_pictures(named, how)),
-            ("most_wrong", most_wrong_pictures(named["val"], how)),
-        ):
+        settings = evaluation_settings(net, args, *pick_hardware(args))
+        drawn = report.draw_pictures(report.make_report(named, NO_TTA), named, settings)
+        for kind, paths in drawn.items():
             shown += [entry(path, kind, net, path.stem.split(f"_{net}_", 1)[1]) for path in paths]
         shown += maps(steps, net, seed, args)
     return shown
@@ -88,14 +76,13 @@ def maps(steps: Sequence[Step], net: str, seed: int, args: argparse.Namespace) -
         name = run_name(step.experiment, seed)
         trained = load_trained(checkpoint_files(step, args.output_root), BEST)
         trained.net.to(device)
-        how = argparse.Namespace(
-            **vars(args)
-            | {"net_name": net, "tsne_on": wanted, "image_size": None, "batch_size": 128,
-               "augmentations_folder": image_folders(args)["augmentations"]}
+        settings = replace(
+            evaluation_settings(net, args, device, dtype), tsne_on=wanted,
+            augmentations_folder=image_folders(args)["augmentations"],
         )  # fmt: skip
         try:
-            _, paths = draw_maps(how, {name: trained}, faces_to_map(how), device, dtype)
-        except InputError as error:  # too few faces for a map
+            _, paths = draw_maps(settings, {name: trained}, faces_to_map(settings))
+        except InputError as error:  # too few faces for a map, or features that are not finite
             print(f"no t-SNE of {name}: {error}")
             continue
         shown += [entry(path, "tsne", net, path.stem.split(f"_{net}_", 1)[1]) for path in paths]

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.metrics.scores import mean_vote, score, surest_vote
 from core_code.core_utils.metrics.significance import mcnemar
-from core_code.evaluate import NONE, predict_splits
-from core_code.evaluation.report import Predictions
+from core_code.evaluation.predictions import Predictions, predict_splits
+from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.plan import Step, checkpoint_files
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PRESETS, PUBLISHED, WHAT
 from core_code.experiments.runner import read_ledger
@@ -53,7 +55,6 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
 def predict_all(steps: Sequence[Step], args: argparse.Namespace) -> AllPredictions:
     """What every trained net says of val and test; nets that are not trained yet are left out. Raises InputError."""
     device, dtype = pick_hardware(args)
-    how = argparse.Namespace(**vars(args) | {"image_size": None, "batch_size": 128})
     readings = {}
     for net in args.nets:
         for seed in args.seeds:
@@ -62,8 +63,19 @@ def predict_all(steps: Sequence[Step], args: argparse.Namespace) -> AllPredictio
                 trained[step.experiment] = load_trained(checkpoint_files(step, args.output_root), BEST)
                 trained[step.experiment].net.to(device)
             if trained:
-                readings[net, seed] = predict_splits(how, trained, device, dtype)
+                settings = evaluation_settings(net, args, device, dtype)
+                readings[net, seed] = predict_splits(settings, trained)
     return readings
+
+
+def evaluation_settings(
+    net: str, args: argparse.Namespace, device: torch.device, dtype: torch.dtype
+) -> EvaluationSettings:
+    """How a net is evaluated; the views are of the size that each run was trained on."""
+    return EvaluationSettings(
+        net, device, dtype, data_root=args.data_root, dataset=args.dataset, max_faces=args.max_faces,
+        output_root=args.output_root, tta=args.tta, seed=args.seed,
+    )  # fmt: skip
 
 
 def trainings(steps: Sequence[Step], net: str = "", seed: int | None = None) -> list[Step]:
@@ -139,7 +151,7 @@ def all_scores(readings: AllPredictions, args: argparse.Namespace) -> Iterator[d
     for net in args.nets:
         by_seed = {seed: readings[net, seed] for seed in args.seeds if (net, seed) in readings}
         everywhere = [name for name in args.experiments if any(name in r["val"].logits for r in by_seed.values())]
-        for tta in dict.fromkeys((NONE, args.tta)):
+        for tta in dict.fromkeys((NO_TTA, args.tta)):
             for model in models_of(everywhere):
                 for split in dict.fromkeys(split for read in by_seed.values() for split in read):
                     seeds = {
@@ -156,7 +168,7 @@ def all_scores(readings: AllPredictions, args: argparse.Namespace) -> Iterator[d
 
 def scores_of(model: Model, read: Predictions, tta: str) -> dict[str, Any] | None:
     """A model's figures on some faces; None where one of its members was not trained."""
-    logits = read.logits if tta == NONE else read.tta
+    logits = read.logits if tta == NO_TTA else read.tta
     if not set(model.members) <= set(logits):
         return None
     said = model.logits(logits)

@@ -1,4 +1,4 @@
-"""Copies of pictures with a box around each face that was read, and what was read."""
+"""Copies of pictures with a box around each face, and its predicted emotion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.prediction.table import NO_FACE, Prediction
 
 SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
-NOBODY = "#444444"
+NO_FACE_COLOUR = "#444444"
 
 
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Path]:
     """Write <picture>_read.png of every picture into the folder; returns the paths.
 
-    Of pictures of one name, and where that file is itself a picture that was read, the name gets a number behind it.
+    Where several pictures have one name, and where the file is itself one of the pictures, a number is appended.
     Raises InputError when a picture cannot be read or written.
     """
     pictures = list(dict.fromkeys(one.picture for one in predictions))
@@ -43,7 +43,7 @@ def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
 
 
 def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
-    """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes and readings."""
+    """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes and emotions."""
     image = Image.fromarray(photograph.visible).convert("RGB")
     scale = max(1, -(-SMALLEST // min(image.size)))
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
@@ -51,14 +51,14 @@ def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
     font = ImageFont.load_default(size=max(14, round(min(image.size) / 28)))
     for one in faces:
         if one.box is None:
-            tag(image, (0, 0), NO_FACE, NOBODY, font)
+            tag(image, (0, 0), NO_FACE, NO_FACE_COLOUR, font)
             continue
-        colour = EMOTION_COLOURS[EMOTIONS.index(one.reading)]
+        colour = EMOTION_COLOURS[EMOTIONS.index(one.emotion)]
         left, top = max(0, one.box.left * scale), max(0, one.box.top * scale)
         right, bottom = min(image.width, one.box.right * scale) - 1, min(image.height, one.box.bottom * scale) - 1
         pen.rectangle((left, top, right, bottom), outline=colour, width=max(2, round(min(image.size) / 160)))
         number = f"{one.face}: " if len(faces) > 1 else ""
-        tag(image, (left, top), f"{number}{one.reading} {100 * one.confidence:.0f} %", colour, font)
+        tag(image, (left, top), f"{number}{one.emotion} {100 * one.confidence:.0f} %", colour, font)
     profile = photograph.profile if photograph.pixels.shape[2] >= 3 else None
     return Photograph(np.array(image), profile)
 

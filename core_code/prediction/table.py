@@ -1,23 +1,22 @@
 """Predictions as a printed table, as JSON and as CSV."""
 
-import argparse
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.face_finder import Box
 
 NO_FACE = "no face found"
+SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One face of a picture: its number from left to right, from 1; the square that was read; seven probabilities in
+    """One face of a picture: its number from left to right, from 1; the square that was cut out; seven probabilities in
     the order of EMOTIONS. All but the picture are None where no face was found."""
 
     picture: Path
@@ -26,7 +25,7 @@ class Prediction:
     probabilities: list[float] | None = None
 
     @property
-    def reading(self) -> str | None:
+    def emotion(self) -> str | None:
         """The likeliest emotion."""
         return self.probabilities and EMOTIONS[self.probabilities.index(max(self.probabilities))]
 
@@ -36,30 +35,32 @@ class Prediction:
         return self.probabilities and max(self.probabilities)
 
 
-def as_markdown(predictions: Sequence[Prediction]) -> str:
-    """A line a face; probabilities in percent."""
-    lines = [["picture", "face", "where", "reading", *EMOTIONS]]
-    for one in predictions:
-        if one.probabilities is None:
-            lines.append([str(one.picture), "-", "", NO_FACE, *[""] * len(EMOTIONS)])
-            continue
-        where = f"{one.box.width}x{one.box.height} at ({one.box.left}, {one.box.top})"
-        chances = [f"{100 * chance:.1f}" for chance in one.probabilities]
-        lines.append([str(one.picture), str(one.face), where, one.reading, *chances])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    numbers = {1, *range(4, len(widths))}
+def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """A row a face: where it is in pixels, the emotion (as `reading`), and probabilities in [0,1]; cells of a picture
+    without a face are missing."""
     rows = [
-        "| " + " | ".join(f"{cell:{'>' if i in numbers else '<'}{widths[i]}}" for i, cell in enumerate(line)) + " |"
-        for line in lines
+        {"picture": str(one.picture), "face": one.face}
+        | {side: one.box and getattr(one.box, side) for side in SIDES}
+        | {"reading": one.emotion or NO_FACE, "confidence": one.confidence}
+        | dict(zip(EMOTIONS, one.probabilities or [None] * len(EMOTIONS), strict=True))
+        for one in predictions
     ]
-    rule = "|" + "|".join("-" * (width + 1) + ("-:"[i in numbers]) for i, width in enumerate(widths)) + "|"
-    return "\n".join([rows[0], rule, *rows[1:]])
+    return pd.DataFrame(rows).astype(dict.fromkeys(("face", *SIDES), "Int64"))
 
 
-def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[str], vote: str, tta: str) -> dict[str, Any]:
-    """Plain values: what read, and an entry a face."""
+def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """A row a face, probabilities in percent."""
+    table = csv_table(predictions)
+    percent = 100 * table[[*EMOTIONS]].astype(float)
+    where = [one.box and f"{one.box.width}x{one.box.height} at ({one.box.left}, {one.box.top})" for one in predictions]
+    head = table[["picture", "face"]].assign(where=where, emotion=table.reading)
+    return pd.concat([head, percent], axis=1)
+
+
+def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[Path], vote: str, tta: str) -> dict[str, Any]:
+    """Plain values: which nets predicted and how, and an entry a face."""
     return {
-        "checkpoints": list(checkpoints),
+        "checkpoints": [str(path) for path in checkpoints],
         "vote": vote if len(checkpoints) > 1 else None,
         "tta": tta,
         "emotions": EMOTIONS,
@@ -68,7 +69,7 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[str], vote:
                 "picture": str(one.picture),
                 "face": one.face,
                 "box": one.box and vars(one.box),
-                "reading": one.reading,
+                "reading": one.emotion,
                 "confidence": one.confidence,
                 "probabilities": one.probabilities and dict(zip(EMOTIONS, one.probabilities, strict=True)),
                 "note": None if one.box else NO_FACE,
@@ -76,29 +77,3 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[str], vote:
             for one in predictions
         ],
     }
-
-
-def as_csv(predictions: Sequence[Prediction]) -> str:
-    """A line a face; empty fields where there is none."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["picture", "face", "left", "top", "right", "bottom", "reading", "confidence", *EMOTIONS])
-    for one in predictions:
-        edges = [None] * 4 if one.box is None else [one.box.left, one.box.top, one.box.right, one.box.bottom]
-        chances = one.probabilities or [None] * len(EMOTIONS)
-        table.writerow([one.picture, one.face, *edges, one.reading or NO_FACE, one.confidence, *chances])
-    return text.getvalue()
-
-
-def check_outputs(args: argparse.Namespace) -> None:
-    """Raise InputError, before anything is read, for a --json or --csv that is a folder or one of the pictures or
-    checkpoints, and for a --draw that is a file."""
-    for path in (args.json, args.csv):
-        if path and path.is_dir():
-            raise InputError(f"{path}: is a folder, expected a file to write")
-        if path and path.resolve() in {given.resolve() for given in (*args.pictures, *args.checkpoint)}:
-            raise InputError(f"{path}: would be written over, but it is to be read")
-    if args.json and args.csv and args.json.resolve() == args.csv.resolve():
-        raise InputError(f"{args.csv}: --json and --csv are one file, expected two")
-    if args.draw and args.draw.exists() and not args.draw.is_dir():
-        raise InputError(f"{args.draw}: is a file, expected a folder")

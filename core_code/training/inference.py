@@ -1,4 +1,4 @@
-"""What a net says of faces: logits of a whole data set, and trained nets out of their checkpoints."""
+"""Predictions of trained nets: logits of a whole data set, and nets out of their checkpoints."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +11,11 @@ from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net, re
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import PREFIX, EmotionNet, build
-from core_code.training.tta import NONE, views_of
+from core_code.training.tta import views_of
 
 PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
 
@@ -22,35 +23,37 @@ PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
 @torch.no_grad()
 def predict(
     net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str = "evaluation",
-    tta: str = NONE,
+    tta: str = NO_TTA,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Logits float32 [N,7] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
-    Of several processes each reads its part of every batch, and all get the whole. Leaves the net in evaluation mode.
-    `what` stands before the progress bar. With `tta` of tta.KINDS other than
-    `none` the logits are the mean of those of several views.
+    Each of several processes predicts its shard of every batch, and all get the whole. Leaves the net in evaluation
+    mode. `what` is the progress bar's title. With `tta` of flags.TTA_KINDS other than `none` the logits are the mean of
+    those of several views.
     """
     net.eval()
     logits, rows = [], []
     count = len(batches.dataset)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
         for faces, _, indices, part in batches.sharded():
-            logits.append(read(net, faces, image_size, dtype, tta))
+            logits.append(predict_batch(net, faces, image_size, dtype, tta))
             rows.append(indices)
             bar.update(part.total)
     return gather_rows(torch.cat(logits), torch.cat(rows), count).cpu(), batches.labels.cpu()
 
 
 @torch.no_grad()
-def read(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NONE) -> Tensor:
+def predict_batch(
+    net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NO_TTA
+) -> Tensor:  # fmt: skip
     """Logits float32 [B,7] of a batch, uint8 [B,H,W], by a net in evaluation mode on the same device.
 
-    Several views are averaged as logits, not as softmaxes, so that what comes after (votes, confidences) is on the
-    scale of one view's logits.
+    Several views are averaged as logits, not as softmaxes, so that votes and confidences are on the scale of one
+    view's logits.
     """
     with autocast(faces.device, dtype):
-        several = [net(view).float() for view in views_of(faces, image_size, tta, dtype)]
-    return torch.stack(several).mean(0)
+        logits = [net(view).float() for view in views_of(faces, image_size, tta, dtype)]
+    return torch.stack(logits).mean(0)
 
 
 class Trained(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from core_code.core_utils.metrics.scores import as_table, mean_vote, most_wrong, score, surest_vote
+from core_code.core_utils.metrics.scores import mean_vote, most_wrong, score, surest_vote
 
 
 @pytest.fixture
@@ -64,9 +64,3 @@ def test_the_most_wrong_are_the_surest_of_the_wrong_ones(answers):
     wanted = sorted(wrong, key=lambda i: -max(chances[i]))
     assert most_wrong(logits, labels, 10).tolist() == wanted[:10]
     assert most_wrong(logits, labels, 1000).tolist() == wanted
-
-
-def test_the_table_has_a_row_for_each_class_with_its_share():
-    table = as_table([[3, 1], [0, 0]], ("Angry", "Happy")).splitlines()
-    assert table[1].split() == ["Angry", "3", "1", "75.0%"]
-    assert table[2].split() == ["Happy", "0", "0", "-"]

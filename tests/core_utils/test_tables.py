@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pandas as pd
 
-from core_code.core_utils.tables import as_markdown, write_csv
+from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
 
 TABLE = pd.DataFrame({"name": ["a|b", "plain"], "count": [3, 12], "share": [0.5, np.nan]})
 
@@ -32,3 +32,10 @@ def test_csv_is_read_back_and_runs_no_formula(tmp_path):
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows == [["file", "value"], ["'=1+1", "-1.5"], ["'@x", "2.0"], ["photo.jpg", "3.0"]]
+
+
+def test_a_confusion_matrix_has_a_row_for_each_class_with_its_recall():
+    table = confusion_table([[3, 1], [0, 0]], ("Angry", "Happy"))
+    assert table.columns.tolist() == ["true", "Angry", "Happy", "recall (%)"]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in as_markdown(table, 1).splitlines()]
+    assert lines[2:] == [["Angry", "3", "1", "75.0"], ["Happy", "0", "0", ""]]

@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from printed_tables import printed_tables
 from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     confusion_matrix,
     f1_score,
+    precision_recall_fscore_support,
     silhouette_score,
     top_k_accuracy_score,
 )
@@ -28,8 +31,7 @@ from core_code.core_utils.files import atomic_write
 from core_code.core_utils.plots import training as plots
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
-from core_code.evaluation import report as evaluation_report
-from core_code.evaluation import tsne as features_picture
+from core_code.evaluation import predictions, report, tsne
 from core_code.models.emotion_net import EmotionNet
 
 ROOT = Path(evaluate.__file__).parents[1]
@@ -65,7 +67,7 @@ def undrawn(monkeypatch):
         return path
 
     for name in ("plot_confusion_matrix", "plot_reliability", "plot_most_wrong"):
-        monkeypatch.setattr(evaluation_report, name, leave_empty)
+        monkeypatch.setattr(report, name, leave_empty)
 
 
 def save_net(net_name: str, experiment: str, kind: str = "best_validation", seed: int = 0) -> None:
@@ -138,27 +140,27 @@ def test_two_experiments_vote(undrawn, there):
 
 
 def test_every_model_is_compared_with_the_first_one_face_by_face(undrawn, there, capsys):
-    report = there("--exp_names", "A", "B")
-    assert report["compared_with"] == "A"
+    found = there("--exp_names", "A", "B")
+    assert found["compared_with"] == "A"
     data = FER2013(phase="test")
     right = [(logits_of(name, data.faces).argmax(1) == data.labels).tolist() for name in SIZES]
     only_a = sum(a and not b for a, b in zip(*right, strict=True))
     only_b = sum(b and not a for a, b in zip(*right, strict=True))
-    test = report["splits"]["test"]
+    test = found["splits"]["test"]
     assert only_a + only_b > 0 and test["A"]["mcnemar"] is None
     p = binomtest(only_b, only_a + only_b, 0.5).pvalue
     wanted = {"only_this": only_b, "only_other": only_a, "p_value": pytest.approx(p), "method": "exact"}
     assert test["B"]["mcnemar"] == wanted
     assert test["vote (surest)"]["mcnemar"]["method"] == "exact"
-    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [cell.strip(" |") for cell in lines[0]] == [
+    tables = printed_tables(capsys.readouterr().out)
+    assert list(tables[0][0]) == [
         "val (21 faces)", "top-1", "top-2", "mean per class", "macro F1", "calibration error",
         "p (McNemar, against A)",
     ]  # fmt: skip
-    (row,) = [line for line in lines[5:10] if line[0].strip("| ") == "B"]
+    (row,) = [row for row in tables[1] if row["test (21 faces)"] == "B"]
     figures = [test["B"][key] for key in ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")]
-    assert [cell.strip() for cell in row[1:6]] == [f"{100 * figure:.2f}" for figure in figures]
-    assert row[6].strip(" |") == f"{p:.2g}"
+    assert list(row.values())[1:6] == [f"{100 * figure:.2f}" for figure in figures]
+    assert row["p (McNemar, against A)"] == f"{p:.2g}"
 
 
 @pytest.mark.parametrize("tta", ["flip", "ten_crop"])
@@ -191,19 +193,19 @@ def test_augmentation_at_test_time_stands_beside_the_plain_figures(undrawn, ther
 @pytest.mark.parametrize("on", ["val", "train", "augmentations"])
 def test_a_map_of_the_features_with_its_silhouettes(undrawn, there, monkeypatch, on):
     drawn = []
-    monkeypatch.setattr(features_picture, "plot_map", lambda *given: drawn.append(given) or given[3])
-    monkeypatch.setattr(features_picture, "MOST_FACES", 19)
+    monkeypatch.setattr(tsne, "plot_map", lambda *given: drawn.append(given) or given[3])
+    monkeypatch.setattr(tsne, "MOST_FACES", 19)
     if on == "augmentations":
         make_augmentations()
-    tsne = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
+    maps = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
     ((points, labels, emotions, path, title),) = drawn
     assert path.name == f"tsne_small_A_{on}.png" and emotions == EMOTIONS
-    found = tsne["experiments"]["A"]
-    assert tsne["on"] == on and points.shape == ((17, 2) if on == "train" else (19, 2))
+    found = maps["experiments"]["A"]
+    assert maps["on"] == on and points.shape == ((17, 2) if on == "train" else (19, 2))
     assert found["silhouette_on_map"] == pytest.approx(silhouette_score(points, labels))
     assert f"{found['silhouette']:.3f} in the features" in title
     again = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
-    assert again == tsne and (drawn[1][0] == points).all()
+    assert again == maps and (drawn[1][0] == points).all()
 
 
 def test_the_silhouette_is_of_what_goes_into_the_last_layer(undrawn, there):
@@ -224,12 +226,42 @@ def test_a_map_of_augmentations_that_are_not_there_is_an_error_before_anything_i
     assert not Path("plots_output").exists()
 
 
+def test_features_that_are_not_finite_are_an_error_before_anything_is_written(there, monkeypatch):
+    path = Path("checkpoints/ckpt_small_A_best_validation.pth")
+    state = torch.load(path, weights_only=True)
+    for name, values in state["net"].items():
+        if name.endswith("weight"):
+            values.fill_(1e38)
+    torch.save(state, path)
+    with pytest.raises(InputError, match="small, A: the net's features are not all finite"):
+        there("--exp_names", "A", "--tsne")
+    assert not Path("plots_output").exists()
+
+
+def test_figures_come_as_csv_files_too(undrawn, there):
+    splits = there("--exp_names", "A", "B")["splits"]
+    models = pd.read_csv("plots_output/evaluation_small.csv").set_index(["split", "model"])
+    assert len(models) == sum(map(len, splits.values()))
+    row, figures = models.loc["test", "B"], splits["test"]["B"]
+    for name in ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error", "faces"):
+        assert row[name] == pytest.approx(figures[name])
+    assert row.p_value == pytest.approx(figures["mcnemar"]["p_value"])
+    assert pd.isna(models.loc["test", "A"].p_value)
+    emotions = pd.read_csv("plots_output/evaluation_small_emotions.csv")
+    rows = emotions[(emotions["split"] == "test") & (emotions["model"] == "A")]
+    data = FER2013(phase="test")
+    wanted = precision_recall_fscore_support(data.labels, logits_of("A", data.faces).argmax(1), zero_division=0)
+    assert list(rows.emotion) == list(EMOTIONS)
+    for column, values in zip(("precision", "recall", "f1", "faces"), wanted, strict=True):
+        assert rows[column].fillna(0).tolist() == pytest.approx(values.tolist())
+
+
 def test_copies_are_found_as_by_comparing_every_pair():
     generator = torch.Generator().manual_seed(0)
     faces, others = (torch.randint(0, 3, (count, 2, 2), generator=generator, dtype=torch.uint8) for count in (60, 50))
     wanted = [not any(torch.equal(face, other) for other in others) for face in faces]
     assert 0 < sum(wanted) < 60
-    assert evaluate.not_in(faces, others).tolist() == wanted
+    assert predictions.without_copies(faces, others).tolist() == wanted
 
 
 def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn, there):
@@ -241,10 +273,10 @@ def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn
 
 def test_other_checkpoints_of_a_run_and_another_size(undrawn, there):
     save_net("small", "A", "last_trained_epoch", seed=9)
-    report = there("--exp_names", "A", "--checkpoint", "last_trained_epoch")
+    found = there("--exp_names", "A", "--checkpoint", "last_trained_epoch")
     data = FER2013(phase="val")
-    assert report["checkpoint"] == "last_trained_epoch"
-    check(report["splits"]["val"]["A"], logits_of("A", data.faces, "last_trained_epoch"), data.labels)
+    assert found["checkpoint"] == "last_trained_epoch"
+    check(found["splits"]["val"]["A"], logits_of("A", data.faces, "last_trained_epoch"), data.labels)
     net = logits_of("B", data.faces)
     at_40 = there("--exp_names", "B", "--image_size", "40")["splits"]["val"]["B"]
     check(at_40, net, data.labels)

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.evaluation.report import Predictions
+from core_code.evaluation.predictions import Predictions
 from core_code.experiments import tables
 from core_code.experiments.results import all_scores, models_of
 

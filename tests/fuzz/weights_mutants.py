@@ -23,7 +23,7 @@ from core_code.experiments.results import best_epoch
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask, TrainingSettings
-from core_code.training.inference import load_trained, load_trained_file, read
+from core_code.training.inference import load_trained, load_trained_file, predict_batch
 from core_code.training.loop import checkpoint, load_progress, train_one_epoch
 from EmotionGAN.editor import Editor, load_generator
 from EmotionGAN.learn.config import LearnConfig
@@ -140,7 +140,7 @@ def read_net(mutant: Weights) -> None:
     check_same(alone.net.state_dict(), held["net"])
     assert size == alone.image_size == held["settings"].get("image_size", 224)
     if size <= 512:
-        logits = read(net.eval(), training_faces().faces[:2], size, torch.float32)
+        logits = predict_batch(net.eval(), training_faces().faces[:2], size, torch.float32)
         assert logits.shape == (2, 7)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageColor
+from printed_tables import printed_tables
 from small_faces import smooth_faces
 
 from core_code import predict
@@ -96,16 +97,23 @@ def test_cut_out_faces_are_read_as_the_net_reads_them(there, capsys):
     for row, wanted in zip(found["faces"], chances, strict=True):
         check(row, wanted)
         assert row["face"] == 1 and row["box"] == {"left": 0, "top": 0, "right": 48, "bottom": 48}
-    said = capsys.readouterr().out.splitlines()
-    (line,) = [line for line in said if "cut/y.png" in line]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    wanted = [f"{100 * chance:.1f}" for chance in found["faces"][1]["probabilities"].values()]
-    assert cells[:2] == ["cut/y.png", "1"] and cells[4:] == wanted
+    (table,) = printed_tables(capsys.readouterr().out)
+    for printed, entry in zip(table, found["faces"], strict=True):
+        wanted = {emotion: f"{100 * chance:.1f}" for emotion, chance in entry["probabilities"].items()}
+        where = {"picture": entry["picture"], "face": "1", "where": "48x48 at (0, 0)", "emotion": entry["reading"]}
+        assert printed == where | wanted
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for row, entry in zip(rows, found["faces"], strict=True):
         assert (row["picture"], row["reading"], row["right"]) == (entry["picture"], entry["reading"], "48")
         assert [float(row[emotion]) for emotion in EMOTIONS] == list(entry["probabilities"].values())
+
+
+def test_the_name_of_a_picture_is_no_formula_in_a_spreadsheet(there):
+    Path("=1+1").mkdir()
+    Image.fromarray(FACES[0]).save("=1+1/x.png")
+    there("=1+1", "--face_detector", "none", "--csv", "out.csv")
+    assert Path("out.csv").read_text().splitlines()[1].startswith("'=1+1/x.png,1,0,0,48,48,")
 
 
 def test_several_checkpoints_vote(there):

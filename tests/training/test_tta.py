@@ -5,9 +5,9 @@ import torch
 from small_faces import smooth_faces
 from torchvision.transforms import functional
 
-from core_code import evaluate
+from core_code.core_utils.flags import TTA_KINDS
 from core_code.core_utils.transforms import evaluation_view
-from core_code.training.tta import KINDS, views_of
+from core_code.training.tta import views_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_views_come_in_the_dtype_asked_for(faces):
                for view in views_of(faces, 32, kind, torch.bfloat16))  # fmt: skip
 
 
-def test_another_kind_is_a_mistake_and_the_command_knows_every_kind(faces):
+def test_another_kind_is_an_error_and_every_kind_of_the_flag_has_views(faces):
     with pytest.raises(ValueError, match="flip, ten_crop"):
         next(views_of(faces, 32, "rotate"))
-    assert ("none", *evaluate.AUGMENTATIONS) == KINDS
+    assert [len(list(views_of(faces, 32, kind))) for kind in TTA_KINDS] == [1, 2, 10]

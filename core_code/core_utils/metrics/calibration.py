@@ -1,4 +1,4 @@
-"""Whether a net is right as often as it says: confidences against accuracies."""
+"""Calibration: confidences against accuracies."""
 
 from typing import NamedTuple
 
@@ -29,8 +29,8 @@ class Reliability(NamedTuple):
         if not total:
             return float("nan")
         gaps = (
-            count * abs(right - sure)
-            for count, sure, right in zip(self.faces, self.confidence, self.accuracy, strict=True)
+            count * abs(accuracy - confidence)
+            for count, confidence, accuracy in zip(self.faces, self.confidence, self.accuracy, strict=True)
         )
         return sum(gaps) / total
 
@@ -41,10 +41,9 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS) -> Reliability
     A prediction's confidence is the highest of its softmax. Bin m of M holds the confidences in ((m-1)/M, m/M].
     """
     confidence = logits.double().softmax(1).amax(1)
-    right = (logits.argmax(1) == labels).double()
+    hits = (logits.argmax(1) == labels).double()
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=logits.device)
     places = torch.bucketize(confidence, edges[1:-1])
     faces = torch.bincount(places, minlength=bins)
-    sure, correct = (torch.bincount(places, weights, minlength=bins) for weights in (confidence, right))
-    there = faces.clamp(min=1)
-    return Reliability(faces.tolist(), (sure / there).tolist(), (correct / there).tolist())
+    means = (torch.bincount(places, each, minlength=bins) / faces.clamp(min=1) for each in (confidence, hits))
+    return Reliability(faces.tolist(), *(mean.tolist() for mean in means))

@@ -1,4 +1,4 @@
-"""How well logits read the labels: shares in [0,1] and confusion matrices. And votes of several models."""
+"""Accuracies of predictions as shares in [0,1], confusion matrices, and votes of several models."""
 
 from typing import NamedTuple
 
@@ -58,16 +58,16 @@ def mean_class_accuracy(confusion: Tensor) -> float:
 
 def macro_f1(confusion: Tensor) -> float:
     """The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur or are predicted."""
-    right_twice = 2 * confusion.diagonal().double()
-    named = confusion.sum(0) + confusion.sum(1)  # TP + FP, and TP + FN
-    there = named > 0
+    correct = confusion.diagonal().double()
+    counts = confusion.sum(0) + confusion.sum(1)  # TP + FP, and TP + FN
+    there = counts > 0
     if not there.any():
         return float("nan")
-    return (right_twice[there] / named[there]).mean().item()
+    return (2 * correct[there] / counts[there]).mean().item()
 
 
 def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Which `count` faces are read wrongly most surely, the surest first: int64 [count], or fewer where fewer are."""
+    """The `count` errors of highest confidence, the highest first: indices int64 [count], fewer where fewer are."""
     confidences, predictions = logits.double().softmax(1).amax(1), logits.argmax(1)
     wrong = (predictions != labels).nonzero()[:, 0]
     return wrong[confidences[wrong].argsort(descending=True, stable=True)[:count]]
@@ -76,7 +76,7 @@ def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 def surest_vote(logits: list[Tensor]) -> Tensor:
     """For each face the logits of whichever model has the highest top logit. [N,C] each -> [N,C].
 
-    The first of several equally sure models has its way.
+    Of several models with the same top logit the first counts.
     """
     stacked = torch.stack(logits)
     surest = stacked.amax(2).argmax(0)
@@ -86,13 +86,3 @@ def surest_vote(logits: list[Tensor]) -> Tensor:
 def mean_vote(logits: list[Tensor]) -> Tensor:
     """The logarithm of the mean of the models' softmaxes. [N,C] each -> [N,C]."""
     return torch.stack([one.double().softmax(1) for one in logits]).mean(0).log()
-
-
-def as_table(confusion: list[list[int]], names: tuple[str, ...]) -> str:
-    """The confusion matrix as text: a row for each true class, its own accuracy at the end."""
-    width = max(len(name) for name in names) + 1
-    lines = [" " * width + "".join(f"{name:>{width}}" for name in names) + f"{'right':>{width}}"]
-    for name, row in zip(names, confusion, strict=True):
-        share = f"{100 * row[names.index(name)] / sum(row):.1f}%" if sum(row) else "-"
-        lines.append(f"{name:<{width}}" + "".join(f"{count:>{width}}" for count in row) + f"{share:>{width}}")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Whether two classifiers that read the same faces differ by more than chance."""
+"""Whether the accuracies of two classifiers on the same faces differ by more than chance."""
 
 import math
 from typing import NamedTuple
@@ -11,7 +11,8 @@ FEW = 25  # discordant pairs, below which the chi-square distribution is too rou
 class McNemar(NamedTuple):
     """McNemar's test of two classifiers on the same faces.
 
-    only_this and only_other: faces that one alone reads right; p_value in [0,1]; method: `exact` or `chi-square`.
+    only_this and only_other: faces that one alone predicts correctly; p_value in [0,1]; method: `exact` or
+    `chi-square`.
     """
 
     only_this: int
@@ -20,11 +21,11 @@ class McNemar(NamedTuple):
     method: str
 
 
-def mcnemar(right: Tensor, other_right: Tensor) -> McNemar:
-    """The paired test of two classifiers: which faces each reads right, bool [N] and [N].
+def mcnemar(correct: Tensor, other_correct: Tensor) -> McNemar:
+    """The paired test of two classifiers: which faces each predicts correctly, bool [N] and [N].
 
-    Only the b + c faces count that one alone reads right. If both were equally good, each of these would be either's
-    with chance 1/2. With fewer than 25 of them p is exact (two-sided, binomial):
+    Only the b + c faces count that one alone predicts correctly. If both were equally good, each of these would be
+    either's with probability 1/2. With fewer than 25 of them p is exact (two-sided, binomial):
 
         p = min(1, 2 * sum_{k=0}^{min(b,c)} binomial(b+c, k) / 2^(b+c))
 
@@ -35,8 +36,8 @@ def mcnemar(right: Tensor, other_right: Tensor) -> McNemar:
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", 1947;
     T. Dietterich, "Approximate statistical tests for comparing supervised classification learning algorithms", 1998.
     """
-    b = int((right & ~other_right).sum())
-    c = int((other_right & ~right).sum())
+    b = int((correct & ~other_correct).sum())
+    c = int((other_correct & ~correct).sum())
     if b + c < FEW:
         tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
         return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)), "exact")

@@ -1,0 +1,71 @@
+"""What trained nets predict for the faces of val and test."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.flags import NO_TTA
+from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
+from core_code.evaluation.settings import EvaluationSettings
+from core_code.training.inference import Trained, load_trained, predict
+
+NOVEL = "test_not_in_training"
+
+
+class Predictions(NamedTuple):
+    """Logits for the faces of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
+
+    `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    logits: dict[str, Tensor]
+    tta: dict[str, Tensor]
+
+    def subset(self, chosen: Tensor) -> "Predictions":
+        """The predictions for some of the faces: bool [N]."""
+        logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
+        return Predictions(self.faces[chosen], self.labels[chosen], logits, tta)
+
+
+def load_nets(settings: EvaluationSettings) -> dict[str, Trained]:
+    """The experiments' nets on the device. Raises InputError."""
+    folder = settings.output_root / "checkpoints"
+    files = {name: CheckpointFiles(folder, settings.net_name, name) for name in settings.exp_names}
+    nets = {name: load_trained(which, settings.checkpoint) for name, which in files.items()}
+    for trained in nets.values():
+        trained.net.to(settings.device)
+    return nets
+
+
+def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) -> dict[str, Predictions]:
+    """Predictions for val, test and, where there are such faces, test_not_in_training. Raises InputError.
+
+    The nets, by experiment, are on the device.
+    """
+    splits = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
+    train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
+    novel = without_copies(splits["test"].faces, train.faces)
+    predictions = {}
+    for phase, data in splits.items():
+        batches = FaceBatches(data, settings.batch_size, settings.device)
+        logits: dict[str, dict[str, Tensor]] = {kind: {} for kind in dict.fromkeys((NO_TTA, settings.tta))}
+        for name, (net, size) in nets.items():
+            for kind, found in logits.items():
+                title = f"{name}, {phase}" + (f", {kind}" if kind != NO_TTA else "")
+                found[name], _ = predict(net, batches, settings.image_size or size, settings.dtype, title, kind)
+        predictions[phase] = Predictions(data.faces, data.labels, logits.pop(NO_TTA), logits.get(settings.tta, {}))
+    if novel.any():
+        predictions[NOVEL] = predictions["test"].subset(novel)
+    return predictions
+
+
+def without_copies(faces: Tensor, others: Tensor) -> Tensor:
+    """Which faces, uint8 [N,H,W], have no exact copy among `others`: bool [N]."""
+    known = {other.tobytes() for other in others.numpy()}
+    return torch.tensor([face.tobytes() not in known for face in faces.numpy()], dtype=torch.bool)

@@ -1,0 +1,98 @@
+"""A prediction from pictures and checkpoints to tables, files and drawn copies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import write_json
+from core_code.core_utils.flags import NO_TTA, SUREST_VOTE
+from core_code.core_utils.metrics.scores import mean_vote, surest_vote
+from core_code.core_utils.tables import as_markdown, write_csv
+from core_code.prediction.drawing import draw_predictions
+from core_code.prediction.faces import find_all_faces, find_pictures
+from core_code.prediction.table import Prediction, as_json, csv_table, printed_table
+from core_code.training.inference import Trained, load_trained_file, predict_batch
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """Which nets predict which pictures' faces, and where that is written.
+
+    pictures: files and folders. vote: one of flags.VOTES, where several checkpoints are given. face_detector: dlib, or
+    none for pictures that are one face each. tta: one of flags.TTA_KINDS. image_size: side of the views in pixels, None
+    for what each net was trained on. json, csv (files) and draw (a folder): None for not written.
+    """
+
+    pictures: Sequence[Path]
+    checkpoint: Sequence[Path]
+    vote: str
+    face_detector: str
+    device: torch.device
+    dtype: torch.dtype
+    tta: str = NO_TTA
+    image_size: int | None = None
+    json: Path | None = None
+    csv: Path | None = None
+    draw: Path | None = None
+
+
+def run(settings: PredictionSettings) -> None:
+    """Predict, print and write. Raises InputError, for outputs that cannot be written before anything is predicted."""
+    check_outputs(settings)
+    predictions = predict_pictures(settings)
+    print(as_markdown(printed_table(predictions), decimals=1))
+    if settings.json:
+        write_json(settings.json, as_json(predictions, settings.checkpoint, settings.vote, settings.tta))
+        print(f"JSON: {settings.json}")
+    if settings.csv:
+        write_csv(settings.csv, csv_table(predictions))
+        print(f"CSV: {settings.csv}")
+    if settings.draw:
+        print(f"drawn: {len(draw_predictions(predictions, settings.draw))} in {settings.draw}")
+
+
+def check_outputs(settings: PredictionSettings) -> None:
+    """Raise InputError for a json or csv that is a folder or one of the inputs, and for a draw that is a file."""
+    inputs = {path.resolve() for path in (*settings.pictures, *settings.checkpoint)}
+    for path in (settings.json, settings.csv):
+        if path and path.is_dir():
+            raise InputError(f"{path}: is a folder, expected a file to write")
+        if path and path.resolve() in inputs:
+            raise InputError(f"{path}: would be written over, but it is an input")
+    if settings.json and settings.csv and settings.json.resolve() == settings.csv.resolve():
+        raise InputError(f"{settings.csv}: --json and --csv are one file, expected two")
+    if settings.draw and settings.draw.exists() and not settings.draw.is_dir():
+        raise InputError(f"{settings.draw}: is a file, expected a folder")
+
+
+def predict_pictures(settings: PredictionSettings) -> list[Prediction]:
+    """A prediction for each face, and one without a face for each picture that has none. Raises InputError."""
+    pictures = find_pictures(settings.pictures)
+    nets = []
+    for path in settings.checkpoint:
+        net, size = load_trained_file(path)
+        nets.append(Trained(net.to(settings.device), settings.image_size or size))
+    found, faces = find_all_faces(pictures, settings.face_detector)
+    if not faces:
+        return found
+    probabilities = iter(predict_faces(nets, torch.stack(faces), settings.vote, settings.dtype, settings.tta).tolist())
+    return [replace(one, probabilities=next(probabilities)) if one.box else one for one in found]
+
+
+def predict_faces(
+    nets: Sequence[Trained], faces: Tensor, vote: str, dtype: torch.dtype, tta: str = NO_TTA, batch_size: int = 64
+) -> Tensor:
+    """Probabilities float64 [N,7] of faces uint8 [N,48,48], on the CPU; several nets vote."""
+    device = next(nets[0].net.parameters()).device
+    logits = []
+    for number, (net, size) in enumerate(nets, start=1):
+        net.eval()
+        batches = tqdm(faces.split(batch_size), desc=f"predicting, net {number}", unit=" batches", delay=2, leave=False)
+        logits.append(torch.cat([predict_batch(net, batch.to(device), size, dtype, tta).cpu() for batch in batches]))
+    voted = surest_vote(logits) if vote == SUREST_VOTE else mean_vote(logits)
+    return voted.double().softmax(1)
