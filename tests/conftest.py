@@ -3,11 +3,15 @@
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from small_faces import small_rows, write_csv
 
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A shell starts what runs in the background with Ctrl-C ignored; tests of interruptions need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,11 +41,26 @@ def small(monkeypatch) -> str:
 
 
 @pytest.fixture
-def data_there(tmp_path, monkeypatch, fer2013_csv) -> Path:
-    """The working folder from here on: it holds data/fer2013. Pictures are drawn small."""
-    from core_code.core_utils.plots import training as plots
+def small_pictures(monkeypatch) -> None:
+    """Pictures of a fraction of the usual size: drawing takes long."""
+    from core_code.core_utils.plots import saving
 
-    monkeypatch.setattr(plots, "DPI", 60)
+    monkeypatch.setattr(saving, "DPI", 60)
+
+
+@pytest.fixture
+def saved_figures(monkeypatch) -> list["Figure"]:
+    """Every figure of matplotlib that is saved from here on."""
+    from matplotlib.figure import Figure
+
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **b: figures.append(figure) or save(figure, *a, **b))
+    return figures
+
+
+@pytest.fixture
+def data_there(tmp_path, monkeypatch, fer2013_csv, small_pictures) -> Path:
+    """The working folder from here on: it holds data/fer2013. Pictures are drawn small."""
     monkeypatch.chdir(tmp_path)
     fer2013_csv(tmp_path / "data" / "fer2013")
     return tmp_path

@@ -15,7 +15,6 @@ import optuna_study
 import train_byol_model
 import train_model
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.plots import training as plots
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.search import plots as study_plots
 from core_code.search.files import read_study
@@ -34,14 +33,13 @@ PICTURES = [
 
 
 @pytest.fixture
-def there(tmp_path, monkeypatch, fer2013_csv):
+def there(tmp_path, monkeypatch, fer2013_csv, small_pictures):
     """A working folder with data/fer2013 and a small net in the table; `there(...)` runs the command in it.
 
     Pictures take long; they are plotted only with `plot`.
     """
     entry = Architecture("shufflenet_v2_x0_5", "IMAGENET1K_V1", 1024, "fc", HyperParameters(16, 1e-3, 1e-5))
     monkeypatch.setitem(ARCHITECTURES, "small", entry)
-    monkeypatch.setattr(plots, "DPI", 40)
     monkeypatch.chdir(tmp_path)
     fer2013_csv(tmp_path / "data" / "fer2013")
 

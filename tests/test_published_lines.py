@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import create_augmentations
 import optuna_study
 import train_model
-from core_code.core_utils.plots import distribution, face_sheets, training
+from core_code.core_utils.plots import saving
 from core_code.models.emotion_net import EmotionNet
 
 ROOT = Path(__file__).parent.parent
@@ -118,8 +118,7 @@ def typed(line: str, folder: Path) -> Run:
     script, *words = shlex.split(line)[1:]
     there = files_in(folder)
     with pytest.MonkeyPatch.context() as patch, observed(run):
-        for plots in (distribution, face_sheets, training):
-            patch.setattr(plots, "DPI", 40)  # drawing takes long
+        patch.setattr(saving, "DPI", 40)  # drawing takes long
         patch.chdir(folder)
         MAINS[script.removesuffix(".py")].main(words)
     run.files = files_in(folder) - there

@@ -58,7 +58,7 @@ def draw_grid(path: Path, face: "Tensor", caption: str, editor: "Editor") -> Pat
     from matplotlib.patches import Patch
 
     from core_code.core_utils.plots.palette import EMOTION_COLOURS
-    from core_code.core_utils.plots.training import save_figure
+    from core_code.core_utils.plots.saving import save_figure
 
     codes = grid_codes()
     edits = editor.edit_all(face.expand(len(codes), -1, -1), codes).numpy()

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.core_utils.plots.training import INK, save_figure
+from core_code.core_utils.plots.saving import save_figure
+from core_code.core_utils.plots.training import INK
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.networks.generator import GaussianGenerator, Generator, LinearGenerator
 

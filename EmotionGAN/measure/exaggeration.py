@@ -18,7 +18,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 from core_code.core_utils.plots.face_sheets import face_sheet
-from core_code.core_utils.plots.training import save_figure
+from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.tables import as_markdown
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.metrics import mean_change

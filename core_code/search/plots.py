@@ -15,7 +15,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
 
-from core_code.core_utils.plots.training import TRAIN_COLOUR, VALIDATION_COLOUR, save_figure
+from core_code.core_utils.plots.saving import save_figure
+from core_code.core_utils.plots.training import TRAIN_COLOUR, VALIDATION_COLOUR
 from core_code.search.results import ranking
 
 from matplotlib import pyplot as plt  # isort: skip (after plots has chosen the backend)

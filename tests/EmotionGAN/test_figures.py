@@ -11,8 +11,6 @@ from PIL import Image
 import create_augmentations
 from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.plots import face_sheets
-from core_code.core_utils.plots import training as plots
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, save_generator
@@ -28,10 +26,7 @@ from EmotionGAN.figures.space import (
 from EmotionGAN.figures.walk import on_map, write_face_walk
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
-
-@pytest.fixture(autouse=True)
-def drawn_small(monkeypatch):
-    monkeypatch.setattr(plots, "DPI", 60)
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 
 def small_generator(parametrisation: str = "gaussian", seed: int = 0, order: tuple[str, ...] = EMOTIONS):
@@ -140,7 +135,6 @@ def test_tiles_stand_where_their_codes_are():
 def test_examples_are_those_of_create_augmentations(tmp_path, monkeypatch, fer2013_csv, expand):
     monkeypatch.chdir(tmp_path)
     fer2013_csv(tmp_path / "data" / "fer2013", train=30)
-    monkeypatch.setattr(face_sheets, "DPI", 60)
     save_generator(Path("tiny"), small_generator())
     shared = ["--generator", "tiny", "--seed", "4", "--precision", "fp32", "--device", "cpu", "--dataset", "fer2013"]
     create_augmentations.main([*shared, "--expand_dataset", str(expand), "--dest_folder", "made"])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from core_code.core_utils.plots.distribution import distribution_table, plot_distribution
@@ -48,14 +47,10 @@ def test_a_distribution_as_text_and_picture(tmp_path):
     assert {tuple(bytes.fromhex(colour[1:])) for colour in EMOTION_COLOURS} <= pixels
 
 
-def test_the_bars_have_counts_and_percentages_before_and_after_side_by_side(tmp_path, monkeypatch):
-    figures, save = [], Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda figure, *args, **options: figures.append(figure) or save(figure, *args, **options)
-    )
+def test_the_bars_have_counts_and_percentages_before_and_after_side_by_side(tmp_path, saved_figures):
     before, after = [10, 10, 20, 60, 0, 0, 0], [50, 50, 50, 60, 40, 0, 0]
     plot_distribution(tmp_path / "plot.png", "sample", list("abcdefg"), before, after)
-    axes = figures[0].axes[0]
+    axes = saved_figures[0].axes[0]
     assert [bar.get_height() for bar in axes.patches] == before + after
     assert [text.get_text() for text in axes.texts][3:7] == ["60\n60.0%", "0\n0.0%", "0\n0.0%", "0\n0.0%"]
     assert [text.get_text() for text in axes.texts][7] == "50\n20.0%"

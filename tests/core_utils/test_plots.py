@@ -1,8 +1,5 @@
 """The pictures: their names, and what is drawn where."""
 
-import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
 from core_code.core_utils.plots import training as plots
@@ -15,21 +12,7 @@ HISTORY = [
 EMOTIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 
 
-@pytest.fixture
-def drawn(monkeypatch) -> list[Axes]:
-    """The first axes of every figure that is saved."""
-    seen = []
-    save = Figure.savefig
-
-    def note(figure, *args, **options):
-        seen.append(figure.axes[0])
-        return save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", note)
-    return seen
-
-
-def test_the_three_accuracy_pictures(tmp_path, drawn):
+def test_the_three_accuracy_pictures(tmp_path, saved_figures):
     plots.plot_accuracies(HISTORY, tmp_path, "resnet18", "Exp")
     names = sorted(path.name for path in tmp_path.iterdir())
     kinds = ("train_accuracy", "train_validation_accuracy", "validation_accuracy")
@@ -37,7 +20,7 @@ def test_the_three_accuracy_pictures(tmp_path, drawn):
     for path in tmp_path.iterdir():
         with Image.open(path) as image:
             assert min(image.size) > 300
-    train, validation, both = drawn
+    train, validation, both = (figure.axes[0] for figure in saved_figures)
     assert [line.get_xydata().tolist() for line in train.lines] == [[[3, 60]]]
     assert [line.get_xydata().tolist() for line in validation.lines] == [[[1, 30], [2, 50], [3, 40]]]
     assert len(both.lines) == 2 and [text.get_text() for text in both.get_legend().get_texts()]
@@ -47,18 +30,18 @@ def test_a_history_without_training_accuracies_still_makes_the_pictures(tmp_path
     assert all(path.stat().st_size for path in plots.plot_accuracies(HISTORY[:2], tmp_path, "resnet18", "Exp"))
 
 
-def test_the_loss_over_the_epochs(tmp_path, drawn):
+def test_the_loss_over_the_epochs(tmp_path, saved_figures):
     path = plots.plot_losses([{"epoch": 2, "loss": 1.5}, {"epoch": 3, "loss": 1.25}], tmp_path, "resnet18", "Exp")
     assert path.name == "loss_resnet18_Exp.png" and path.stat().st_size
-    assert drawn[0].lines[0].get_xydata().tolist() == [[2, 1.5], [3, 1.25]]
+    assert saved_figures[0].axes[0].lines[0].get_xydata().tolist() == [[2, 1.5], [3, 1.25]]
 
 
-def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_order(tmp_path, drawn):
+def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_order(tmp_path, saved_figures):
     confusion = [[0] * 7 for _ in range(7)]
     confusion[0] = [6, 0, 0, 2, 0, 0, 0]
     confusion[3] = [0, 0, 0, 10, 0, 0, 0]
     plots.plot_confusion_matrix(confusion, EMOTIONS, tmp_path / "c.png", "title")
-    axes = drawn[0]
+    axes = saved_figures[0].axes[0]
     texts = {(text.get_position()[0], round(text.get_position()[1])): [] for text in axes.texts}
     for text in axes.texts:
         texts[text.get_position()[0], round(text.get_position()[1])].append(text.get_text())

@@ -22,7 +22,7 @@ from torchvision.models._api import register_model
 import train_model  # noqa: F401 (imported once, for all that are forked)
 from core_code.core_utils.distributed import job as distributed
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.plots import training as plots
+from core_code.core_utils.plots import saving
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.training import byol as train_byol
 from core_code.training import runs  # noqa: F401
@@ -138,7 +138,7 @@ HAPPENINGS: dict[str, Callable[[], None]] = {
 def prepare() -> None:
     """One thread, pictures drawn small, and a net named `small`."""
     torch.set_num_threads(1)
-    plots.DPI = 30
+    saving.DPI = 30
     ARCHITECTURES["small"] = Architecture("few_layers", "none", 16, "fc", HyperParameters(16, 1e-3, 1e-5))
 
 

@@ -28,7 +28,6 @@ from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
-from core_code.core_utils.plots import training as plots
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation import predictions, report, tsne
@@ -39,9 +38,8 @@ SIZES = {"A": 32, "B": 40}
 
 
 @pytest.fixture
-def there(tmp_path, monkeypatch, fer2013_csv, small):
+def there(tmp_path, monkeypatch, fer2013_csv, small, small_pictures):
     """A working folder with data, the first three test faces also in Training, and two trained nets, A and B."""
-    monkeypatch.setattr(plots, "DPI", 60)
     monkeypatch.chdir(tmp_path)
     path = fer2013_csv(tmp_path / "data" / "fer2013", train=14, val=21, test=21) / "icml_face_data.csv"
     header, *rows = path.read_text().splitlines()

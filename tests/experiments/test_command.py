@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from core_code.core_utils.plots import training as plots
 from core_code.experiments import __main__ as command
 
 QUICK = ["--preset", "quick", "--dataset", "sample", "--max_faces", "40", "--device", "cpu", "--precision", "fp32"]
 
 
 @pytest.fixture
-def there(tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "DPI", 50)
+def there(tmp_path, monkeypatch, small_pictures):
     monkeypatch.chdir(tmp_path)
 
     def run(*flags: str) -> dict:

@@ -18,13 +18,8 @@ SIZE_KB = 128 * 1024
 
 
 @pytest.fixture(autouse=True)
-def quick_pictures(small, monkeypatch):
+def quick_pictures(small, small_pictures):
     """A small net in the table, and small pictures."""
-    from core_code.core_utils.plots import face_sheets
-    from core_code.core_utils.plots import training as plots
-
-    monkeypatch.setattr(plots, "DPI", 40)
-    monkeypatch.setattr(face_sheets, "DPI", 40)
 
 
 def fill_up(folder: Path, left_kb: int) -> Path:

@@ -6,7 +6,6 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from core_code.core_utils.plots import training as plots
 from core_code.search import plots as study_plots
 from core_code.search.plots import plot_study
 
@@ -33,8 +32,7 @@ def a_study(figures, direction="maximize"):
     [([], "maximize"), ([0.3], "maximize"), ([None, None], "minimize"), ([0.3] * 5, "maximize"),
      ([0.3, 0.5, None, 0.4, 0.6, 0.2], "minimize")],
 )  # fmt: skip
-def test_four_pictures_that_can_be_opened(tmp_path, monkeypatch, figures, direction):
-    monkeypatch.setattr(plots, "DPI", 40)
+def test_four_pictures_that_can_be_opened(tmp_path, small_pictures, figures, direction):
     settings = dict(matplotlib.rcParams)
     study = a_study(figures, direction)
     paths = plot_study(study, lambda kind: tmp_path / f"{kind}.png", "small, E", "validation accuracy", True)

@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
-
-matplotlib.use("Agg")
-
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from core_code.core_utils.files import atomic_write
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.saving import save_figure
 
-DPI = 150
 SERIES = ("before expansion", "after expansion")
 PALE, FULL = 0.4, 1.0
 
@@ -63,5 +58,4 @@ def plot_distribution(
             for name, (_, counts, alpha) in zip(SERIES, series, strict=True)
         ]
         axes.legend(handles=patches, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
-    atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
-    return Path(path)
+    return save_figure(figure, path)

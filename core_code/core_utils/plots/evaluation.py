@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 
 from core_code.core_utils.metrics.calibration import Reliability
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.core_utils.plots.training import INK, TRAIN_COLOUR, VALIDATION_COLOUR, save_figure
+from core_code.core_utils.plots.saving import save_figure
+from core_code.core_utils.plots.training import INK, TRAIN_COLOUR, VALIDATION_COLOUR
 
 PALE = "#9dbcd8"
 FACES_A_ROW = 8

@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
 from matplotlib.figure import Figure
 
-from core_code.core_utils.files import atomic_write
+from core_code.core_utils.plots.saving import save_figure
 
 GAP = 3  # white pixels between two faces
 INCHES_PER_PIXEL = 1 / 64
-DPI = 150
 
 
 def face_sheet(
@@ -41,8 +36,7 @@ def face_sheet(
     axes.spines[:].set_visible(False)
     if title:
         axes.set_title(title, fontsize=10, loc="left", pad=20)
-    atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
-    return Path(path)
+    return save_figure(figure, path)
 
 
 def place(rows: Sequence[Sequence[np.ndarray | None]]) -> tuple[np.ndarray, int, int]:

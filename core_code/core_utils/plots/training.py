@@ -4,26 +4,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from core_code.core_utils.files import atomic_write
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.saving import save_figure
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#c75a1b", "#1f5f99"
 INK = "#333333"
-DPI = 150
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG; returns the path."""
-    atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=DPI, bbox_inches="tight"))
-    return path
 
 
 def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> list[Path]:
