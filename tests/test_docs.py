@@ -8,6 +8,7 @@ from command_tables import COMMANDS, COMMANDS_PAGE, ROOT, actions_of, parser_of,
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NAMED = re.compile(r"`([\w/]+\.py):\s(\w+)`")  # `datasets/loader.py: FaceBatches`
 EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -47,6 +48,18 @@ def test_links_lead_to_files_and_headings(page):
         assert target.exists(), f"{link}: no such file"
         if heading:
             assert heading in headings(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
+def test_the_functions_that_are_named_exist(page):
+    files = [path for folder in ("core_code", "EmotionGAN") for path in (ROOT / folder).rglob("*.py")]
+    files += ROOT.glob("*.py")
+    for path, name in NAMED.findall(page.read_text(encoding="utf-8")):
+        found = [file for file in files if f"/{file.relative_to(ROOT).as_posix()}".endswith(f"/{path}")]
+        definition = re.compile(rf"^\s*(def|class) {name}\b|^{name}\b.* =", re.MULTILINE)
+        assert any(definition.search(file.read_text(encoding="utf-8")) for file in found), f"{path}: {name}"
 
 
 def headings(page: Path) -> set[str]:
