@@ -86,8 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         settings = settings_of(study)
         report(study, StudyFiles(args.output_root / FOLDER, settings["net_name"], settings["exp_name"]))
         return
-    from core_code.core_utils.interrupts import exit_with_message
     from core_code.core_utils.logs import TrainingLog
+    from core_code.core_utils.signals import exit_with_message
     from core_code.search.results import describe_counts
     from core_code.search.storage import storage_errors, storage_url, without_password
     from core_code.search.study import Budget, fail_abandoned

@@ -1,6 +1,7 @@
 """Pre-train a net with BYOL: no labels, two views of each face, one of them of its GAN augmentation."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "learn, and train_model.py --load_byol starts from the backbone as it was",
     )  # fmt: skip
     flags.add_boolean(
-        parser, "--other_light", False,
-        "show each view under another light and focus (gamma, slope, shades, contrast, blur), as BYOL's paper changes "
-        "colours, so that views cannot be told to belong together by their light",
+        parser, "--photometric", False,
+        "photometric augmentation of each view (gamma, gradient, shades, contrast, blur), the counterpart for grey "
+        "faces of the colour jitter of BYOL's paper: without it light alone may tell which views are of one face",
+        "--other_light",
     )  # fmt: skip
     flags.add_smallest_crop_flag(parser)
     flags.add_optimisation_flags(parser, batch_size="32")
     parser.add_argument(
         "--prediction_lr", type=flags.positive, default=None,
-        help="learning rate of the prediction head; ten times --lr keeps features from falling into few directions "
+        help="learning rate of the prediction head; ten times --lr keeps features from collapsing into few directions "
         "(default: --lr)",
     )  # fmt: skip
     flags.add_augmentations_flag(
@@ -51,6 +53,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_data_flags(parser)
     flags.add_network_flags(parser)
     flags.add_device_flags(parser)
+    flags.add_accelerate_flag(parser)
     args = parser.parse_args(arguments)
     flags.fill_in(args, ARCHITECTURES[args.net_name].byol_defaults)
     return args
@@ -61,24 +64,25 @@ def main(arguments: list[str] | None = None) -> None:
     """Pre-train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import LAST, CheckpointFiles
+    from core_code.core_utils.devices import pick_hardware
     from core_code.training.byol import make_byol_task, warn_of_collapse
-    from core_code.training.loop import run_epochs
-    from core_code.training.runs import open_log, pick_hardware, resume_settings, training_settings
+    from core_code.training.loop import open_log, run_epochs
+    from core_code.training.settings import TrainingSettings, resume_settings
 
-    device, dtype = pick_hardware(args)
+    device, dtype = pick_hardware(args.device, args.precision)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name, byol=True)
     resumed = args.resume and files.path(LAST).exists()
     with local_main_first():
         train, val, augmentations, provenance = open_data(args, device)
         task = make_byol_task(
-            args.net_name, train, val, training_settings(args, dtype), augmentations,
-            weights="none" if resumed else args.weights, fine_tune=args.fine_tune, other_light=args.other_light,
-            smallest_crop=args.smallest_crop, prediction_lr=args.prediction_lr,
+            args.net_name, train, val, flags.as_settings(TrainingSettings, args, dtype=dtype), augmentations,
+            weights="none" if resumed else args.weights, fine_tune=args.fine_tune, photometric=args.photometric,
+            prediction_lr=args.prediction_lr,
         )  # fmt: skip
     with files.exclusive_run():
-        log = open_log(args, task, device, dtype)
-        say_what_is_learned(args, task, log)
-        settings = {**resume_settings(args, "other_light", "smallest_crop", "prediction_lr"), **provenance}
+        log = open_log(args.output_root / "logs", vars(args), task, device, dtype)
+        log_what_learns(args, task, log)
+        settings = {**resume_settings(vars(args), "photometric", "prediction_lr"), **provenance}
         history = run_epochs(
             task, args.epochs, settings, files, log, args.resume, args.verbose,
             after_epoch=lambda record: warn_of_collapse(record, log),
@@ -94,7 +98,7 @@ def open_data(
     from core_code.datasets.augmentations.store import Augmentations
     from core_code.datasets.fer2013 import FER2013
     from core_code.datasets.loader import FaceBatches
-    from core_code.training.runs import data_provenance
+    from core_code.training.settings import data_provenance
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
@@ -104,7 +108,7 @@ def open_data(
     return train, FaceBatches(val, args.batch_size, device), augmentations, data_provenance(faces, folder)
 
 
-def say_what_is_learned(args: argparse.Namespace, task: "BYOLTask", log: "TrainingLog") -> None:
+def log_what_learns(args: argparse.Namespace, task: "BYOLTask", log: "TrainingLog") -> None:
     """How many faces have augmentations, and which parts of the net learn."""
     from core_code.training.byol import faces_without
     from core_code.training.loop import log_message
@@ -126,20 +130,28 @@ def say_what_is_learned(args: argparse.Namespace, task: "BYOLTask", log: "Traini
 def report(
     args: argparse.Namespace, task: "BYOLTask", history: "list[Record]", files: "CheckpointFiles", log: "TrainingLog"
 ) -> None:
-    """The picture of the losses, the best epoch's figures, and what to run next."""
-    from core_code.core_utils.plots.training import plot_byol_losses
-    from core_code.training.loop import best_epoch, log_message
+    """The plot of the losses, the history as CSV, the best epoch's figures, and what to run next."""
+    import pandas as pd
 
-    plot = plot_byol_losses(history, args.output_root / "plots_output", args.net_name, args.exp_name)
-    best = history[best_epoch(history, task) - 1]
+    from core_code.core_utils.checkpoints import best_epoch
+    from core_code.core_utils.plots.training import plot_byol_losses
+    from core_code.core_utils.tables import write_csv
+    from core_code.training.loop import log_message
+
+    plots = args.output_root / "plots_output"
+    write_csv(plots / f"history_byol_{args.net_name}_{args.exp_name}.csv", pd.DataFrame(history))
+    plot = plot_byol_losses(history, plots, args.net_name, args.exp_name)
+    best = history[best_epoch(history, task.best_by, task.higher_is_better) - 1]
     log_message(
         f"\nbest epoch: {best['epoch']} of {args.epochs}, validation loss {best['validation_loss']:.4f}, "
-        f"feature spread {best['feature_spread']:.4f} in {best['feature_rank']:.1f} directions",
+        f"feature std {best['feature_std']:.4f} in {best.get('feature_rank', math.nan):.1f} directions",
         log,
     )
     log_message(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
     run = f"--net_name {args.net_name} --exp_name {args.exp_name}"
-    log_message(f"fine-tune: python train_model.py {run} --emotion_transform_prob 0 --load_byol True", log)
+    log_message(
+        f"fine-tune: python train_model.py {run} --emotion_transform_prob 0 --load_byol True --fine_tune True", log
+    )
 
 
 if __name__ == "__main__":

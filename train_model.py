@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from core_code.core_utils.logs import TrainingLog
     from core_code.datasets.loader import FaceBatches
     from core_code.models.emotion_net import EmotionNet
-    from core_code.training.classifier import ClassifierTask, TrainingSettings
+    from core_code.training.classifier import ClassifierTask
     from core_code.training.loop import Record
+    from core_code.training.settings import TrainingSettings
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_run_flags(parser, ARCHITECTURES)
     parser.add_argument(
         "--emotion_transform_prob", type=flags.probability, default=None, metavar="P",
-        help="the chance that a drawn face is replaced by one of its augmentations, 0 to 1; 0 is the baseline "
+        help="the chance that a training face is replaced by one of its augmentations, 0 to 1; 0 is the baseline "
         "(required unless --use_expanded_dataset, ignored with it)",
     )  # fmt: skip
     flags.add_boolean(parser, "--use_expanded_dataset", False, "train on FER2013 and its expansion")
@@ -44,8 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_boolean(parser, "--load_byol", False, "start from the BYOL weights of the same net and experiment")
     parser.add_argument(
         "--faces_per_epoch", type=flags.count, default=None, metavar="N",
-        help="call N training faces an epoch; the next epoch goes on with the next N, so that sets of different sizes "
-        "can be compared after equally many faces, epochs and validations (default: all)",
+        help="count N training faces as an epoch; the next epoch goes on with the next N, so that sets of different "
+        "sizes can be compared after equally many faces, epochs and validations (default: all)",
     )  # fmt: skip
     flags.add_optimisation_flags(parser)
     flags.add_boolean(parser, "--nesterov", False, "Nesterov's momentum, with --optimizer sgd")
@@ -65,6 +66,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_data_flags(parser)
     flags.add_network_flags(parser)
     flags.add_device_flags(parser)
+    flags.add_accelerate_flag(parser)
     args = parser.parse_args(arguments)
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
@@ -81,20 +83,27 @@ def main(arguments: list[str] | None = None) -> None:
     """Train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.checkpoints import CheckpointFiles
+    from core_code.core_utils.devices import pick_hardware
     from core_code.training.classifier import ClassifierTask
-    from core_code.training.loop import run_epochs
-    from core_code.training.runs import open_log, pick_hardware, training_settings
+    from core_code.training.loop import log_message, open_log, run_epochs
+    from core_code.training.settings import TrainingSettings
 
-    device, dtype = pick_hardware(args)
-    training = training_settings(args, dtype)
+    device, dtype = pick_hardware(args.device, args.precision)
+    training = flags.as_settings(TrainingSettings, args, dtype=dtype)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
     with local_main_first():
         train, val, provenance = open_data(args, device)
         net = make_net(args, files).to(device)
     task = ClassifierTask(net, train, val, training)
     with files.exclusive_run():
-        log = open_log(args, task, device, dtype)
-        history = run_epochs(task, args.epochs, deciding(args, provenance), files, log, args.resume, args.verbose)
+        log = open_log(args.output_root / "logs", vars(args), task, device, dtype)
+        if not args.fine_tune:
+            log_message(
+                "--fine_tune False: the backbone is frozen and the new head alone learns; --fine_tune True trains the "
+                "whole net",
+                log,
+            )
+        history = run_epochs(task, args.epochs, resumed_with(args, provenance), files, log, args.resume, args.verbose)
         report(args, task, training, history, files, log)
 
 
@@ -104,7 +113,7 @@ def open_data(
     """Batches for training and for validation; and what the training data are."""
     from core_code.datasets.fer2013 import FER2013
     from core_code.datasets.loader import FaceBatches
-    from core_code.training.runs import data_provenance
+    from core_code.training.settings import data_provenance
 
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     val = FER2013(args.data_root, "val", args.dataset)
@@ -148,17 +157,15 @@ def make_net(args: argparse.Namespace, files: "CheckpointFiles") -> "EmotionNet"
     return net
 
 
-def deciding(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict[str, str | int | float | bool | None]:
-    """The settings that decide the result: a run resumes with the same ones only."""
-    from core_code.training.loop import trained_part
-    from core_code.training.runs import resume_settings
+def resumed_with(args: argparse.Namespace, provenance: dict[str, str | int]) -> dict[str, Any]:
+    """The settings that decide the result, which a resumed run must share."""
+    from core_code.training.settings import resume_settings, trained_part
 
     settings = resume_settings(
-        args, "load_byol", "use_expanded_dataset", "emotion_transform_prob", "smallest_crop", "label_smoothing",
-        "nesterov",
+        vars(args), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "label_smoothing", "nesterov",
+        "faces_per_epoch",
     )  # fmt: skip
     settings["trained"] = trained_part(settings.pop("fine_tune"))
-    settings["faces_per_epoch"] = args.faces_per_epoch
     if args.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
     return {**settings, **provenance}
@@ -168,12 +175,14 @@ def report(
     args: argparse.Namespace, task: "ClassifierTask", training: "TrainingSettings", history: "list[Record]",
     files: "CheckpointFiles", log: "TrainingLog",
 ) -> None:  # fmt: skip
-    """Pictures, and the best epoch's figures on val."""
+    """Plots, the history as CSV, and the best epoch's figures on val."""
+    import pandas as pd
+
     from core_code.core_utils.checkpoints import BEST, load_net
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.metrics.scores import score
     from core_code.core_utils.plots.training import plot_accuracies, plot_confusion_matrix
-    from core_code.core_utils.tables import as_markdown, confusion_table
+    from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
     from core_code.training.inference import predict
     from core_code.training.loop import log_message
 
@@ -183,6 +192,7 @@ def report(
     if not is_main_process():
         return
     plots = args.output_root / "plots_output"
+    write_csv(plots / f"history_{args.net_name}_{args.exp_name}.csv", pd.DataFrame(history))
     plot_accuracies(history, plots, args.net_name, args.exp_name)
     plot_confusion_matrix(
         scores.confusion, EMOTIONS, plots / f"confusion_matrix_{args.net_name}_{args.exp_name}.png",

@@ -33,7 +33,7 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.training.byol import BYOLTask, make_byol_task
-from core_code.training.classifier import TrainingSettings
+from core_code.training.settings import TrainingSettings
 
 WAYS = ("ours", "plain")
 

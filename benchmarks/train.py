@@ -31,7 +31,8 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
-from core_code.training.classifier import ClassifierTask, TrainingSettings
+from core_code.training.classifier import ClassifierTask
+from core_code.training.settings import TrainingSettings
 
 PROBABILITY = 0.8  # of an augmentation in a face's place, where there are any
 WAYS = ("ours", "plain", "fixed")

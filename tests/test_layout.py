@@ -52,7 +52,6 @@ KNOWN_NAMESPACES = {
     "core_code.experiments.plan",
     "core_code.experiments.results",
     "core_code.experiments.tables",
-    "core_code.training.runs",
 }
 
 

@@ -15,7 +15,7 @@ import train_byol_model
 import train_model
 from core_code.core_utils import transforms
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.photometric import DRAWS, photometric_augmentation
+from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
@@ -24,8 +24,8 @@ from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
 from core_code.training import byol as train_byol
 from core_code.training.byol import BYOLTask, make_byol_task
-from core_code.training.classifier import TrainingSettings
 from core_code.training.loop import rng_for
+from core_code.training.settings import TrainingSettings
 
 KINDS = ("best_validation", "last_trained_epoch", "final_checkpoint")
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
@@ -56,7 +56,10 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
     assert {path.name for path in Path("checkpoints").glob("[!.]*")} == {
         f"ckpt_byol_small_E_{kind}.pth" for kind in KINDS
     }
-    assert [path.name for path in Path("plots_output").iterdir()] == ["byol_loss_small_E.png"]
+    assert sorted(path.name for path in Path("plots_output").iterdir()) == [
+        "byol_loss_small_E.png",
+        "history_byol_small_E.csv",
+    ]
     with Image.open("plots_output/byol_loss_small_E.png") as image:
         assert min(image.size) > 250
     last = checkpoint()
@@ -67,7 +70,7 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
     lines = [line for line in log_text().splitlines() if line.startswith("epoch ")]
     assert len(lines) == 3
     for line, record in zip(lines, last["history"], strict=True):
-        for figure in ("loss", "validation_loss", "feature_spread", "projection_spread", "feature_rank"):
+        for figure in ("loss", "validation_loss", "feature_std", "projection_std", "feature_rank"):
             assert f"{figure.replace('_', ' ')} {record[figure]:.4f}" in line
     assert "lr: 0.01" in log_text() and "BYOL(" in log_text()
 
@@ -75,14 +78,14 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
 @pytest.mark.parametrize("worsening", [False, True])
 def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypatch, worsening):
     losses = iter([-0.5, -0.4, -0.3] if worsening else [-0.5, -0.6, -0.7])
-    figures = {"feature_spread": 1.0, "projection_spread": 1.0, "feature_rank": 9.0}
+    figures = {"feature_std": 1.0, "projection_std": 1.0, "feature_rank": 9.0}
     monkeypatch.setattr(BYOLTask, "measure", lambda *args: {"validation_loss": next(losses), **figures})
     monkeypatch.setattr(BYOLTask, "steps", lambda *args: iter([(torch.zeros(()), 40)]))
     there(*ALONE, "--epochs", "3", "--scheduler", "none")
     assert checkpoint("best_validation")["epoch"] == (1 if worsening else 3)
 
 
-def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, monkeypatch):
+def test_the_validation_loss_and_the_feature_std_are_those_of_the_saved_net(there, monkeypatch):
     drawn = []
 
     def note(*args, **options) -> torch.Tensor:
@@ -104,7 +107,7 @@ def test_the_validation_loss_and_the_spread_are_those_of_the_saved_net(there, mo
     record = checkpoint()["history"][0]
     assert record["validation_loss"] == pytest.approx(-cosines.mean().item(), abs=1e-5)
     units = torch.nn.functional.normalize(features[:14]).double().numpy()
-    assert record["feature_spread"] == pytest.approx(units.std(axis=0).mean() * 1024**0.5, rel=1e-3)
+    assert record["feature_std"] == pytest.approx(units.std(axis=0).mean() * 1024**0.5, rel=1e-3)
 
 
 def test_validation_leaves_the_net_as_it_is(there):
@@ -156,18 +159,19 @@ def test_without_augmentations_each_face_gets_two_different_views_of_itself(ther
     assert all((one != other).any() for views in seen for one, other in zip(*views.chunk(2), strict=True))
 
 
-def test_with_other_light_each_view_is_the_plain_one_under_a_light_of_its_own(there, monkeypatch):
+@pytest.mark.parametrize("flag", ["--photometric", "--other_light"])
+def test_with_photometric_augmentation_each_view_gets_one_of_its_own(there, monkeypatch, flag):
     seen = []
     step = BYOLTask.step
     monkeypatch.setattr(BYOLTask, "step", lambda task, views: (seen.append(views), step(task, views))[1])
-    there(*ALONE, "--epochs", "1", "--other_light", "True")
-    assert checkpoint()["settings"]["other_light"] is True
+    there(*ALONE, "--epochs", "1", flag, "True")
+    assert checkpoint()["settings"]["photometric"] is True
     generator = rng_for(1, 1, "views")
     batches = FaceBatches(FER2013(Path("data/fer2013"), "train"), 16, torch.device("cpu"), shuffle=True, seed=1)
     batches.set_epoch(1)
     for (faces, _, _), views in zip(batches, seen, strict=True):
         plain = train_view(torch.cat([faces, faces]), 32, generator, channels=1)[:, 0]
-        expected = photometric_augmentation(plain, torch.rand(DRAWS, len(plain), generator=generator))
+        expected = photometric_augmentation(plain, torch.rand(RANDOM_NUMBERS, len(plain), generator=generator))
         assert torch.equal(views, expected[:, None].expand(-1, 3, -1, -1))
         assert (views[:, 0] - plain).abs().mean() > 0.05
 
@@ -274,7 +278,7 @@ def test_a_collapse_is_warned_of(there, monkeypatch, capsys):
     monkeypatch.setattr(BYOLTask, "measure", collapsed)
     capsys.readouterr()
     there(*ALONE, "--epochs", "1")
-    assert "warning: the representation has collapsed: projection spread 0.0000 after epoch 1" in log_text()
+    assert "warning: the representation has collapsed: projection std 0.0000 after epoch 1" in log_text()
     assert "collapsed" in capsys.readouterr().out
     assert "collapsed" not in log_text("healthy/logs")
 

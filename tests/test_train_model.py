@@ -1,5 +1,7 @@
 """train_model.py as a user runs it: flags, files, figures, interruption and resumption, errors of one line."""
 
+import csv
+import json
 import os
 import signal
 import subprocess
@@ -17,15 +19,17 @@ import train_model
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import run_command
-from core_code.core_utils.transforms import evaluation_view
+from core_code.core_utils.transforms import evaluation_view, train_view
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.training import loop as epochs
 from core_code.training.classifier import ClassifierTask
+from core_code.training.loop import rng_for
 
 SCRIPT = Path(train_model.__file__)
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
-BASELINE = [*QUICK, "--emotion_transform_prob", "0"]
+BASELINE = [*QUICK, "--emotion_transform_prob", "0", "--fine_tune", "True"]
 
 
 @pytest.fixture
@@ -49,7 +53,8 @@ def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):
         f"ckpt_small_E_{kind}.pth" for kind in ("best_validation", "last_trained_epoch", "final_checkpoint")
     }
     kinds = ("train_accuracy", "validation_accuracy", "train_validation_accuracy", "confusion_matrix")
-    assert {path.name for path in Path("plots_output").iterdir()} == {f"{kind}_small_E.png" for kind in kinds}
+    pictures = {f"{kind}_small_E.png" for kind in kinds}
+    assert {path.name for path in Path("plots_output").iterdir()} == {*pictures, "history_small_E.csv"}
     (log,) = Path("logs").glob("training_*.log")
     logged = log.read_text()
     assert "lr: 0.001" in logged and "EmotionNet(" in logged
@@ -76,7 +81,7 @@ def test_checkpoints_hold_what_is_documented(there):
     assert (last["epoch"], last["name"], last["experiment"]) == (6, "small", "E")
     assert last["loss"] == last["history"][-1]["loss"]
     assert [record["epoch"] for record in last["history"]] == [1, 2, 3, 4, 5, 6]
-    assert ["train_accuracy" in record for record in last["history"]] == [False] * 4 + [True] * 2
+    assert all(0 <= record["train_accuracy"] <= 1 for record in last["history"])
     assert last["settings"]["batch_size"] == 40 and last["settings"]["lr"] == 1e-3
     best = checkpoint("best_validation")
     assert best["epoch"] == 1 + int(np.argmax([record["validation_accuracy"] for record in last["history"]]))
@@ -99,7 +104,7 @@ def test_a_net_learns_what_can_be_learned(there, tmp_path):
 
 def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):
     make_augmentations("--max_faces", "25")
-    run = [*QUICK, "--emotion_transform_prob", "0.6", "--epochs", "3", "--batch_size", "10"]
+    run = [*QUICK, "--emotion_transform_prob", "0.6", "--fine_tune", "--epochs", "3", "--batch_size", "10"]
     there(*run, "--output_root", "unbroken")
     step, steps = ClassifierTask.step, []
 
@@ -196,21 +201,136 @@ def test_training_on_the_expansion_needs_no_probability(there, capsys):
     make_augmentations("--expand_dataset", "True")
     images = len(list(Path("data/expanded_fer_2013").glob("*/*.png")))
     capsys.readouterr()
-    there(*QUICK, "--use_expanded_dataset", "True", "--epochs", "1", "--max_faces", "40")
+    there(*QUICK, "--use_expanded_dataset", "True", "--fine_tune", "--epochs", "1", "--max_faces", "40")
     assert f"small on {40 + images} faces" in capsys.readouterr().out
 
 
-def test_head_only_training_changes_the_head_alone(there):
+FROZEN = "--fine_tune False: the backbone is frozen and the new head alone learns"
+
+
+@pytest.mark.parametrize("flags", [[], ["--fine_tune", "False"], ["--fine_tune", "True"]])
+def test_which_tensors_move(there, capsys, flags):
+    """Without --fine_tune True the backbone stays as it is, its batch norms' statistics too."""
     torch.manual_seed(5)
-    start = EmotionNet("small")
-    torch.save(start.state_dict(), "weights.pth")
-    flags = [flag if flag != "none" else "weights.pth" for flag in BASELINE]
-    there(*flags, "--epochs", "1", "--fine_tune", "True")
+    start = EmotionNet("small").state_dict()
+    torch.save(start, "weights.pth")
+    frozen = [flag if flag != "none" else "weights.pth" for flag in QUICK]
+    there(*frozen, "--emotion_transform_prob", "0", "--epochs", "1", *flags)
     trained = checkpoint()["net"]
-    changed = {key for key, value in start.state_dict().items() if not torch.equal(value, trained[key])}
-    assert changed == {"nn_model.fc.weight", "nn_model.fc.bias"}
-    there(*flags, "--epochs", "1", "--fine_tune", "False")
-    assert not torch.equal(checkpoint()["net"]["nn_model.conv1.0.weight"], start.nn_model.conv1[0].weight)
+    moved = {key for key, value in start.items() if not torch.equal(value, trained[key])}
+    assert moved == (set(start) if "True" in flags else {"nn_model.fc.weight", "nn_model.fc.bias"})
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(FROZEN)]
+    assert len(lines) == ("True" not in flags) and all(
+        "--fine_tune True trains the whole net" in line for line in lines
+    )
+
+
+def as_before_the_change(fine_tune: bool) -> None:
+    """Rewrite the checkpoint as earlier versions left it: `fine_tune` True for the head alone, no later settings."""
+    path = "checkpoints/ckpt_small_E_last_trained_epoch.pth"
+    state = torch.load(path, weights_only=True)
+    for name in ("trained", "smallest_crop", "label_smoothing", "nesterov"):
+        del state["settings"][name]
+    state["settings"]["fine_tune"] = fine_tune
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(("made_with", "same"), [("False", "True"), ("True", "False")])
+def test_a_checkpoint_of_before_fine_tune_changed_goes_on_with_what_it_trained(there, capsys, made_with, same):
+    run = [*BASELINE, "--scheduler", "step"]
+    there(*run, "--epochs", "1", "--fine_tune", same)
+    as_before_the_change(fine_tune=made_with == "True")
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there(*run, "--epochs", "2", "--resume", "--fine_tune", made_with))
+    assert ended.value.code == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert "since this checkpoint was made, --fine_tune has taken its published meaning" in error
+    there(*run, "--epochs", "2", "--resume", "--fine_tune", same)
+    assert checkpoint()["epoch"] == 2 and checkpoint()["settings"]["trained"]
+
+
+def test_the_training_accuracy_is_that_on_the_views_of_the_training_pass(there):
+    """With steps too small to move a weight, the net that is left predicts what it predicted in the epoch."""
+    there(
+        *BASELINE, "--epochs", "1", "--batch_size", "16", "--lr", "1e-30", "--optimizer", "sgd", "--weight_decay", "0"
+    )
+    net = EmotionNet("small").train()
+    net.load_state_dict(checkpoint()["net"])
+    batches = FaceBatches(FER2013(phase="train"), 16, torch.device("cpu"), shuffle=True, seed=1)
+    batches.set_epoch(1)
+    rng, correct = rng_for(1, 1, "views"), 0
+    for faces, labels, _ in batches:
+        with torch.no_grad():  # batch statistics, as in training
+            correct += (net(train_view(faces, 32, rng)).argmax(1) == labels).sum().item()
+    assert checkpoint()["history"][0]["train_accuracy"] == pytest.approx(correct / 40)
+
+
+def test_label_smoothing_and_nesterov_are_those_of_the_papers(there):
+    """One step of SGD on one batch, beside the same step computed here in float64."""
+    torch.manual_seed(5)
+    torch.save(EmotionNet("small").state_dict(), "weights.pth")
+    flags = ["weights.pth" if flag == "none" else flag for flag in QUICK]
+    run = [*flags, "--emotion_transform_prob", "0", "--batch_size", "40", "--optimizer", "sgd", "--lr", "0.5",
+           "--weight_decay", "0", "--label_smoothing", "0.2", "--smallest_crop", "0.5",
+           "--scheduler", "none", "--epochs", "1"]  # fmt: skip
+    there(*run, "--nesterov")
+    torch.manual_seed(1)
+    net = EmotionNet("small", head_only=True)
+    net.load_backbone("weights.pth")
+    batches = FaceBatches(FER2013(phase="train"), 40, torch.device("cpu"), shuffle=True, seed=1)
+    batches.set_epoch(1)
+    ((faces, labels, _),) = list(batches)
+    weight, bias = (parameter.detach().double().requires_grad_() for parameter in net.head.parameters())
+    net.train().drop_head()
+    with torch.no_grad():
+        features = net(train_view(faces, 32, rng_for(1, 1, "views"), smallest_crop=0.5)).double()
+    logs = (features @ weight.T + bias).log_softmax(1)
+    targets = 0.8 * torch.nn.functional.one_hot(labels, 7) + 0.2 / 7
+    loss = -(targets * logs).sum(1).mean()
+    loss.backward()
+    assert checkpoint()["history"][0]["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    # the first step with momentum 0.9: the gradient, and under Nesterov 0.9 of it once more
+    for name, start in (("weight", weight), ("bias", bias)):
+        moved = checkpoint()["net"][f"nn_model.fc.{name}"].double() - start.detach()
+        torch.testing.assert_close(moved, -0.5 * 1.9 * start.grad, rtol=1e-3, atol=1e-6)
+    there(*run)
+    moved = checkpoint()["net"]["nn_model.fc.bias"].double() - bias.detach()
+    torch.testing.assert_close(moved, -0.5 * bias.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_acceleration_can_be_switched_off_and_trains_to_close_weights(there):
+    run = [*BASELINE, "--epochs", "1", "--batch_size", "40", "--precision", "bf16", "--optimizer", "sgd"]
+    there(*run)
+    there(*run, "--accelerate", "False", "--output_root", "plain")
+    logged = [next(Path(folder).glob("*.log")).read_text() for folder in ("logs", "plain/logs")]
+    assert ["SmallMapConv2d(" in text for text in logged] == [True, False]
+    fast, plain = (checkpoint(folder=folder) for folder in ("checkpoints", "plain/checkpoints"))
+    assert [*fast["net"]] == [*plain["net"]] and fast["settings"] == plain["settings"]
+    assert fast["history"][0]["loss"] == pytest.approx(plain["history"][0]["loss"], rel=0.01)
+    torch.manual_seed(1)
+    start = EmotionNet("small")
+    way, apart = (
+        torch.cat([(plain["net"][name] - other[name]).flatten() for name, _ in start.named_parameters()]).norm()
+        for other in (start.state_dict(), fast["net"])
+    )
+    assert apart < 0.1 * way, f"{apart} apart after a way of {way}"
+
+
+def test_the_history_is_written_as_json_lines_and_as_csv_and_goes_on_with_a_resumed_run(there):
+    run = [*BASELINE, "--scheduler", "step"]
+    path = Path("logs/history_small_E.jsonl")
+    there(*run, "--epochs", "1")
+    assert [json.loads(line) for line in path.read_text().splitlines()] == checkpoint()["history"]
+    path.write_text('{"epoch": 1, "loss": 9}\n{"epoch": 2, "loss": 9}\n')  # the checkpoint is what counts
+    there(*run, "--epochs", "3", "--resume")
+    history = checkpoint()["history"]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == history and len(history) == 3
+    with open("plots_output/history_small_E.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["validation_accuracy"]) for row in rows] == [record["validation_accuracy"] for record in history]
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    there(*run, "--epochs", "1")
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_byol_weights_are_where_training_starts(there, monkeypatch):
@@ -219,7 +339,7 @@ def test_byol_weights_are_where_training_starts(there, monkeypatch):
     state = {key: None for key in ("optimizer", "scheduler", "loss", "seed", "history", "settings")}
     files = CheckpointFiles(Path("checkpoints"), "small", "E", byol=True)
     files.save("best_validation", {**state, "net": {**pretrained, "target.weight": torch.zeros(1)}, "epoch": 1})
-    there(*BASELINE, "--epochs", "1", "--load_byol", "--fine_tune")
+    there(*BASELINE, "--epochs", "1", "--load_byol", "--fine_tune", "False")
     trained = checkpoint()["net"]
     assert torch.equal(trained["nn_model.conv1.0.weight"], pretrained["nn_model.conv1.0.weight"])
     assert trained["nn_model.fc.0.weight"].shape == (128, 1024)
@@ -285,7 +405,12 @@ def test_flags_that_make_no_sense_are_argparse_errors(there, capsys, flags):
      *[(["--fine_tune", no], False) for no in ("False", "false", "0", "no")]],
 )  # fmt: skip
 def test_boolean_flags_mean_what_they_say(flags, expected):
-    assert train_model.parse_arguments(["--net_name", "resnet18", *BASELINE, *flags]).fine_tune is expected
+    assert (
+        train_model.parse_arguments(
+            ["--net_name", "resnet18", *QUICK, "--emotion_transform_prob", "0", *flags]
+        ).fine_tune
+        is expected
+    )
 
 
 def test_defaults_come_from_the_nets_entry():
@@ -301,7 +426,7 @@ def test_defaults_come_from_the_nets_entry():
 def test_both_nets_from_the_shell(tmp_path, fer2013_csv, net_name):
     fer2013_csv(tmp_path / "faces", train=8, val=7, test=7)
     command = [sys.executable, str(SCRIPT), "--net_name", net_name, *BASELINE, "--epochs", "1", "--data_root", "faces",
-               "--batch_size", "4", "--optimizer", "sgd", "--fine_tune"]  # fmt: skip
+               "--batch_size", "4", "--optimizer", "sgd", "--fine_tune", "False"]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "best epoch on val: 1 of 1" in done.stdout

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
+    from core_code.core_utils.signals import catch_sigterm, exit_with_message
     from EmotionGAN.editor import Editor
     from EmotionGAN.explore.server import Explorer, ExplorerServer
 

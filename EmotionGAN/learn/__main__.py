@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.interrupts import catch_sigterm
+    from core_code.core_utils.signals import catch_sigterm
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.learn import run
     from EmotionGAN.learn.data import BalancedFaces

@@ -20,8 +20,8 @@ from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.job import check_same, is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
-from core_code.core_utils.interrupts import exit_with_message
 from core_code.core_utils.locks import exclusive_lock
+from core_code.core_utils.signals import exit_with_message
 from EmotionGAN.editor import save_generator
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.steps import adversarial_step, pretraining_step

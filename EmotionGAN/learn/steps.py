@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core_code.core_utils.distributed.data_parallel import Shard, shard_of, sum_gradients
+from core_code.core_utils.distributed.data_parallel import Shard, all_reduce_gradients, shard_of
 from EmotionGAN.learn import losses
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces, jitter
@@ -103,7 +103,7 @@ def pretraining_step(trainer: Trainer, faces: BalancedFaces, rng: torch.Generato
     output = trainer.discriminator(jitter(images, rng, shard))
     terms = classification_losses(trainer.config, output, labels, trainer.generator)
     sum(terms.values()).backward()
-    sum_gradients(trainer.discriminator.parameters())
+    all_reduce_gradients(trainer.discriminator.parameters())
     trainer.discriminator_adam.step()
     return detached(terms | {"accuracy": accuracy(output, labels)})
 
@@ -144,7 +144,7 @@ def discriminator_step(
         with torch.autocast(images.device.type, enabled=False):
             loss = loss + config.lambda_r1 * config.r1_every * losses.r1_penalty(discriminator, images, labelled)
     loss.backward()
-    sum_gradients(discriminator.parameters())
+    all_reduce_gradients(discriminator.parameters())
     trainer.discriminator_adam.step()
     return terms | {"accuracy": accuracy(real, labels)}
 
@@ -170,7 +170,7 @@ def generator_step(trainer: Trainer, edits: Edits, identity: Tensor, rng: torch.
         "centres": config.lambda_centres * losses.cross_entropy(at_centres, edits.targets),
     }
     sum(terms.values()).backward()
-    sum_gradients(generator.parameters())
+    all_reduce_gradients(generator.parameters())
     trainer.generator_adam.step()
     discriminator.requires_grad_(True)
     trainer.update_ema()

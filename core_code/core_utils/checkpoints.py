@@ -1,5 +1,7 @@
 """Where a run's checkpoints lie and what they hold."""
 
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,8 @@ KEYS = tuple(TYPES)
 PUBLISHED_KEYS = ("net", "epoch", "optimizer", "loss", "name", "experiment")  # all that the published program saved
 # What is drawn and compared of each epoch, beside its number.
 FIGURES = ("loss", "seconds", "validation_accuracy")
-BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_spread", "projection_spread")
+BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_std", "projection_std")
+OLD_FIGURES = {"feature_spread": "feature_std", "projection_spread": "projection_std"}  # in files of earlier versions
 PLAIN = (str, int, float, bool, type(None))
 LARGEST_VIEW = 4096  # pixels
 
@@ -57,7 +60,7 @@ class CheckpointFiles:
         return exclusive_lock(self.folder, f".{self.stem}.lock", "give another --exp_name or --output_root")
 
     def save(self, kind: str, state: dict[str, Any]) -> Path:
-        """Write a checkpoint with all of KEYS, whole or not at all; of several processes the writer alone does."""
+        """Write a checkpoint with all of KEYS, whole or not at all; of several processes the main one alone does."""
         if not is_main_process():
             return self.path(kind)
         missing = [key for key in KEYS if key not in {"name", "experiment"} and key not in state]
@@ -73,7 +76,7 @@ class CheckpointFiles:
         path = self.path(kind)
         state = read_checkpoint(path, *used, name=self.name, experiment=self.experiment)
         if "history" in used:
-            check_history(state, BYOL_FIGURES if self.byol else FIGURES, path)
+            state["history"] = checked_history(state, BYOL_FIGURES if self.byol else FIGURES, path)
         return state
 
 
@@ -125,9 +128,12 @@ def check_settings(settings: dict[Any, Any], path: Path) -> None:
         raise InputError(f"{path}: its weights are {weights!r}, expected a text")
 
 
-def check_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> None:
-    """Raise InputError unless a checkpoint's history has a record an epoch, with at least these figures."""
-    history = state["history"]
+def checked_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> list[dict[str, float]]:
+    """A checkpoint's history, under the names of today.
+
+    Raises InputError unless it has a record an epoch, with at least these figures.
+    """
+    history = [with_current_figures(record) if isinstance(record, dict) else record for record in state["history"]]
     if not history or len(history) != state["epoch"]:
         raise InputError(f"{path}: its history is of {len(history)} epochs, its epoch {state['epoch']}")
     for epoch, record in enumerate(history, start=1):
@@ -137,6 +143,19 @@ def check_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -
         plain = {*types.values()} == {float} and {*map(type, types)} == {str}
         if not types.keys() >= {*figures} or not plain or record["seconds"] <= 0:
             raise InputError(f"{path}: its history lacks figures of epoch {epoch}, expected {', '.join(figures)}")
+    return history
+
+
+def with_current_figures(record: dict[str, float]) -> dict[str, float]:
+    """A record of an epoch under the names of today, one of an earlier version too."""
+    return {OLD_FIGURES.get(name, name): value for name, value in record.items()}
+
+
+def best_epoch(history: Sequence[dict[str, float]], key: str, higher_is_better: bool) -> int:
+    """The number of the first epoch whose figure `key` is the best; one that is not finite is worse than any other."""
+    sign = 1 if higher_is_better else -1
+    figures = [sign * record[key] if math.isfinite(record[key]) else -math.inf for record in history]
+    return figures.index(max(figures)) + 1
 
 
 def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:

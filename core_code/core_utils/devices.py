@@ -10,6 +10,12 @@ from core_code.core_utils.errors import InputError
 CPU_INFO = Path("/proc/cpuinfo")
 
 
+def pick_hardware(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+    """The device and the dtype of matrix products that --device and --precision ask for. Raises InputError."""
+    picked = pick_device(device)
+    return picked, pick_dtype(precision, picked)
+
+
 def pick_device(name: str) -> torch.device:
     """`auto` takes cuda, then mps, then cpu. Raises InputError when a named device is not there."""
     available = {

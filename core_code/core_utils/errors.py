@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from core_code.core_utils.interrupts import TERMINATED, Terminated, catch_sigterm
+from core_code.core_utils.signals import TERMINATED, Terminated, catch_sigterm
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
 LONGEST_MESSAGE = 1000  # characters; a message may quote a file, and a file may hold anything

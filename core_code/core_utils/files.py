@@ -1,6 +1,5 @@
-"""The one writer: a file appears whole under its name, or not at all. And readers that fail in one line."""
+"""Files that appear whole under their names or not at all, and readers that fail in one line."""
 
-import fcntl
 import glob
 import json
 import os
@@ -9,18 +8,23 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from core_code.core_utils.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it onto `path`.
 
-    Whoever reads `path` sees the old file or the new one, never a part, even after kill -9. With `durable`
-    the bytes are flushed to the disk before the rename, so that a power cut cannot leave an empty file either, and
-    the temporary files of killed writers are removed; turn it off only for files that are many and cheap to make
-    again, and call `remove_stale_files` once for them all.
+    Readers of `path` see the old file or the new one, never a part, even after kill -9. With `durable` the bytes are
+    flushed to the disk before the rename, so that a power cut cannot leave an empty file either, and the temporary
+    files of killed processes are removed; turn it off only for files that are many and cheap to make again, and call
+    `remove_stale_files` once for them all.
 
     Raises InputError when the folder cannot be made or the file cannot be written (no space, no permission).
     """
@@ -35,6 +39,9 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = T
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+            if fcntl:  # while it is locked, so that no other process takes it for a stale file
+                os.replace(part, path)
+        if not fcntl:  # Windows renames no open file
             os.replace(part, path)
     except BaseException as error:
         with suppress(OSError):
@@ -47,30 +54,43 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = T
 def open_temporary(part: Path) -> BinaryIO:
     """A new temporary file, open and locked for as long as it is open.
 
-    The lock tells the file of a living writer from one that a killed writer left behind.
+    The lock tells the file of a running process from the stale one of a killed process.
     """
     while True:
         file = open(part, "xb")  # noqa: SIM115  (the caller closes it)
-        with suppress(OSError):  # a file system without locks: nobody can take the file for a left-over there
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks: no process can take the file for a stale one there
+            lock(file)
         if part.exists():
             return file
-        file.close()  # taken for a left-over before it was locked
+        file.close()  # removed as a stale file before it was locked
 
 
 def remove_stale_files(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files that killed writers have left in `folder`: of the file `name`, or all of them.
+    """Remove the stale temporary files of killed processes in `folder`: of the file `name`, or all of them.
 
-    Files that somebody is writing at this moment are let be, and so are those that cannot be removed.
+    Files that a process is writing at this moment stay, and so do those that cannot be removed.
     """
     for part in Path(folder).glob(f".{glob.escape(name) if name else '*'}.*.part"):
         with suppress(OSError), open(part, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
+            lock(file, wait=False)
+            if fcntl:
+                part.unlink()
+        if not fcntl:  # Windows removes no open file: neither this process's nor one that another is writing
+            with suppress(OSError):
+                part.unlink()
+
+
+def lock(file: IO[Any], wait: bool = True) -> None:
+    """Lock a file for this process until it is closed; where the system has no fcntl (Windows) nothing is locked.
+
+    Raises BlockingIOError when another process holds the lock and this one shall not `wait`.
+    """
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """The error of the disk that this is, or that torch's writer has covered with a RuntimeError of its own."""
+    """The disk's error, also where torch.save raised a RuntimeError of its own because of it."""
     if isinstance(error, RuntimeError):
         error = error.__context__ or error
     return error if isinstance(error, OSError) else None

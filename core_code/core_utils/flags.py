@@ -1,8 +1,11 @@
-"""Argument types that mean what they say, and the flags that every script shares."""
+"""Argument types with clear errors, and the flags that the scripts share."""
 
 import argparse
+import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 DATASETS = ("fer2013", "sample", "folder")
 NO_AUGMENTATIONS = "none"  # in place of their folder
@@ -87,17 +90,18 @@ def run_name(text: str) -> str:
     return text
 
 
-def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str) -> None:
-    """A flag that takes True/False or stands alone for True."""
+def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str, *aliases: str) -> None:
+    """A flag that takes True/False or stands alone for True; `aliases` are further names of it."""
     parser.add_argument(
-        name, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
+        name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
         help=f"{help} (default: {default})",
     )  # fmt: skip
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose --help ends with an example."""
+    """A parser whose --help ends with an example, and begins with how the command was started."""
     return argparse.ArgumentParser(
+        prog=program_name(),
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -105,21 +109,37 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     )
 
 
+def program_name() -> str | None:
+    """`python -m EmotionGAN.learn` for a module's command; None, for argparse's own, otherwise."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+
+
+def as_settings(settings: type, args: argparse.Namespace, **more: Any) -> Any:
+    """The dataclass `settings` filled with the flags that are named as its fields, and with `more`."""
+    named = {field.name: getattr(args, field.name) for field in fields(settings) if hasattr(args, field.name)}
+    return settings(**named | more)
+
+
 def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     """Which training run: --net_name (one of `nets`), --exp_name, --epochs, --resume and --verbose."""
-    parser.add_argument("--net_name", choices=tuple(nets), required=True)
+    parser.add_argument("--net_name", choices=tuple(nets), required=True, help="which architecture")
     parser.add_argument("--exp_name", type=run_name, required=True, help="becomes part of the files' names")
-    parser.add_argument("--epochs", type=count, default=100, help="(default: 100)")
+    parser.add_argument("--epochs", type=count, default=100, help="passes over the training faces (default: 100)")
     add_boolean(parser, "--resume", False, "go on from the last epoch of the same net and experiment")
     add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
 
 
 def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str = "the net's") -> None:
     """How to optimise: None where the user leaves it to the net's entry in the table, see `fill_in`."""
-    parser.add_argument("--batch_size", type=count, default=None, help=f"(default: {batch_size})")
+    parser.add_argument("--batch_size", type=count, default=None, help=f"faces a step (default: {batch_size})")
     parser.add_argument("--lr", type=positive, default=None, help="learning rate (default: the net's)")
-    parser.add_argument("--weight_decay", type=non_negative, default=None, help="(default: the net's)")
-    parser.add_argument("--optimizer", choices=("adam", "sgd"), default=None, help="(default: the net's)")
+    parser.add_argument(
+        "--weight_decay", type=non_negative, default=None, help="L2 penalty on the weights (default: the net's)"
+    )
+    parser.add_argument(
+        "--optimizer", choices=("adam", "sgd"), default=None, help="sgd has momentum 0.9 (default: the net's)"
+    )
     parser.add_argument(
         "--scheduler", choices=("cosine", "step", "none"), default=None,
         help="cosine over the epochs, step: a tenth every 10 epochs, or none (default: the net's)",
@@ -168,7 +188,7 @@ def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True) -> N
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
-    """Where and how exactly: --device, --precision and --seed."""
+    """On what, how exactly, from which random numbers: --device, --precision and --seed."""
     parser.add_argument(
         "--device", choices=("auto", "cuda", "mps", "cpu"), default="auto",
         help="auto takes cuda, then mps, then cpu (default: auto)",
@@ -178,6 +198,14 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
         help="auto takes bf16 where the hardware multiplies it faster (default: auto)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="same seed, same results (default: 1)")
+
+
+def add_accelerate_flag(parser: argparse.ArgumentParser) -> None:
+    """Whether to use the project's own faster ways to compute the same: --accelerate."""
+    add_boolean(
+        parser, "--accelerate", True,
+        "False uses PyTorch's own layers and no CUDA graphs: the same results within rounding, but slower",
+    )  # fmt: skip
 
 
 def add_network_flags(parser: argparse.ArgumentParser) -> None:

@@ -1,28 +1,27 @@
-"""One writer at a time in a folder."""
+"""Locks of folders: one run at a time writes there."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import make_folder
+from core_code.core_utils.files import lock, make_folder
 
 LOCK_NAME = ".lock"
 
 
 @contextmanager
 def exclusive_lock(folder: Path, name: str = LOCK_NAME, instead: str = "use another folder") -> Iterator[None]:
-    """Hold the folder's lock; the system gives it back however the process ends, kill -9 included.
+    """Hold the folder's lock; the system releases it when the process ends, kill -9 included.
 
     Runs that write different files into one folder take locks of different `name`s. Makes the folder where it is
-    missing. Raises InputError when another process holds the lock, saying what to do `instead` of waiting, or when
+    missing. Raises InputError when another process holds the lock, with what to do `instead` of waiting, or when
     the folder cannot be written.
     """
     with open_lock(folder, name) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=False)
         except BlockingIOError as error:
             raise InputError(f"{folder}: another run is writing here; wait for it, or {instead}") from error
         yield
@@ -35,12 +34,12 @@ def wait_for_lock(folder: Path) -> Iterator[None]:
     Makes the folder where it is missing. Raises InputError when it cannot be written.
     """
     with open_lock(folder, LOCK_NAME) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file)
         yield
 
 
 def open_lock(folder: Path, name: str) -> TextIO:
-    """A lock file of the folder; closing it gives a lock back."""
+    """A lock file of the folder; closing it releases the lock."""
     path = make_folder(folder) / name
     try:
         return open(path, "a")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from core_code.core_utils.checkpoints import OLD_FIGURES
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import run_name
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_losses
@@ -22,7 +23,7 @@ STATUS = re.compile(r"epoch \d+/\d+ step \d+ ")  # --verbose, within an epoch
 FIGURE = re.compile(r"(?P<words>[a-z]+(?: [a-z]+)*) (?P<number>\S+?)(?P<unit>%| s)?")
 RUN = re.compile(r"(?P<name>net_name|exp_name): (?P<value>.*)")
 CLASSIFIER = {"loss", "validation_accuracy"}
-BYOL = {"loss", "validation_loss", "feature_spread", "projection_spread"}
+BYOL = {"loss", "validation_loss", "feature_std", "projection_std"}
 
 
 class Run(NamedTuple):
@@ -126,6 +127,7 @@ def read_figure(text: str, where: str) -> tuple[str, float]:
     if parts["unit"] == " s":
         return "seconds", value
     name = parts["words"].replace(" ", "_")
+    name = OLD_FIGURES.get(name, name)
     if name.endswith("accuracy"):
         value /= 100
         if parts["unit"] != "%" or not 0 <= value <= 1:

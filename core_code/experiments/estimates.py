@@ -15,7 +15,7 @@ from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import BYOLTask
 from core_code.training.classifier import ClassifierTask
-from core_code.training.runs import training_settings
+from core_code.training.settings import TrainingSettings
 from EmotionGAN.editor import Editor
 
 MOST_AT_ONCE = 32  # faces of a trial step: a whole batch at 224 px takes long on a CPU and tells no more
@@ -60,14 +60,15 @@ def rate_of(step: Step, args: argparse.Namespace) -> float:
     architecture = ARCHITECTURES[step.net]
     defaults = architecture.byol_defaults if step.kind == "byol" else architecture.defaults
     batch = min(defaults.batch_size, MOST_AT_ONCE)
-    how = argparse.Namespace(
-        **{**vars(defaults), "batch_size": batch}, epochs=1, image_size=step.image_size, seed=step.seed
-    )
+    training = TrainingSettings(
+        epochs=1, lr=defaults.lr, weight_decay=defaults.weight_decay, optimizer=defaults.optimizer,
+        scheduler=defaults.scheduler, image_size=step.image_size, seed=step.seed, dtype=dtype,
+    )  # fmt: skip
     batches = FaceBatches(GreyFaces(batch), batch, device, shuffle=True)
     if step.kind == "byol":
-        task = BYOLTask(BYOL(step.net).to(device), batches, batches, training_settings(how, dtype))
+        task = BYOLTask(BYOL(step.net).to(device), batches, batches, training)
     else:
-        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training_settings(how, dtype))
+        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training)
     task.net.train()
     return batch / quickest(lambda: [loss for loss, _ in task.steps(1)], device)
 

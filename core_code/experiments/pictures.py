@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core_code.core_utils.checkpoints import BEST, FINAL
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
@@ -14,7 +15,6 @@ from core_code.evaluation.tsne import draw_maps, faces_to_map
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, run_name
 from core_code.experiments.results import AllPredictions, evaluation_settings, trainings
 from core_code.training.inference import load_trained
-from core_code.training.runs import pick_hardware
 
 
 def draw_pictures(steps: Sequence[Step], readings: AllPredictions, args: argparse.Namespace) -> list[dict[str, str]]:
@@ -34,7 +34,7 @@ def draw_pictures(steps: Sequence[Step], readings: AllPredictions, args: argpars
             split: read._replace(logits={run_name(name, seed): values for name, values in read.logits.items()}, tta={})
             for split, read in readings[net, seed].items()
         }
-        settings = evaluation_settings(net, args, *pick_hardware(args))
+        settings = evaluation_settings(net, args, *pick_hardware(args.device, args.precision))
         drawn = report.draw_pictures(report.make_report(named, NO_TTA), named, settings)
         for kind, paths in drawn.items():
             shown += [entry(path, kind, net, path.stem.split(f"_{net}_", 1)[1]) for path in paths]
@@ -67,7 +67,7 @@ def curves(step: Step, plots: Path, args: argparse.Namespace) -> list[dict[str, 
 
 def maps(steps: Sequence[Step], net: str, seed: int, args: argparse.Namespace) -> list[dict[str, str]]:
     """t-SNE of the baseline on real faces of val, and of the augmented net on augmented faces."""
-    device, dtype = pick_hardware(args)
+    device, dtype = pick_hardware(args.device, args.precision)
     shown = []
     for step in trainings(steps, net, seed):
         wanted = {"baseline": "val", "augmented": "augmentations"}.get(step.experiment)

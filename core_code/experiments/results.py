@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from core_code.core_utils.checkpoints import BEST, FINAL
+from core_code.core_utils.checkpoints import BEST, FINAL, best_epoch
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.metrics.scores import mean_vote, score, surest_vote
@@ -19,8 +20,9 @@ from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.plan import Step, checkpoint_files
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PRESETS, PUBLISHED, WHAT
 from core_code.experiments.runner import read_ledger
+from core_code.training.byol import BYOLTask
+from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_trained
-from core_code.training.runs import pick_hardware
 
 FORMAT = 1
 VOTERS = 3
@@ -54,7 +56,7 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
 
 def predict_all(steps: Sequence[Step], args: argparse.Namespace) -> AllPredictions:
     """What every trained net says of val and test; nets that are not trained yet are left out. Raises InputError."""
-    device, dtype = pick_hardware(args)
+    device, dtype = pick_hardware(args.device, args.precision)
     readings = {}
     for net in args.nets:
         for seed in args.seeds:
@@ -131,15 +133,10 @@ def run_of(step: Step, failed: dict[str, str], args: argparse.Namespace) -> dict
         run["seconds"] = round(seconds, 1)
         run["faces"] = step.amount
         run["faces_per_second"] = round(step.amount / seconds, 1)
-        run["best_epoch"] = best_epoch(history)
+        task = BYOLTask if step.kind == "byol" else ClassifierTask
+        run["best_epoch"] = best_epoch(history, task.best_by, task.higher_is_better)
         run["history"] = history
     return run
-
-
-def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """The epoch whose checkpoint is judged: the first of highest validation accuracy, or of lowest validation loss."""
-    figures = [record.get("validation_accuracy", -record.get("validation_loss", 0.0)) for record in history]
-    return 1 + figures.index(max(figures))
 
 
 def all_scores(readings: AllPredictions, args: argparse.Namespace) -> Iterator[dict[str, Any]]:

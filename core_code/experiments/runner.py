@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, make_folder
-from core_code.core_utils.interrupts import catch_sigterm
+from core_code.core_utils.signals import catch_sigterm
 from core_code.experiments.plan import Step
 
 POLL_S = 0.2

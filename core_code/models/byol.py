@@ -13,7 +13,7 @@ from core_code.models.emotion_net import EmotionNet
 
 HIDDEN = 1024
 PROJECTED = 256
-KEPT = 0.99  # how much of the target's weights a step keeps (tau in the paper)
+EMA_DECAY = 0.99  # of the target's weights (tau in the paper)
 
 
 class MLP(nn.Sequential):
@@ -46,7 +46,7 @@ class Encoder(EmotionNet):
 
 
 class Comparison(NamedTuple):
-    """What two views of B faces came to: the loss (a scalar); features [2B,F], projections float32 [2B,256]."""
+    """Two views of B faces compared: the loss (a scalar); features [2B,F], projections float32 [2B,256]."""
 
     loss: Tensor
     features: Tensor
@@ -85,7 +85,7 @@ class BYOL(Encoder):
         """
         online = dict(self.named_parameters())
         for name, averaged in self.target.named_parameters():
-            averaged.lerp_(online[name], 1 - KEPT)
+            averaged.lerp_(online[name], 1 - EMA_DECAY)
 
     def compare(self, views: Tensor) -> Comparison:
         """views float [2B,3,S,S]: one view of each face, then the other of each.
@@ -110,11 +110,11 @@ def symmetric_loss(predictions: Tensor, targets: Tensor) -> Tensor:
     return -F.cosine_similarity(predictions, torch.cat([second, first]), dim=1).mean()
 
 
-def spread(vectors: Tensor) -> float:
-    """How differently vectors float [N,D] point: 0 when all point alike, 1 when evenly into all directions.
+def feature_std(vectors: Tensor) -> float:
+    """The std of l2-normalised vectors float [N,D]: 0 when all point alike, 1 when evenly into all directions.
 
-    The mean over the dimensions of the standard deviation of the vectors scaled to length 1, times sqrt(D). It
-    cannot exceed 1, and features behind a ReLU, which share a quadrant, stay well below.
+    The mean over the dimensions, times sqrt(D), as in X. Chen and K. He, "Exploring simple Siamese representation
+    learning", 2021, section 4.1. It cannot exceed 1; features behind a ReLU, all in one orthant, stay well below.
     """
     units = F.normalize(vectors.float(), dim=1)
     return units.std(0, correction=0).mean().item() * units.shape[1] ** 0.5
@@ -124,8 +124,8 @@ def effective_rank(vectors: Tensor) -> float:
     """How many directions vectors float [N,D] differ in: 1 when all lie on one line, D when evenly in all directions.
 
     The exponential of the entropy of the shares that the principal components of the standardised dimensions have in
-    the variance (O. Roy and M. Vetterli, "The effective rank", 2007). The spread is blind to this: vectors along one
-    line, half of them at either end, are spread well and say one thing alone.
+    the variance (O. Roy and M. Vetterli, "The effective rank", 2007). The std is blind to this: that of vectors along
+    one line, half of them at either end, is large.
     """
     centred = vectors.double() - vectors.double().mean(0)
     scales = centred.square().mean(0).sqrt()

@@ -1,4 +1,4 @@
-"""EmotionNet: an ImageNet backbone that reads emotions."""
+"""EmotionNet: an ImageNet backbone that predicts emotions."""
 
 import re
 import socket
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from core_code.core_utils.acceleration.small_maps import use_small_map_convolutions
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
 from core_code.core_utils.weights import state_dict_mismatch
@@ -36,7 +35,6 @@ class EmotionNet(nn.Module):
         self.head_only = head_only
         self.nn_model = build(self.architecture)
         set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
-        use_small_map_convolutions(self.nn_model)
         if head_only:
             self.nn_model.requires_grad_(False)
             self.head.requires_grad_(True)

@@ -12,6 +12,7 @@ import torch
 from optuna.trial import Trial
 from torch import Tensor
 
+from core_code.core_utils.checkpoints import best_epoch
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_AUGMENTATIONS
 from core_code.core_utils.logs import TrainingLog
@@ -21,10 +22,10 @@ from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.search.results import describe_values
 from core_code.search.space import Values, suggest
-from core_code.training.byol import COLLAPSED, BYOLTask, make_byol_task
-from core_code.training.classifier import ClassifierTask, TrainingSettings
-from core_code.training.loop import Record, Task, best_epoch, log_message, run_epochs
-from core_code.training.runs import data_provenance
+from core_code.training.byol import COLLAPSE_STD, BYOLTask, make_byol_task
+from core_code.training.classifier import ClassifierTask
+from core_code.training.loop import Record, Task, log_message, run_epochs
+from core_code.training.settings import TrainingSettings, data_provenance
 
 MakeTask = Callable[[Values], Task]
 Objective = Callable[[Trial], float]
@@ -143,7 +144,7 @@ def make_objective(make_task: MakeTask, sizes: Sequence[int], epochs: int, log: 
                 raise optuna.TrialPruned
 
         history = run_epochs(task, epochs, {}, log=log, after_epoch=after_epoch)
-        best = history[best_epoch(history, task) - 1]
+        best = history[best_epoch(history, task.best_by, task.higher_is_better) - 1]
         check_figures(best, task.best_by)
         trial.set_user_attr("best_epoch", best["epoch"])
         return best[task.best_by]
@@ -156,5 +157,5 @@ def check_figures(best: Record, best_by: str) -> None:
     if not math.isfinite(best[best_by]):
         raise InputError(f"{best_by} is {best[best_by]} in all epochs, expected a finite number")
     for name, value in best.items():
-        if name.endswith("_spread") and not value >= COLLAPSED:
-            raise InputError(f"the representation has collapsed: {name} {value:.4f}, expected {COLLAPSED} or more")
+        if name.endswith("_std") and not value >= COLLAPSE_STD:
+            raise InputError(f"the representation has collapsed: {name} {value:.4f}, expected {COLLAPSE_STD} or more")

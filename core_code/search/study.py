@@ -17,9 +17,9 @@ import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.interrupts import catch_sigterm
 from core_code.core_utils.locks import wait_for_lock
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.signals import catch_sigterm
 from core_code.search.files import StudyFiles
 from core_code.search.objective import Objective
 from core_code.search.results import FAILURE, describe_trial, is_counted
@@ -46,7 +46,7 @@ def run_trials(
 ) -> None:  # fmt: skip
     """Run trials in this process until the budget is spent; write the .pkl after each.
 
-    A KeyboardInterrupt (interrupts.Terminated for SIGTERM) leaves the running trial failed and not counted.
+    A KeyboardInterrupt (signals.Terminated for SIGTERM) leaves the running trial failed and not counted.
     """
     with catch_sigterm():
         while trial := begin_trial(study, files.folder, budget, seed):

@@ -13,8 +13,8 @@ import torch
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.interrupts import catch_sigterm
 from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.signals import catch_sigterm
 from core_code.search.files import StudyFiles
 from core_code.search.results import describe_trial, is_counted
 from core_code.search.study import Budget, fail_abandoned

@@ -7,31 +7,33 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.acceleration.cuda_graphs import CudaGraphed
 from core_code.core_utils.devices import autocast
-from core_code.core_utils.distributed.data_parallel import Shard, gather_rows, global_mean, sum_gradients
-from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
+from core_code.core_utils.distributed.data_parallel import Shard, all_reduce_gradients, gather_rows, global_mean
+from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
 from core_code.core_utils.logs import TrainingLog
-from core_code.core_utils.photometric import DRAWS, photometric_augmentation
-from core_code.core_utils.transforms import SMALLEST_CROP, train_view
+from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
+from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.loader import FaceBatches
-from core_code.models.byol import BYOL, effective_rank, spread
-from core_code.training.classifier import TrainingSettings, make_optimizer, make_scheduler, trainable_parameters
+from core_code.models.byol import BYOL, effective_rank, feature_std
+from core_code.training.classifier import make_optimizer, make_scheduler, trainable_parameters
 from core_code.training.loop import Record, log_message, rng_for
+from core_code.training.settings import TrainingSettings
 
-COLLAPSED = 0.05
-FEW_DIRECTIONS = 3.0  # features of fewer say hardly more than whether a face is dark
+COLLAPSE_STD = 0.05  # below it the net gives all faces nearly the same features
+FEW_DIRECTIONS = 3.0  # features of fewer tell hardly more than whether a face is dark
 
 
 class BYOLTask:
-    """A Task of epochs.run_epochs: two views of each face of `train`; the loss on two views of each of `val`.
+    """A Task of loop.run_epochs: two views of each face of `train`; the loss on two views of each of `val`.
 
-    The second view is of one of the face's `augmentations`, drawn anew in each epoch; a face that has none gets two
-    random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not looked at.
-    With `other_light` each view is seen under a light of its own (core_utils/light.py). `smallest_crop` is the least
-    share of a face's area that a view shows. `prediction_lr` is the prediction head's learning rate, where it is not
-    that of `training`; the scheduler lowers both alike.
+    The second view is of one of the face's `augmentations`, sampled anew in each epoch; a face that has none gets two
+    random views of itself, and so does every face of `val`, the same ones after each epoch. Labels are not used.
+    With `photometric` each view gets a photometric augmentation of its own (core_utils/photometric.py).
+    `prediction_lr` is the prediction head's learning rate, where it is not that of `training`; the scheduler lowers
+    both alike.
     """
 
     best_by = "validation_loss"
@@ -39,58 +41,58 @@ class BYOLTask:
 
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
-        augmentations: Augmentations | None = None, other_light: bool = False, smallest_crop: float = SMALLEST_CROP,
-        prediction_lr: float | None = None,
+        augmentations: Augmentations | None = None, photometric: bool = False, prediction_lr: float | None = None,
     ) -> None:  # fmt: skip
-        synchronize_batch_norms(net)
-        self.net = net
+        convert_sync_batch_norms(net)
+        self.net = accelerate(net) if training.accelerate else net
         self.train, self.val = train, val
         self.training = training
         self.augmentations = augmentations.to(train.device) if augmentations else None
-        self.other_light = other_light
-        self.smallest_crop = smallest_crop
+        self.photometric = photometric
         self.seed = training.seed
         self.faces_per_epoch = len(train.dataset)
         self.optimizer = make_byol_optimizer(net, training, prediction_lr)
         self.scheduler = make_scheduler(self.optimizer, training)
-        self.gradients = CudaGraphed(self.loss, train.device, net.parameters())
-        self.update_target = CudaGraphed(net.update_target, train.device)
+        graphed = training.accelerate
+        self.forward_backward = CudaGraphed(self.compute_gradients, train.device, net.parameters(), enabled=graphed)
+        self.update_target = CudaGraphed(net.update_target, train.device, enabled=graphed)
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """One pass over the training faces; yields each step's loss and number of faces."""
         self.train.set_epoch(epoch)
-        partner_draws = rng_for(self.seed, epoch, "partners")
-        view_draws = rng_for(self.seed, epoch, "views")
-        for faces, _, indices, part in self.train.sharded():
-            partners = self.partners(faces, indices, partner_draws, part)
-            yield self.step(self.views(faces, partners, view_draws, part)), part.total
+        augmentation_rng = rng_for(self.seed, epoch, "partners")
+        view_rng = rng_for(self.seed, epoch, "views")
+        for faces, _, indices, shard in self.train.sharded():
+            second = self.second_faces(faces, indices, augmentation_rng, shard)
+            yield self.step(self.views(faces, second, view_rng, shard)), shard.total
 
-    def partners(self, faces: Tensor, indices: Tensor, generator: torch.Generator, part: Shard) -> Tensor:
-        """What the second views are made of, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
+    def second_faces(self, faces: Tensor, indices: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
+        """What the second views show, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
         if self.augmentations is None:
             return faces
-        return self.augmentations.replace(faces, indices, 1.0, generator, part)
+        return self.augmentations.replace(faces, indices, 1.0, generator, shard)
 
-    def views(self, faces: Tensor, partners: Tensor, generator: torch.Generator, part: Shard) -> Tensor:
+    def views(self, faces: Tensor, second: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
         """Random views [2B,3,S,S], those of the faces first."""
-        pairs, both = torch.cat([faces, partners]), part.twice()
-        size = self.training.image_size
-        views = train_view(pairs, size, generator, channels=1, part=both, smallest_crop=self.smallest_crop)
-        if self.other_light:
-            draws = torch.rand(DRAWS, both.total, generator=generator)[:, both.rows]
-            views = photometric_augmentation(views[:, 0], draws.to(views.device))[:, None]
+        pairs, both = torch.cat([faces, second]), shard.doubled()
+        size, smallest = self.training.image_size, self.training.smallest_crop
+        views = train_view(pairs, size, generator, channels=1, part=both, smallest_crop=smallest)
+        if self.photometric:
+            numbers = torch.rand(RANDOM_NUMBERS, both.total, generator=generator)[:, both.rows]
+            views = photometric_augmentation(views[:, 0], numbers.to(views.device))[:, None]
         return views.to(self.training.dtype).expand(-1, 3, -1, -1)
 
     def step(self, views: Tensor) -> Tensor:
-        """One update of the online net and of its moving average; returns the loss before it."""
-        loss = self.gradients(views)
-        sum_gradients(self.net.parameters())
+        """One update of the online net and of the target, its EMA; returns the loss before it."""
+        self.optimizer.zero_grad()
+        loss = self.forward_backward(views)
+        all_reduce_gradients(self.net.parameters())
         self.optimizer.step()
         self.update_target()
         return loss
 
-    def loss(self, views: Tensor) -> Tensor:
-        """Forward and backward."""
+    def compute_gradients(self, views: Tensor) -> Tensor:
+        """Forward and backward; returns the loss."""
         with autocast(views.device, self.training.dtype):
             loss = global_mean(self.net.compare(views).loss, len(views))
         loss.backward()
@@ -98,7 +100,7 @@ class BYOLTask:
 
     @torch.no_grad()
     def measure(self, epoch: int, last: bool) -> Record:
-        """The loss on val, how far its features and projections are spread, and in how many directions the features.
+        """On val: the loss, the std of features and projections over faces, and the features' effective rank.
 
         All by batch statistics, as in training: the running statistics lag behind weights that change fast. In the
         first epochs from random weights they make all faces look alike, the views agree, and such an epoch would pass
@@ -109,21 +111,21 @@ class BYOLTask:
         count = len(self.val.dataset)
         bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
         with bar, only_batch_statistics(self.net.train()):
-            for faces, _, indices, part in self.val.sharded():
-                views = self.views(faces, faces, generator, part)
+            for faces, _, indices, shard in self.val.sharded():
+                views = self.views(faces, faces, generator, shard)
                 with autocast(views.device, self.training.dtype):
                     compared = self.net.compare(views)
-                losses.append(global_mean(compared.loss, len(faces)) * part.total)
+                losses.append(global_mean(compared.loss, len(faces)) * shard.total)
                 features.append(compared.features[: len(faces)])
                 projections.append(compared.projections[: len(faces)])
                 rows.append(indices)
-                bar.update(part.total)
+                bar.update(shard.total)
         indices = torch.cat(rows)
         every = gather_rows(torch.cat(features), indices, count)
         return {
             "validation_loss": torch.stack(losses).sum().item() / count,
-            "feature_spread": spread(every),
-            "projection_spread": spread(gather_rows(torch.cat(projections), indices, count)),
+            "feature_std": feature_std(every),
+            "projection_std": feature_std(gather_rows(torch.cat(projections), indices, count)),
             "feature_rank": effective_rank(every),
         }
 
@@ -158,8 +160,7 @@ def make_byol_task(
     augmentations: Augmentations | None = None,
     weights: str = "imagenet",
     fine_tune: bool = True,
-    other_light: bool = False,
-    smallest_crop: float = SMALLEST_CROP,
+    photometric: bool = False,
     prediction_lr: float | None = None,
 ) -> BYOLTask:
     """A task ready for run_epochs, on the device of `train`.
@@ -170,9 +171,7 @@ def make_byol_task(
     torch.manual_seed(training.seed)
     net = BYOL(net_name, frozen_backbone=not fine_tune)
     net.load_backbone(weights)
-    return BYOLTask(
-        net.to(train.device), train, val, training, augmentations, other_light, smallest_crop, prediction_lr
-    )
+    return BYOLTask(net.to(train.device), train, val, training, augmentations, photometric, prediction_lr)
 
 
 def faces_without(augmentations: Augmentations | None, faces: int) -> int:
@@ -181,20 +180,20 @@ def faces_without(augmentations: Augmentations | None, faces: int) -> int:
 
 
 def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
-    """Say so when the representation no longer tells faces apart, which the loss does not show: it looks perfect."""
+    """Log when the representation no longer tells faces apart, which the loss does not show: it looks perfect."""
     for what in ("feature", "projection"):
-        value = record[f"{what}_spread"]
-        if not value >= COLLAPSED:
+        value = record[f"{what}_std"]
+        if not value >= COLLAPSE_STD:
             log_message(
-                f"warning: the representation has collapsed: {what} spread {value:.4f} after epoch {record['epoch']}, "
-                f"expected {COLLAPSED} or more; the net gives all faces nearly the same {what}s; try a lower --lr or "
-                f"a larger --batch_size",
+                f"warning: the representation has collapsed: {what} std {value:.4f} after epoch {record['epoch']}, "
+                f"expected {COLLAPSE_STD} or more; the net gives all faces nearly the same {what}s; try a lower --lr "
+                f"or a larger --batch_size",
                 log,
             )
     if record["feature_rank"] < FEW_DIRECTIONS:
         log_message(
             f"warning: after epoch {record['epoch']} the features tell faces apart in {record['feature_rank']:.1f} "
-            f"directions only, however far they are spread; try --other_light True and a --prediction_lr ten times "
+            f"directions only, however large their std; try --photometric True and a --prediction_lr ten times "
             f"the --lr",
             log,
         )

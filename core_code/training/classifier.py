@@ -1,23 +1,24 @@
 """Fine-tuning EmotionNet: the classifier's step, its epoch and what is measured after it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.acceleration.cuda_graphs import CudaGraphed
 from core_code.core_utils.devices import autocast
-from core_code.core_utils.distributed.data_parallel import global_mean, sum_gradients
+from core_code.core_utils.distributed.data_parallel import all_reduce_gradients, global_mean
 from core_code.core_utils.distributed.job import all_reduce_sum
-from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
+from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
 from core_code.core_utils.metrics.scores import score
-from core_code.core_utils.transforms import SMALLEST_CROP, train_view
+from core_code.core_utils.transforms import train_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.inference import predict
 from core_code.training.loop import Record, rng_for
+from core_code.training.settings import TrainingSettings
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULERS = ("cosine", "step", "none")
@@ -25,29 +26,8 @@ MOMENTUM = 0.9
 STEP_EPOCHS, STEP_FACTOR = 10, 0.1
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a net is trained, the data apart.
-
-    `smallest_crop`, in (0,1], is the least share of a face's area that a view shows; `label_smoothing`, in [0,1), is
-    spread over all emotions; `nesterov` is SGD's (with momentum 0.9).
-    """
-
-    epochs: int
-    lr: float
-    weight_decay: float
-    optimizer: str
-    scheduler: str
-    image_size: int
-    seed: int
-    dtype: torch.dtype
-    smallest_crop: float = SMALLEST_CROP
-    label_smoothing: float = 0.0
-    nesterov: bool = False
-
-
 class ClassifierTask:
-    """A Task of epochs.run_epochs: cross entropy on random views of `train`, accuracy on the centre crops of `val`.
+    """A Task of loop.run_epochs: cross entropy on random views of `train`, accuracy on the centre crops of `val`.
 
     `train` is shuffled and may replace faces by their augmentations. The training accuracy of an epoch is that on the
     views that the net was trained on, each predicted just before the step that it is part of.
@@ -57,15 +37,17 @@ class ClassifierTask:
     higher_is_better = True
 
     def __init__(self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings) -> None:
-        synchronize_batch_norms(net)
-        self.net = net
+        convert_sync_batch_norms(net)
+        self.net = accelerate(net) if training.accelerate else net
         self.train, self.val = train, val
         self.training = training
         self.seed = training.seed
         self.faces_per_epoch = train.faces_per_epoch or len(train.dataset)
         self.optimizer = make_optimizer(trainable_parameters(net), training)
         self.scheduler = make_scheduler(self.optimizer, training)
-        self.gradients = CudaGraphed(self.loss, train.device, net.parameters())
+        self.forward_backward = CudaGraphed(
+            self.compute_gradients, train.device, net.parameters(), enabled=training.accelerate
+        )
         self.correct = torch.zeros((), device=train.device)  # of this epoch's views so far, in this process
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
@@ -80,13 +62,14 @@ class ClassifierTask:
 
     def step(self, views: Tensor, labels: Tensor) -> Tensor:
         """One update of the net; returns the loss before it."""
-        loss = self.gradients(views, labels)
-        sum_gradients(self.net.parameters())
+        self.optimizer.zero_grad()
+        loss = self.forward_backward(views, labels)
+        all_reduce_gradients(self.net.parameters())
         self.optimizer.step()
         return loss
 
-    def loss(self, views: Tensor, labels: Tensor) -> Tensor:
-        """Forward and backward."""
+    def compute_gradients(self, views: Tensor, labels: Tensor) -> Tensor:
+        """Forward and backward; returns the loss."""
         with autocast(views.device, self.training.dtype):
             logits = self.net(views)
             loss = F.cross_entropy(logits, labels, label_smoothing=self.training.label_smoothing)
@@ -115,10 +98,7 @@ def trainable_parameters(net: nn.Module) -> list[nn.Parameter]:
 def make_optimizer(
     parameters: list[nn.Parameter], training: TrainingSettings, others: dict[float, list[nn.Parameter]] | None = None
 ) -> torch.optim.Optimizer:
-    """Adam, or SGD with momentum, on the parameters and, each at a learning rate of their own, on `others`.
-
-    One fused pass over the parameters a step.
-    """
+    """Fused Adam, or SGD with momentum, on the parameters, and on `others`, by their learning rates."""
     groups = [{"params": parameters}, *({"params": some, "lr": lr} for lr, some in (others or {}).items())]
     options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": supports_fused(parameters[0])}
     if training.optimizer == "adam":

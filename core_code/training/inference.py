@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net, read_checkpoint
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
@@ -35,10 +36,10 @@ def predict(
     logits, rows = [], []
     count = len(batches.dataset)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
-        for faces, _, indices, part in batches.sharded():
+        for faces, _, indices, shard in batches.sharded():
             logits.append(predict_batch(net, faces, image_size, dtype, tta))
             rows.append(indices)
-            bar.update(part.total)
+            bar.update(shard.total)
     return gather_rows(torch.cat(logits), torch.cat(rows), count).cpu(), batches.labels.cpu()
 
 
@@ -87,7 +88,7 @@ def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
     hidden_head = f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"]
     net = EmotionNet(name, hidden_head=hidden_head)
     load_net(net, state, path)
-    return Trained(net, state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
+    return Trained(accelerate(net), state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
 
 
 def recognise_architecture(state: dict[str, Any]) -> str | None:

@@ -1,42 +1,36 @@
 """The one loop that owns the epoch bookkeeping: progress bar, log line, checkpoints, resume, interruption.
 
-In a job of several processes all go through it side by side; files are written, and lines said, by the writer alone.
-What is learned in an epoch is a Task's business: the classifier's is in train.py.
+In a job of several processes all run it side by side; the main process alone writes files and messages. What happens
+in an epoch is a Task's: see classifier.py and byol.py.
 """
 
 import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, load_net
+from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.distributed.job import all_gather, barrier, is_main_process, rank, world_size
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
+from core_code.core_utils.history import history_path, write_history
 from core_code.core_utils.logs import TrainingLog
-from core_code.core_utils.transforms import SMALLEST_CROP
+from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.core_utils.weights import load_optimizer
+from core_code.training.settings import FINE_TUNE_CHANGED, with_current_names
 
 CHECK_EVERY = 10
 STATUS_EVERY = 100
 Record = dict[str, float]
-WHOLE_NET, HEAD = "the whole net", "the head alone"
-FINE_TUNE_CHANGED = (
-    " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
-    "False the head alone)"
-)
 
 
 class Task(Protocol):
-    """What the loop needs to know of a training.
-
-    `best_by` names the measured figure that decides which epoch is the best one.
-    """
+    """What the loop trains. `best_by` is the measured figure that decides which epoch is the best one."""
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -49,7 +43,7 @@ class Task(Protocol):
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw.
 
-        Both are those of the whole batch, of which several processes compute parts.
+        Both are of the whole batch, of which each of several processes computes its shard.
         """
 
     def measure(self, epoch: int, last: bool) -> Record:
@@ -57,8 +51,10 @@ class Task(Protocol):
 
 
 def rng_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """A CPU generator whose numbers depend on these three alone, so that a resumed run draws what an unbroken one
-    draws. (The CPU generator keeps 32 bits of its seed; a checksum uses all of them.)"""
+    """A CPU generator whose numbers depend on these three alone, so that a resumed run equals an unbroken one.
+
+    The CPU generator keeps 32 bits of its seed; a checksum uses all of them.
+    """
     return torch.Generator().manual_seed(zlib.crc32(f"{seed} {epoch} {purpose}".encode()))
 
 
@@ -79,12 +75,13 @@ def run_epochs(
     hundredth step is logged. `after_epoch` sees each record and may raise to stop.
 
     Raises InputError for a checkpoint that does not fit and for a loss that is not finite. An interruption is
-    raised again, saying what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM. Without `files`
-    it is raised as it is, for the caller to tell (interrupts.Terminated for SIGTERM).
+    raised again with a message of what is saved: KeyboardInterrupt for SIGINT, SystemExit(143) for SIGTERM. Without
+    `files` it is raised as it is, for the caller's exit handler (signals.Terminated for SIGTERM).
     """
     history = load_progress(task, files, settings) if resume and files else []
     check_same_start(len(history))
     saved = len(history)
+    save_history(files, log, history)
     with catch_sigterm():
         try:
             for epoch in range(len(history) + 1, epochs + 1):
@@ -99,6 +96,7 @@ def run_epochs(
                 log_message(describe(record, epochs), log)
                 if files:
                     save_progress(task, files, settings, history)
+                    save_history(files, log, history)
                     saved = epoch
                 if after_epoch:
                     after_epoch(record)
@@ -108,7 +106,7 @@ def run_epochs(
             end_interrupted(interrupt, files, saved, epochs, log)
     if files:
         files.save(FINAL, checkpoint(task, settings, history))
-        barrier()  # what the writer has saved is there for all
+        barrier()  # the main process's files are there for all
     return history
 
 
@@ -116,7 +114,7 @@ def train_one_epoch(
     task: Task, epoch: int, epochs: int, files: CheckpointFiles | None, log: TrainingLog | None
 ) -> float:
     """One epoch with its progress bar; returns the mean loss of a face. Raises InputError when it is not finite."""
-    # masks of dropout must not be the same for the different faces of several processes
+    # dropout masks must differ between processes, which see different faces
     torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net{rank() or ''}".encode()))
     task.net.train()
     total, faces = torch.zeros(()), 0
@@ -164,17 +162,15 @@ def save_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any], 
     Interrupted between the two, the epoch is trained again and is the best one again.
     """
     state = checkpoint(task, settings, history)
-    if best_epoch(history, task) == len(history):
+    if best_epoch(history, task.best_by, task.higher_is_better) == len(history):
         files.save(BEST, state)
     files.save(LAST, state)
 
 
-def best_epoch(history: list[Record], task: Task) -> int:
-    """The number of the first epoch with the best figure."""
-    sign = 1 if task.higher_is_better else -1
-    figures = [sign * record[task.best_by] for record in history]
-    figures = [figure if math.isfinite(figure) else -math.inf for figure in figures]
-    return figures.index(max(figures)) + 1
+def save_history(files: CheckpointFiles | None, log: TrainingLog | None, history: list[Record]) -> None:
+    """Write the history beside the log, where there is one; a resumed run goes on from that in the checkpoint."""
+    if files and log and is_main_process():
+        write_history(history_path(log.path.parent, files.name, files.experiment, files.byol), history)
 
 
 def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) -> list[Record]:
@@ -187,7 +183,7 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         log_message(f"nothing to resume: {path} is not there; starting with epoch 1")
         return []
     state = files.load(LAST, "optimizer", "history", "settings")
-    made_with = with_todays_names(state["settings"], files.byol)
+    made_with = with_current_names(state["settings"], files.byol)
     for key, value in settings.items():
         if made_with.get(key) != value:
             changed = FINE_TUNE_CHANGED if key == "trained" and "fine_tune" in state["settings"] else ""
@@ -205,24 +201,6 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         task.scheduler.load_state_dict({"last_epoch": epochs, "_step_count": epochs + 1, "_last_lr": rates})
     log_message(f"resumed: {path} has {state['epoch']} epochs")
     return list(state["history"])
-
-
-def trained_part(fine_tune: bool) -> str:
-    """What --fine_tune of train_model.py trains, in words."""
-    return WHOLE_NET if fine_tune else HEAD
-
-
-def with_todays_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
-    """The settings of a checkpoint, those of earlier versions among them, under the names and values of today.
-
-    Before `trained`, `fine_tune` of a classifier meant the opposite; what was no flag yet had its default.
-    """
-    settings = dict(settings)
-    if not byol:
-        settings = {"smallest_crop": SMALLEST_CROP, "label_smoothing": 0.0, "nesterov": False, **settings}
-        if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
-            settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
-    return settings
 
 
 def check_same_start(epochs: int) -> None:
@@ -251,8 +229,17 @@ def describe(record: Record, epochs: int) -> str:
     return "  ".join(parts)
 
 
+def open_log(folder: Path, flags: dict[str, Any], task: Task, device: torch.device, dtype: torch.dtype) -> TrainingLog:
+    """A log that begins with the script's flags and the net; prints where it is."""
+    log = TrainingLog(folder)
+    log.parameters({**flags, "device": device, "dtype": dtype, "training_faces": task.faces_per_epoch})
+    log.line(str(task.net))
+    print(f"{flags['net_name']} on {task.faces_per_epoch} faces, {device} in {dtype}, log in {log.path}")
+    return log
+
+
 def log_message(text: str, log: TrainingLog | None = None) -> None:
-    """A line for the person who watches, and for the log."""
+    """Print a line, above a progress bar, and add it to the log."""
     tqdm.write(text)
     if log:
         log.line(text)
@@ -261,12 +248,12 @@ def log_message(text: str, log: TrainingLog | None = None) -> None:
 def end_interrupted(
     interrupt: KeyboardInterrupt, files: CheckpointFiles, saved: int, epochs: int, log: TrainingLog | None
 ) -> None:
-    """Say what is saved and raise what ends the command with the shell's status for the signal."""
+    """Log what is saved and raise what ends the command with the shell's status for the signal."""
     if not is_main_process():
         raise interrupt
-    said = f"{saved} of {epochs} epochs are saved"
+    message = f"{saved} of {epochs} epochs are saved"
     if saved:
-        said += f" in {files.path(LAST)}; the same command with --resume True goes on from there"
+        message += f" in {files.path(LAST)}; the same command with --resume True goes on from there"
     if log:
-        log.line(f"interrupted: {said}")
-    exit_with_message(interrupt, said)
+        log.line(f"interrupted: {message}")
+    exit_with_message(interrupt, message)

@@ -1,4 +1,4 @@
-"""What is recorded on a GPU does what the function does. Where there is no GPU the function itself is called."""
+"""A CUDA graph does what the function does. Where there is no GPU the function itself is called."""
 
 import copy
 
@@ -46,6 +46,7 @@ def test_trains_as_without_it(device):
     for step, (x, labels) in enumerate(batches(device)):
         for optimizer in (sgd, plain_sgd):
             optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)  # not part of what is recorded
+        sgd.zero_grad()
         losses.append(recorded(x, labels))
         sgd.step()
         plain_sgd.zero_grad()
@@ -62,7 +63,10 @@ def test_what_is_returned_is_the_callers_own_and_has_no_gradient(device):
     net = make_net(device)
     recorded = CudaGraphed(loss_and_gradients(net), torch.device(device), net.parameters())
     x, labels = batches(device)[0]
-    losses = [recorded(x.roll(step, 0), labels) for step in range(STEPS)]
+    losses = []
+    for step in range(STEPS):
+        net.zero_grad()
+        losses.append(recorded(x.roll(step, 0), labels))
     assert not any(loss.requires_grad for loss in losses)
     assert len({loss.item() for loss in losses}) == STEPS
 
@@ -73,6 +77,7 @@ def test_earlier_gradients_do_not_add_up(device):
     recorded = CudaGraphed(loss_and_gradients(net), torch.device(device), net.parameters())
     x, labels = batches(device)[0]
     for _ in range(STEPS):
+        net.zero_grad()
         recorded(x, labels)
     gradients = [parameter.grad.clone() for parameter in net.parameters()]
     net.zero_grad()

@@ -1,10 +1,13 @@
 """Convolutions of small maps as products: the same numbers as the library's, forward and backward."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from core_code.core_utils.acceleration.small_maps import SmallMapConv2d, convolve_as_product, use_small_map_convolutions
+from core_code.core_utils.acceleration import accelerate
+from core_code.core_utils.acceleration.small_maps import SmallMapConv2d, convolve_as_product
 from core_code.models.emotion_net import EmotionNet
 
 
@@ -28,15 +31,13 @@ def test_the_product_equals_the_convolution_with_its_gradients(size, kernel, str
         torch.testing.assert_close(ours_too, theirs_too)
 
 
-def test_a_net_in_bfloat16_reads_what_the_librarys_convolutions_read():
+def test_a_net_in_bfloat16_predicts_what_the_librarys_convolutions_predict():
     torch.manual_seed(1)
-    net = EmotionNet("resnet18").eval()
     plain = EmotionNet("resnet18").eval()
-    plain.load_state_dict(net.state_dict())
-    for module in plain.modules():
-        if type(module) is SmallMapConv2d:
-            module.__class__ = nn.Conv2d
+    net = accelerate(copy.deepcopy(plain))
+    assert not any(type(module) is SmallMapConv2d for module in plain.modules())
     assert any(type(module) is SmallMapConv2d for module in net.modules())
+    assert [*net.state_dict()] == [*plain.state_dict()] and not any(module.training for module in net.modules())
     views = torch.rand(4, 3, 64, 64)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(net(views), plain(views), atol=0.05, rtol=0.05)
@@ -48,5 +49,5 @@ def test_unusual_convolutions_stay_as_they_are():
     net = nn.Sequential(
         nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, dilation=2), nn.Conv2d(4, 4, 3, padding="same")
     )
-    use_small_map_convolutions(net)
+    accelerate(net)
     assert all(type(module) is nn.Conv2d for module in net)

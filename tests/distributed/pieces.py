@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core_code.core_utils.distributed.data_parallel import gather_rows, global_mean, shard_of, sum_gradients
+from core_code.core_utils.distributed.data_parallel import all_reduce_gradients, gather_rows, global_mean, shard_of
 from core_code.core_utils.distributed.job import (
     all_gather,
     all_reduce_sum,
@@ -17,7 +17,7 @@ from core_code.core_utils.distributed.job import (
     rank,
     world_size,
 )
-from core_code.core_utils.distributed.sync_batch_norm import synchronize_batch_norms
+from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
 
 
 def close(one: torch.Tensor, other: torch.Tensor, within: float = 2e-5) -> None:
@@ -38,14 +38,14 @@ def check_sums() -> None:
 def check_part_of_two_batches() -> None:
     part = shard_of(5)
     whole = torch.arange(10)
-    assert whole[part.twice().rows].tolist() == [*whole[:5][part.rows].tolist(), *whole[5:][part.rows].tolist()]
-    assert part.twice().total == 10
+    assert whole[part.doubled().rows].tolist() == [*whole[:5][part.rows].tolist(), *whole[5:][part.rows].tolist()]
+    assert part.doubled().total == 10
 
 
 def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) -> None:
     """A net with batch norms: output, gradients, running statistics, in batches of which a process may have no row."""
     alone, shared = net, copy.deepcopy(net)
-    synchronize_batch_norms(shared)
+    convert_sync_batch_norms(shared)
     assert [*shared.state_dict()] == [*alone.state_dict()]
     inputs, expected_inputs = whole.clone().requires_grad_(), whole.clone().requires_grad_()
     rows = shard_of(len(whole)).rows
@@ -54,7 +54,7 @@ def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) ->
     close(loss, expected)
     loss.backward()
     expected.backward()
-    sum_gradients(shared.parameters())
+    all_reduce_gradients(shared.parameters())
     for one, other in zip(shared.parameters(), alone.parameters(), strict=True):
         close(one.grad, other.grad)
     close(inputs.grad[rows], expected_inputs.grad[rows])
@@ -80,7 +80,7 @@ def check_bfloat16() -> None:
     whole = (100 + torch.randn(64, 4, 5, 5)).bfloat16()
     alone = nn.BatchNorm2d(4)
     shared = copy.deepcopy(alone)
-    synchronize_batch_norms(shared)
+    convert_sync_batch_norms(shared)
     mine = shared(whole[shard_of(64).rows])
     assert mine.dtype == torch.bfloat16
     expected = alone(whole.float())

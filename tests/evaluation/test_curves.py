@@ -69,7 +69,7 @@ def test_the_logs_of_a_resumed_run_make_one_curve(tmp_path, drawn):
 def test_a_log_of_byol_makes_byols_curve(tmp_path, drawn):
     curves.draw_logs([write(tmp_path / "1.log", HEAD + BYOL_EPOCH)], tmp_path)
     (record,) = drawn["plot_byol_losses"]
-    assert list(drawn) == ["plot_byol_losses"] and record["loss"] == -1.5 and record["projection_spread"] == 0.3
+    assert list(drawn) == ["plot_byol_losses"] and record["loss"] == -1.5 and record["projection_std"] == 0.3
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from core_code.datasets.augmentations.store import load_images
 from core_code.datasets.cache import HEADER_BYTES
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.curves import draw_logs, read_log
-from core_code.training.runs import data_provenance
+from core_code.training.settings import data_provenance
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import save_face_encoder

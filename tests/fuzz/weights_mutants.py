@@ -16,15 +16,15 @@ from torch import nn
 from torch_files import BOMBS, Weights, check_same, damage, from_kind
 from torchvision.models._api import register_model
 
-from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles
+from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, best_epoch
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.probe import nets_to_compare
-from core_code.experiments.results import best_epoch
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.models.emotion_net import EmotionNet
-from core_code.training.classifier import ClassifierTask, TrainingSettings
+from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_trained, load_trained_file, predict_batch
 from core_code.training.loop import checkpoint, load_progress, train_one_epoch
+from core_code.training.settings import TrainingSettings
 from EmotionGAN.editor import Editor, load_generator
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
@@ -107,7 +107,7 @@ def sound_checkpoint(optimizer: str, byol: bool = False) -> dict[str, Any]:
     for epoch in (1, 2):
         losses.append(train_one_epoch(task, epoch, 2, None, None))
         task.scheduler.step()
-    measured = {"feature_spread": 0.4, "projection_spread": 0.3, "validation_loss": -1.5}
+    measured = {"feature_std": 0.4, "projection_std": 0.3, "validation_loss": -1.5}
     measured = measured if byol else {"validation_accuracy": 0.25}
     history = [
         {"epoch": epoch, "loss": loss, **measured, "lr": 1e-3, "seconds": 0.5} for epoch, loss in enumerate(losses, 1)
@@ -157,7 +157,7 @@ def read_history(mutant: Weights) -> None:
     """Read a finished run's figures, as the study of experiments does."""
     state = files_in(mutant.path.parent).load(FINAL, "history", "settings")
     assert state["history"] == mutant.held()["history"] and json.dumps([state["history"], state["settings"]])
-    assert best_epoch(state["history"]) in range(1, state["epoch"] + 1)
+    assert best_epoch(state["history"], "validation_accuracy", higher_is_better=True) in range(1, state["epoch"] + 1)
     assert sum(record["seconds"] for record in state["history"]) > 0
     assert all(f"{record['loss']:.3f}" and f"{record['validation_accuracy']:.3f}" for record in state["history"])
 

@@ -7,7 +7,7 @@ from torch import nn
 from torchvision import models
 
 from core_code.core_utils.devices import autocast
-from core_code.models.byol import BYOL, effective_rank, spread, symmetric_loss
+from core_code.models.byol import BYOL, effective_rank, feature_std, symmetric_loss
 
 
 def two_views(faces: int = 3, size: int = 32) -> torch.Tensor:
@@ -182,6 +182,6 @@ def test_the_spread_is_that_of_directions():
     random = np.random.default_rng(1)
     vectors = random.normal(size=(500, 6)) + 0.5
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert spread(torch.from_numpy(vectors)) == pytest.approx(units.std(axis=0).mean() * np.sqrt(6), rel=1e-5)
-    assert spread(torch.from_numpy(random.normal(size=(5000, 6)))) == pytest.approx(1, abs=0.02)
-    assert spread(torch.arange(1.0, 6.0)[:, None] * torch.tensor([[1.0, 2.0, 3.0]])) == pytest.approx(0, abs=1e-6)
+    assert feature_std(torch.from_numpy(vectors)) == pytest.approx(units.std(axis=0).mean() * np.sqrt(6), rel=1e-5)
+    assert feature_std(torch.from_numpy(random.normal(size=(5000, 6)))) == pytest.approx(1, abs=0.02)
+    assert feature_std(torch.arange(1.0, 6.0)[:, None] * torch.tensor([[1.0, 2.0, 3.0]])) == pytest.approx(0, abs=1e-6)

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.interrupts import Terminated
+from core_code.core_utils.signals import Terminated
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.search.files import StudyFiles, read_study
 from core_code.search.objective import augmentations_of, evenly_spaced, make_objective
@@ -21,7 +21,8 @@ from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
 from core_code.search.study import PROCESS, Budget, fail_abandoned, run_trials
-from core_code.training.classifier import TrainingSettings, make_scheduler
+from core_code.training.classifier import make_scheduler
+from core_code.training.settings import TrainingSettings
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -151,10 +152,10 @@ def test_trials_that_fail_are_recorded_and_the_study_goes_on(study, files):
 def test_a_collapsed_representation_is_no_success(study, files):
     class Collapsed(FakeTask):
         def measure(self, epoch, last):
-            return {self.best_by: 0.9, "feature_spread": 0.9, "projection_spread": 0.001}
+            return {self.best_by: 0.9, "feature_std": 0.9, "projection_std": 0.001}
 
     run(study, files, lambda values: Collapsed(None), 1)
-    assert "collapsed: projection_spread 0.0010" in study.trials[0].user_attrs["failure"]
+    assert "collapsed: projection_std 0.0010" in study.trials[0].user_attrs["failure"]
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])

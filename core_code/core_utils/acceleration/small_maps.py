@@ -14,7 +14,7 @@ LARGEST_SIDE = 2  # of the output's maps; from 4x4 on the library's own convolut
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """nn.Conv2d with square, undilated kernels and zero padding; small bfloat16 maps on a CPU go as a product."""
+    """nn.Conv2d with square, undilated kernels and zero padding; small bfloat16 maps on a CPU become a product."""
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B,C,H,W] -> [B,O,H',W'], as nn.Conv2d."""
@@ -35,7 +35,7 @@ def convolve_as_product(x: Tensor, weight: Tensor, bias: Tensor | None, stride: 
 
 @lru_cache(maxsize=64)
 def taps_between(height: int, width: int, side: int, stride: int, padding: int) -> list[list[list[int]]] | None:
-    """[H'][W'][H*W] the number of the kernel's tap, of `side` squared, through which an output pixel sees each input
+    """[H'][W'][H*W] the index of the kernel's tap, of `side` squared, through which an output pixel sees each input
     pixel; None where one does not see all of them."""
     rows, columns = (
         [
@@ -81,11 +81,14 @@ def windows_to_pixels(x: Tensor, weight: Tensor, bias: Tensor | None, stride: in
     return made.view(len(x), height, width, len(weight)).permute(0, 3, 1, 2)
 
 
-def use_small_map_convolutions(net: nn.Module) -> None:
-    """Let every ordinary convolution of the net take the quick way where its maps are small; weights stay the same."""
-    for module in net.modules():
-        if type(module) is nn.Conv2d and is_ordinary(module):
-            module.__class__ = SmallMapConv2d
+def small_map_convolution(layer: nn.Module) -> SmallMapConv2d | None:
+    """A SmallMapConv2d, without weights yet, to replace an ordinary convolution; None for other layers."""
+    if type(layer) is not nn.Conv2d or not is_ordinary(layer):
+        return None
+    return SmallMapConv2d(
+        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
+        bias=layer.bias is not None, device="meta",
+    )  # fmt: skip
 
 
 def is_ordinary(conv: nn.Conv2d) -> bool:

@@ -1,4 +1,4 @@
-"""One batch, many processes: each computes its part of every batch, and all take the step of the whole batch.
+"""Data parallelism: each process computes its shard of every batch, and all take the step of the whole batch.
 
 So N processes end where one process ends, but for the order in which floats are added. Alone, a process has the whole
 batch and nothing here costs anything.
@@ -16,38 +16,38 @@ from core_code.core_utils.distributed.job import all_reduce_sum, is_main_process
 class Shard(NamedTuple):
     """This process's rows of a batch of `total`; when alone, all of them.
 
-    What is random is drawn for all rows by every process, so that a row's draws are the same whoever computes it.
+    Random numbers are drawn for all rows in every process, so that a row's are the same wherever it is computed.
     """
 
     total: int
     rows: slice | Tensor
 
-    def twice(self) -> "Shard":
+    def doubled(self) -> "Shard":
         """The same rows of two batches that stand one after the other."""
         rows = torch.arange(self.total)[self.rows]
         return Shard(2 * self.total, torch.cat([rows, rows + self.total]))
 
 
 def shard_of(total: int) -> Shard:
-    """Every world-size-th row, from the row of this process's number on: the shares differ by one row at most."""
+    """Every world-size-th row, from row `rank` on: shards differ by one row at most."""
     return Shard(total, slice(rank(), None, world_size()))
 
 
 def global_mean(mean: Tensor, count: int) -> Tensor:
     """The mean over the whole batch (a scalar, the same in every process) from the mean over the `count` rows here.
 
-    Its gradient is that of this process's share in it alone: `sum_gradients` adds the others'. A process may have no
-    rows; what its mean is does not matter then.
+    Its gradient is that of this process's rows alone: `all_reduce_gradients` adds the others'. A process may have no
+    rows; its mean does not matter then.
     """
     if world_size() == 1:
         return mean
     here = mean.detach().float() * count if count else mean.new_zeros((), dtype=torch.float32)
     total, rows = all_reduce_sum(torch.stack([here, torch.full_like(here, count)]))
-    return Share.apply(mean, total / rows, count / rows)
+    return GlobalMean.apply(mean, total / rows, count / rows)
 
 
-class Share(torch.autograd.Function):
-    """The value of the whole with the gradient of a share in it."""
+class GlobalMean(torch.autograd.Function):
+    """The mean over all processes, with the gradient of this process's share of the rows."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, whole: Tensor, share: Tensor) -> Tensor:
@@ -61,8 +61,8 @@ class Share(torch.autograd.Function):
         return (gradient * share).to(ctx.dtype), None, None
 
 
-def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add all processes' gradients, as one message."""
+def all_reduce_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Add all processes' gradients, in one all_reduce."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -72,7 +72,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def broadcast_weights(net: nn.Module) -> None:
-    """Give every process the writer's weights and buffers."""
+    """Give every process the main process's weights and buffers."""
     if world_size() == 1:
         return
     with torch.no_grad():

@@ -16,7 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from core_code.core_utils.errors import INTERRUPTED, InputError
-from core_code.core_utils.interrupts import TERMINATED, Terminated
+from core_code.core_utils.signals import TERMINATED, Terminated
 
 if TYPE_CHECKING:
     from torch import Tensor

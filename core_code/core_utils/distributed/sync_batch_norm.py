@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core_code.core_utils.distributed.job import all_gather, all_reduce_sum, world_size
+from core_code.core_utils.modules import replace_modules
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -32,7 +33,7 @@ def global_statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, variance, total
 
 
-class Normalise(torch.autograd.Function):
+class SyncNormalise(torch.autograd.Function):
     """Normalise by statistics of all processes, which depend on x: the gradient knows of every process's loss."""
 
     @staticmethod
@@ -56,8 +57,8 @@ class Normalise(torch.autograd.Function):
         return moved.to(x.dtype), weights, biases, None, None, None, None
 
 
-class Synchronised(nn.Module):
-    """What takes the place of a batch norm's forward; parameters, buffers and their names stay the same."""
+class SyncBatchNorm(nn.Module):
+    """The forward pass of a batch norm over all processes; parameters, buffers and their names stay the same."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -67,23 +68,29 @@ class Synchronised(nn.Module):
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
-        return Normalise.apply(x, self.weight, self.bias, mean, variance, total, self.eps)
+        return SyncNormalise.apply(x, self.weight, self.bias, mean, variance, total, self.eps)
 
 
-class SynchronisedNorm1d(Synchronised, nn.BatchNorm1d):
+class SyncBatchNorm1d(SyncBatchNorm, nn.BatchNorm1d):
     """nn.BatchNorm1d over all processes."""
 
 
-class SynchronisedNorm2d(Synchronised, nn.BatchNorm2d):
+class SyncBatchNorm2d(SyncBatchNorm, nn.BatchNorm2d):
     """nn.BatchNorm2d over all processes."""
 
 
-SYNCHRONISED = {nn.BatchNorm1d: SynchronisedNorm1d, nn.BatchNorm2d: SynchronisedNorm2d}
+SYNC = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
 
 
-def synchronize_batch_norms(net: nn.Module) -> None:
+def convert_sync_batch_norms(net: nn.Module) -> None:
     """Let every batch norm of the net take its statistics over all processes; when alone, leave it as it is."""
-    if world_size() == 1:
-        return
-    for module in net.modules():
-        module.__class__ = SYNCHRONISED.get(type(module), type(module))
+    if world_size() > 1:
+        replace_modules(net, sync_batch_norm)
+
+
+def sync_batch_norm(layer: nn.Module) -> SyncBatchNorm | None:
+    """What replaces a batch norm, without its parameters yet; None for other layers."""
+    if type(layer) not in SYNC:
+        return None
+    options = {name: getattr(layer, name) for name in ("eps", "momentum", "affine", "track_running_stats")}
+    return SYNC[type(layer)](layer.num_features, **options, device="meta")

@@ -89,7 +89,7 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
     """The losses over the epochs, how far the representation is spread, and in how many directions the features.
 
     Writes byol_loss_<net>_<exp>.png. `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`,
-    `feature_spread`, `projection_spread`, and `feature_rank` where it was measured.
+    `feature_std`, `projection_std`, and `feature_rank` where it was measured.
     """
     figure = Figure(figsize=(6.4, 7.2))
     losses, spreads, ranks = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
@@ -97,8 +97,8 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
     curves = (
         (losses, "loss", "training", TRAIN_COLOUR, "-"),
         (losses, "validation_loss", "validation", VALIDATION_COLOUR, "-"),
-        (spreads, "feature_spread", "features", VALIDATION_COLOUR, "-"),
-        (spreads, "projection_spread", "projections", VALIDATION_COLOUR, "--"),
+        (spreads, "feature_std", "features", VALIDATION_COLOUR, "-"),
+        (spreads, "projection_std", "projections", VALIDATION_COLOUR, "--"),
         (ranks, "feature_rank", "features", VALIDATION_COLOUR, "-"),
     )
     for axes, entry, label, colour, style in curves:
@@ -112,7 +112,7 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
         fontsize=11, loc="left",
     )  # fmt: skip
     losses.set_ylabel("negative cosine (-1: views agree)")
-    spreads.set_ylabel("spread (0: collapsed)")
+    spreads.set_ylabel("feature std (0: collapsed)")
     ranks.set_ylabel("directions")
     for axes in (losses, spreads, ranks):
         finish_curves(axes, legend=False)

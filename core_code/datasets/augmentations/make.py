@@ -21,8 +21,8 @@ from core_code.core_utils.distributed.job import FIRST_WITHIN, barrier, is_main_
 from core_code.core_utils.distributed.shared_work import SharedWork
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write, read_json, remove_stale_files, write_json
-from core_code.core_utils.interrupts import catch_sigterm, exit_with_message
 from core_code.core_utils.locks import exclusive_lock
+from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
 from core_code.datasets.augmentations.pack import files_below, list_images, sub_folders

@@ -1,0 +1,82 @@
+"""How a net is trained, and which settings a run must resume with; those of earlier versions among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core_code.core_utils.files import read_json
+from core_code.core_utils.transforms import SMALLEST_CROP
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME
+from core_code.datasets.fer2013 import FER2013
+
+WHOLE_NET, HEAD = "the whole net", "the head alone"
+FINE_TUNE_CHANGED = (
+    " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
+    "False the head alone)"
+)
+RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
+                "fine_tune", "dataset", "smallest_crop")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a net is trained, the data apart.
+
+    `smallest_crop`, in (0,1], is the least share of a face's area that a view shows; `label_smoothing`, in [0,1], is
+    the share of each label that is spread over all emotions; `nesterov` is SGD's (with momentum 0.9). Without
+    `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
+    """
+
+    epochs: int
+    lr: float
+    weight_decay: float
+    optimizer: str
+    scheduler: str
+    image_size: int
+    seed: int
+    dtype: torch.dtype
+    smallest_crop: float = SMALLEST_CROP
+    label_smoothing: float = 0.0
+    nesterov: bool = False
+    accelerate: bool = True
+
+
+def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:
+    """The values of a script's `flags` that decide the result, those named in `more` among them.
+
+    The number of epochs is one of them where the learning rate's schedule depends on it.
+    """
+    names = [*RESUMED_WITH, *more, *(["epochs"] if flags["scheduler"] == "cosine" else [])]
+    return {name: flags[name] for name in names}
+
+
+def data_provenance(faces: FER2013, images: Path | None) -> dict[str, str | int]:
+    """What tells these training faces, and the folder of images generated from them, from others."""
+    origin = {"training_data": faces.fingerprint()}
+    if images:
+        manifest = read_json(images / MANIFEST_NAME)
+        origin |= {f"images' {key}": manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
+    return origin
+
+
+def trained_part(fine_tune: bool) -> str:
+    """What --fine_tune of train_model.py trains, in words."""
+    return WHOLE_NET if fine_tune else HEAD
+
+
+def with_current_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
+    """The settings of a checkpoint under the names and values of today, those of earlier versions too.
+
+    Before `trained`, `fine_tune` of a classifier meant the opposite; what was no flag yet had its default.
+    """
+    if byol:
+        defaults = {"smallest_crop": SMALLEST_CROP, "prediction_lr": None, "photometric": False}
+        settings = {("photometric" if name == "other_light" else name): value for name, value in settings.items()}
+        return {**defaults, **settings}
+    settings = {"smallest_crop": SMALLEST_CROP, "label_smoothing": 0.0, "nesterov": False, **settings}
+    if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
+        settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
+    return settings
