@@ -1,4 +1,4 @@
-"""Make GAN augmentations of the training faces, or their expansion to the other emotions, and write them as PNGs.
+"""Generate augmentations of the training faces, or their expansion to the other emotions, and write them as PNGs.
 
 `torchrun --nproc_per_node N create_augmentations.py ...` divides the images among N processes.
 """
@@ -19,7 +19,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command's flags."""
     parser = flags.make_parser(
         "Edit each training face with a generator: --num_augments images near its own emotion, or, with "
-        "--expand_dataset True, one at each other emotion (rare emotions gain most). What is there already is kept.",
+        "--expand_dataset True, one at each other emotion (rare emotions gain most). Images already there are kept.",
         "python create_augmentations.py --num_augments 10 --max_faces 2000",
     )
     parser.add_argument(
@@ -32,12 +32,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--centre", choices=("emotion", "face"), default="emotion",
-        help="draw codes around the centre of the face's emotion, or around the point that the generator's critic "
-        "reads off the face itself, so that an ambiguous face stays one; not for the expansion (default: emotion)",
+        help="sample codes around the centre of the face's emotion, or around the face's own code, as the generator's "
+        "encoder predicts it, so that an ambiguous face stays one; not for the expansion (default: emotion)",
     )  # fmt: skip
     parser.add_argument(
         "--neighborhood", type=flags.non_negative, default=None,
-        help="half the side of the box that codes are drawn from; the space is [-1,1] x [-1,1] (default: 0.2; with "
+        help="half the side of the box that codes are sampled from; the space is [-1,1] x [-1,1] (default: 0.2; with "
         "--expand_dataset True, 0.05)",
     )  # fmt: skip
     parser.add_argument(
@@ -46,13 +46,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "get no image; none edits whole faces; auto takes dlib for generators that were trained on such cut-outs, "
         "GANmut's published ones among them (default: auto)",
     )  # fmt: skip
-    flags.add_boolean(parser, "--expand_dataset", False, "make the expansion instead of augmentations")
+    flags.add_boolean(parser, "--expand_dataset", False, "generate the expansion instead of augmentations")
     parser.add_argument(
         "--folder_batch_size", type=flags.count, default=100,
-        help="sub-folders that the augmentations are dealt to (default: 100)",
+        help="sub-folders over which the augmentations are distributed (default: 100)",
     )  # fmt: skip
     parser.add_argument(
-        "--batch_size", type=flags.count, default=256, help="images that are computed at once (default: 256)"
+        "--batch_size", type=flags.count, default=256, help="images that are generated at once (default: 256)"
     )
     parser.add_argument(
         "--format", choices=("png", "shards"), default="png",
@@ -60,8 +60,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--compile", type=flags.boolean_or_auto, nargs="?", const=True, default=None, metavar="auto/True/False",
-        help="compile the generator: half a minute or more, with a C++ compiler; auto does so where the "
-        "images of the whole plan make it worth that (default: auto)",
+        help="compile the generator, which takes half a minute or more and a C++ compiler; auto: where the number of "
+        "images pays for it (default: auto)",
     )  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
@@ -69,13 +69,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)
     if args.expand_dataset and args.centre == "face":
-        parser.error("--centre face: the expansion goes to the other emotions' centres; leave it out")
+        parser.error("--centre face: the expansion is around the other emotions' centres; leave it out")
     args.dest_folder = args.dest_folder or DEFAULT_FOLDERS[args.expand_dataset]
     return args
 
 
 def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_detector: str) -> str:
-    """The command line that makes the same images again."""
+    """The command line that generates the same images again."""
     words = ["python", "create_augmentations.py", "--dest_folder", str(args.dest_folder), "--dataset", args.dataset]
     if args.dataset != "sample":
         words += ["--data_root", str(args.data_root)]
@@ -96,7 +96,7 @@ def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_de
 
 @distributed_session()
 def main(arguments: list[str] | None = None) -> None:
-    """Parse, wire, make, report; under torchrun, as one of several processes."""
+    """Parse, generate, report; under torchrun, as one of several processes."""
     args = parse(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
@@ -136,9 +136,9 @@ def main(arguments: list[str] | None = None) -> None:
         compiled=compiled,
     )
     command = command_of(args, precision, compiled, "none" if boxes is None else "dlib")
-    made = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
+    result = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
     if is_main_process():
-        report(settings, train, made, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
+        report(settings, train, result, args.dest_folder, DEFAULT_FOLDERS[True], args.output_root / "plots_output")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Arrays in one file that is mapped into memory, and written again when what they were made from has changed."""
+"""Arrays in one file that is mapped into memory, and written again when their source has changed."""
 
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +14,7 @@ from core_code.core_utils.files import atomic_write, remove_stale_files
 FORMAT = "arrays 1"  # part of every header; a new number makes every old cache be written anew
 HEADER_BYTES = 512
 
-Layout = dict[str, tuple[type, tuple[int, ...]]]  # of each array: its dtype, and the shape of one item
+Layout = Mapping[str, tuple[type, tuple[int, ...]]]  # of each array: its dtype, and the shape of one item
 Arrays = dict[str, np.ndarray]
 Pieces = Callable[[], Iterator[np.ndarray]]  # an array that is computed piece by piece, each time that it is called
 
@@ -23,8 +23,8 @@ def load_or_make(path: Path, source: str, layout: Layout, make: Callable[[], dic
     """The arrays cached in `path`, mapped into memory; or those of `make()`, which are then cached.
 
     The file is a header of JSON, filled up with spaces to HEADER_BYTES, then the arrays in the order of `layout`.
-    `source` tells one state of what the arrays are made from, from any other; a cache of another source, or a damaged
-    one, is replaced. Where it cannot be written, the arrays are used from memory. Raises what `make` and its pieces do.
+    `source` identifies the state of the source of the arrays; a cache of another source, or a damaged one, is
+    replaced. Where it cannot be written, the arrays are used from memory. Raises what `make` and its pieces do.
     """
     arrays = map_arrays(path, source, layout)
     if arrays is not None:
@@ -54,9 +54,9 @@ def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: dict[str, 
     for name in layout:
         array = arrays[name]
         for piece in [array] if isinstance(array, np.ndarray) else array():
-            file.write(piece.tobytes() if piece.size == 0 else piece.data)
+            file.write(piece.data)
             lengths[name] += len(piece)
-            checksum = zlib.crc32(piece, checksum)
+            checksum = zlib.crc32(piece.data, checksum)
     header = {"format": FORMAT, "source": source, "lengths": lengths, "checksum": with_lengths(checksum, lengths)}
     file.seek(0)
     file.write(json.dumps(header).encode().ljust(HEADER_BYTES))
@@ -80,7 +80,7 @@ def map_arrays(path: Path, source: str, layout: Layout) -> Arrays | None:
             return None
         # a plain view of the mapping: slices of np.memmap carry its bookkeeping along
         content = np.memmap(path, dtype=np.uint8, mode="c").view(np.ndarray)[HEADER_BYTES:]
-        if with_lengths(zlib.crc32(content), lengths) != header["checksum"]:
+        if with_lengths(zlib.crc32(content.data), lengths) != header["checksum"]:
             return None
         arrays, start = {}, 0
         for name, (dtype, item) in layout.items():

@@ -53,8 +53,8 @@ class FER2013(LabelledFaces):
 
     def fingerprint(self, count: int | None = None) -> str:
         """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
-        digest = hashlib.sha256(self.labels[:count].numpy())
-        digest.update(self.faces[:count].numpy())
+        digest = hashlib.sha256(self.labels[:count].numpy().data)
+        digest.update(self.faces[:count].numpy().data)
         return digest.hexdigest()
 
 

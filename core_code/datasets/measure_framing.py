@@ -3,6 +3,8 @@
 import argparse
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
@@ -13,15 +15,13 @@ MEASURED_SIDES = (128, 160, 192, 224, 256)
 
 def measure_framing(faces: np.ndarray) -> tuple[np.ndarray, int]:
     """How faces uint8 [N,H,H] are cut, compared with dlib's boxes: rows (ratio of the sides, right, down) of float,
-    the crop's centre from the box's in sides of the box; and how many faces they are of.
+    the crop's centre from the box's in sides of the box; and the number of faces that they are of.
 
-    The detector knows few sizes of boxes and few places, so each face is looked for at several sizes. Only boxes that
-    the frontal detector saw, alone in the picture, count.
+    The detector has few box sizes and positions, so each face is searched at several sizes. Only boxes of the frontal
+    detector, alone in the picture, count.
     """
-    from PIL import Image
-    from tqdm import tqdm
-
-    rows, seen = [], 0
+    rows: list[tuple[float, ...]] = []
+    seen = 0
     for face in tqdm(faces, desc="finding faces", unit=" faces", delay=2, leave=False):
         before = len(rows)
         for side in MEASURED_SIDES:

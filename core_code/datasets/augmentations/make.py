@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +27,11 @@ from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
 from core_code.datasets.augmentations.pack import files_below, list_images, sub_folders
-from core_code.datasets.augmentations.plan import FACE, SHARDS, CodeSpace, Plan, Settings, image_names, make_plan
+from core_code.datasets.augmentations.plan import FACE, SHARDS, Plan, Settings, image_names, make_plan
 from core_code.datasets.augmentations.png import SIDE, encode
-from core_code.datasets.augmentations.shards import list_shards, shard_bytes, split_place, write_shard
+from core_code.datasets.augmentations.shards import list_shards, shard_bytes, split_name, write_shard
 from core_code.datasets.fer2013 import FER2013
+from EmotionGAN.editor import Editor
 
 IMAGE_BYTES = len(encode(np.zeros((SIDE, SIDE), dtype=np.uint8)))  # of every image: pixels are stored uncompressed
 # more threads write fewer files a second: they wait for the interpreter's lock more than for the disk
@@ -37,21 +39,6 @@ WRITERS = 1
 WAITING_BATCHES = 2
 
 Batch = tuple[np.ndarray, np.ndarray]  # rows of the plan, int64 [n], and their images, uint8 [n, 48, 48]
-
-
-class Editor(Protocol):
-    """The part of EmotionGAN's Editor that is used here."""
-
-    name: str
-    fingerprint: str
-    space: CodeSpace
-
-    def encode_faces(self, faces: Tensor) -> Tensor:
-        """Faces uint8 [N, H, W] to their codes float32 [N, 2]; raises InputError without a face encoder."""
-
-    def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
-        """Faces uint8 [B, H, W] and codes float32 [B, 2] to faces uint8 [B, H, W]; with boxes float [B, 4] (left,
-        top, right, bottom) only these parts of the faces are edited."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +145,7 @@ def missing_images(settings: Settings, names: list[str], folder: Path) -> np.nda
     missing = np.ones(len(names), dtype=bool)
     shards = set(list_shards(folder))
     for start in range(0, len(names), settings.chunk):
-        shard, _ = split_place(names[start])
+        shard, _ = split_name(names[start])
         count = min(settings.chunk, len(names) - start)
         # one with fewer images is of a run for fewer faces
         if shard in shards and (folder / shard).stat().st_size == shard_bytes(count, IMAGE_BYTES):
@@ -227,12 +214,12 @@ def write_batches(folder: Path, names: list[str], edited: Iterator[Batch], progr
 def write_images(folder: Path, names: list[str], images: np.ndarray) -> None:
     """Write grey PNGs, each whole or not at all, or the shard that they are all of."""
     contents = map(encode, images)
-    shard, _ = split_place(names[0])
+    shard, _ = split_name(names[0])
     if shard:
-        write_shard(folder / shard, [split_place(name)[1] for name in names], list(contents))
+        write_shard(folder / shard, [split_name(name)[1] for name in names], list(contents))
         return
     for name, content in zip(names, contents, strict=True):
-        atomic_write(folder / name, lambda file, content=content: file.write(content), durable=False)
+        atomic_write(folder / name, methodcaller("write", content), durable=False)
 
 
 class Progress:

@@ -1,5 +1,6 @@
 """The manifest beside generated images: of which faces, how they were generated, and whether they are complete."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANS
 from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
 
 MANIFEST_NAME = "manifest.json"
+COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 FORMAT = 1
 # all images of one folder share these; an error names them so
 FIXED = {
@@ -101,18 +103,12 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     check_faces(old, path, train)
     old = OLDER | old
     fixed = FIXED | ({"num_augments": GROWING["num_augments"]} if new.get("storage") == SHARDS else {})
-    for key, name in fixed.items():
-        if old.get(key) != new.get(key):
-            was, now = (old["generator"], new["generator"]) if name == "generator" else (old.get(key), new.get(key))
-            raise InputError(
-                f"{path}: the images there were generated with {name} {was}, this run has {now}; {elsewhere}"
-            )
-    for key, name in GROWING.items():
-        if old.get(key, 0) > new.get(key, 0):
-            raise InputError(
-                f"{path}: the images there were generated with {name} {old[key]}, this run has only {new[key]}; "
-                f"{elsewhere}"
-            )
+    different = [(key, name, "") for key, name in fixed.items() if old.get(key) != new.get(key)]
+    different += [(key, name, "only ") for key, name in GROWING.items() if old.get(key, 0) > new.get(key, 0)]
+    for key, name, only in different[:1]:
+        key = "generator" if name == "generator" else key  # its name rather than its fingerprint
+        what = f"the images there were generated with {name} {old.get(key)}, this run has {only}{new.get(key)}"
+        raise InputError(f"{path}: {what}; {elsewhere}")
 
 
 def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
@@ -154,20 +150,12 @@ def check_format(manifest: dict[str, Any], path: Path) -> None:
         raise InputError(
             f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, generate it again"
         )
-    wrong = next((key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)), None)
-    counts = manifest.get("face_fingerprints")
-    if wrong is None and not all(count.isdecimal() and count == ascii_count(count) for count in counts):
-        wrong = "face_fingerprints"
-    if wrong is None:
-        growing = (key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int)
-        wrong = next(growing, None)
-    if wrong is not None:
-        raise InputError(f"{path}: {wrong} is missing or damaged; remove the folder and generate the images again")
-
-
-def ascii_count(text: str) -> str:
-    """A count of at most nine digits as Python writes it; empty for one of more."""
-    return str(int(text)) if len(text) < 10 else ""
+    wrong = [key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)]
+    wrong += [key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int]
+    if "face_fingerprints" not in wrong and not all(map(COUNT.fullmatch, manifest["face_fingerprints"])):
+        wrong.append("face_fingerprints")
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} is missing or damaged; remove the folder and generate the images again")
 
 
 def check_faces(manifest: dict[str, Any], path: Path, faces: FER2013) -> None:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, PNG, SHARDS
-from core_code.datasets.augmentations.png import BadImage, read_images
-from core_code.datasets.augmentations.shards import BadShard, list_shards, member_names, split_place
+from core_code.datasets.augmentations.png import read_images
+from core_code.datasets.augmentations.shards import BadImage, list_shards, members, split_name
 from core_code.datasets.cache import load_or_make
 from core_code.datasets.splits import SIDE
 
@@ -99,8 +99,8 @@ def shard_members(folder: Path, remake: str) -> Iterator[str]:
     """The files in the folder's shards. Raises InputError for a shard that is damaged."""
     for shard in list_shards(folder):
         try:
-            yield from (f"{shard}/{name}" for name in member_names(folder, shard))
-        except BadShard as error:
+            yield from (f"{shard}/{name}" for name, _ in members(folder, shard))
+        except BadImage as error:
             raise InputError(f"{folder / shard}: {error}; remove it, and generate it again with: {remake}") from error
 
 
@@ -115,7 +115,7 @@ def decoded_chunks(folder: Path, names: list[str], remake: str) -> Iterator[np.n
                 yield images
                 bar.update(len(images))
         except BadImage as error:
-            shard, _ = split_place(error.name)
+            shard, _ = split_name(error.name)
             raise InputError(
                 f"{folder / error.name}: {error}, expected a {SIDE}x{SIDE} grey PNG; remove {shard or 'it'}, and "
                 f"generate it again with: {remake}"

@@ -5,13 +5,13 @@ left out with probability p(k), the share of k among the training labels, so tha
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.augmentations.shards import images_per_shard, shard_name
+from EmotionGAN.conditional_space import ConditionalSpace
 
 AUGMENTATIONS, EXPANSION = "augmentations", "expansion"
 EMOTION, FACE = "emotion", "face"
@@ -22,19 +22,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SIXTY_FOUR_BITS = (1 << 64) - 1
 
 
-class CodeSpace(Protocol):
-    """The part of EmotionGAN's conditional space that the plan uses."""
-
-    def codes(self, emotions: torch.Tensor, uniforms: torch.Tensor, half_width: float) -> torch.Tensor:
-        """Emotions int64 [M] and uniforms [M, 2] in [0, 1) to codes float32 [M, 2]."""
-
-    def near(self, points: torch.Tensor, uniforms: torch.Tensor, half_width: float) -> torch.Tensor:
-        """Points float [M, 2] and uniforms [M, 2] in [0, 1) to codes float32 [M, 2]."""
-
-
 @dataclass(frozen=True)
 class Settings:
-    """What, beside the faces and the generator, decides which images are made and their every byte."""
+    """The settings that, with the faces and the generator, determine the images to the last byte."""
 
     mode: str = AUGMENTATIONS
     num_augments: int = 10  # images a face; augmentations alone
@@ -85,7 +75,7 @@ def make_plan(
     settings: Settings,
     labels: torch.Tensor,
     class_counts: torch.Tensor,
-    space: CodeSpace,
+    space: ConditionalSpace,
     face_codes: torch.Tensor | None = None,
 ) -> Plan:
     """The plan of either mode.
@@ -94,19 +84,21 @@ def make_plan(
     p(k) follows however few of its faces are edited; face_codes: float [N, 2], the encoded faces, needed where the
     settings' centre is the face.
     """
-    labels = labels.numpy()
+    label_of = labels.numpy()
     if settings.mode == AUGMENTATIONS:
-        faces, ks = every_pair(len(labels), settings.num_augments)
-        emotions = labels[faces]
+        faces, ks = every_pair(len(label_of), settings.num_augments)
+        emotions = label_of[faces]
         uniforms = counter_uniforms(settings.seed, faces, ks, 2)
     else:
-        faces, ks = every_pair(len(labels), len(EMOTIONS))
+        faces, ks = every_pair(len(label_of), len(EMOTIONS))
         uniforms = counter_uniforms(settings.seed, faces, ks, 3)
         left_out = (class_counts.double() / class_counts.sum()).numpy()
-        kept = (ks != labels[faces]) & (uniforms[:, 2] >= left_out[ks])
+        kept = (ks != label_of[faces]) & (uniforms[:, 2] >= left_out[ks])
         faces, ks, uniforms = faces[kept], ks[kept], uniforms[kept, :2]
         emotions = ks
     if settings.centre == FACE:
+        if face_codes is None:
+            raise ValueError("centre is the face: expected its face_codes")
         codes = space.near(face_codes[torch.from_numpy(faces)], torch.from_numpy(uniforms), settings.half_width)
     else:
         codes = space.codes(torch.from_numpy(emotions), torch.from_numpy(uniforms), settings.half_width)

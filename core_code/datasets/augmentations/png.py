@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import PngImagePlugin
 
-from core_code.datasets.augmentations.shards import BadShard, contents_of, split_place
+from core_code.datasets.augmentations.shards import BadImage, contents_of, split_name
 from core_code.datasets.splits import SIDE
 
 CHUNK = 2048
@@ -28,14 +28,6 @@ DAMAGED = 3
 MOST_BYTES = 1 << 20  # of a file: 48x48 pixels take about 2,400, the rest is for metadata of other programs
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 8 bits of grey, not interlaced
-
-
-class BadImage(Exception):
-    """A file that is not a whole 48x48 grey PNG: its `name`, and the fault as the message."""
-
-    def __init__(self, reason: str, name: str = "") -> None:
-        super().__init__(reason)
-        self.name = name
 
 
 def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
@@ -57,7 +49,7 @@ def read_images(folder: Path, names: list[str]) -> Iterator[np.ndarray]:
 def split_names(names: list[str]) -> list[list[str]]:
     """Chunks of single files, and the members of each shard as one chunk, so that no shard is read twice."""
     chunks: list[list[str]] = []
-    for shard, group in groupby(names, key=lambda name: split_place(name)[0]):
+    for shard, group in groupby(names, key=lambda name: split_name(name)[0]):
         together = list(group)
         size = len(together) if shard else CHUNK
         chunks += [together[start : start + size] for start in range(0, len(together), size)]
@@ -82,6 +74,7 @@ def start_reader(stack: contextlib.ExitStack, folder: Path, chunks: list[list[st
     )
     stack.enter_context(reader)
     stack.callback(reader.kill)
+    assert reader.stdin
     with contextlib.suppress(BrokenPipeError), reader.stdin as pipe:
         pipe.write(json.dumps([str(folder.absolute()), chunks]).encode())
     return reader
@@ -89,6 +82,7 @@ def start_reader(stack: contextlib.ExitStack, folder: Path, chunks: list[list[st
 
 def next_chunk(reader: subprocess.Popen, count: int) -> np.ndarray:
     """The reader's next images. Raises BadImage where it found one."""
+    assert reader.stdout and reader.stderr
     content = reader.stdout.read(count * SIDE * SIDE)
     if len(content) == count * SIDE * SIDE:
         return np.frombuffer(content, dtype=np.uint8).reshape(count, SIDE, SIDE)
@@ -118,11 +112,7 @@ def read_chunk(folder: Path, names: list[str]) -> np.ndarray:
         try:
             images[row] = decode(next(contents))
         except BadImage as error:
-            raise BadImage(str(error), name) from error
-        except BadShard as error:
-            raise BadImage(str(error), error.name) from error
-        except OSError as error:
-            raise BadImage(f"cannot be read ({error.strerror})", name) from error
+            raise BadImage(str(error), error.name or name) from error
     return images
 
 
@@ -135,7 +125,7 @@ def encode(image: np.ndarray) -> bytes:
     rows[:, 1:] = image
     return SIGNATURE + b"".join(
         struct.pack(">I", len(body)) + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-        for kind, body in ((b"IHDR", HEADER), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
+        for kind, body in ((b"IHDR", HEADER), (b"IDAT", zlib.compress(rows.data, 0)), (b"IEND", b""))
     )
 
 

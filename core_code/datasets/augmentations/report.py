@@ -1,6 +1,5 @@
 """The report of a run of create_augmentations.py: counts, the label distribution, and a sheet of examples."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from core_code.datasets.augmentations.detection import NOT_FOUND_NAME
 from core_code.datasets.augmentations.make import Result
 from core_code.datasets.augmentations.manifest import read_manifest
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Plan, Settings, image_names
-from core_code.datasets.augmentations.png import BadImage, read_chunk
+from core_code.datasets.augmentations.png import read_chunk
+from core_code.datasets.augmentations.shards import BadImage
 from core_code.datasets.fer2013 import FER2013
 
 MOST_ROWS = 10
@@ -55,25 +55,28 @@ def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | No
 
 def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, plots: Path) -> Path:
     """The sheet of examples, as read from the files."""
-    names = image_names(settings, plan)
     shown = example_faces(plan, train.labels.numpy())
-    images = {face: read_examples(folder, names, plan, face) for face in shown.values()}
-    title = f"{train.dataset}: training faces and their {settings.mode}"
+    augmented = settings.mode == AUGMENTATIONS
+    shown_of_each = min(settings.num_augments, MOST_ROWS) if augmented else len(EMOTIONS)
+    rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())) & (plan.ks < shown_of_each))
+    names = image_names(settings, plan)
+    try:
+        images = read_chunk(folder, [names[row] for row in rows])
+    except BadImage as error:
+        name = folder / error.name
+        raise InputError(f"{name}: {error}, expected a 48x48 grey PNG; remove it and start again") from error
+    sheet: dict[int, list[np.ndarray | None]] = {
+        face: [train.faces[face].numpy(), *[None] * shown_of_each] for face in shown.values()
+    }
+    for row, image in zip(rows, images, strict=True):
+        sheet[int(plan.faces[row])][1 + plan.ks[row]] = image
     path = plots / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
-    if settings.mode == AUGMENTATIONS:
-        count = min(settings.num_augments, MOST_ROWS)
-        columns = [
-            [train.faces[shown[label]].numpy(), *(images[shown[label]].get(k) for k in range(count))]
-            if label in shown
-            else [None] * (count + 1)
-            for label in range(len(EMOTIONS))
-        ]
-        rows: Sequence = list(zip(*columns, strict=True))
-        return face_sheet(path, rows, ["original", *map(str, range(1, count + 1))], EMOTIONS, title)
-    rows = [
-        [train.faces[face].numpy(), *(images[face].get(k) for k in range(len(EMOTIONS)))] for face in shown.values()
-    ]
-    return face_sheet(path, rows, [EMOTIONS[label] for label in shown], ["original", *EMOTIONS], title)
+    faces, titles = list(sheet.values()), [EMOTIONS[label] for label in shown]
+    title = f"{train.dataset}: training faces and their {settings.mode}"
+    if augmented:
+        numbers = ["original", *map(str, range(1, shown_of_each + 1))]
+        return face_sheet(path, list(zip(*faces, strict=True)), numbers, titles, title)
+    return face_sheet(path, faces, titles, ["original", *EMOTIONS], title)
 
 
 def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
@@ -85,15 +88,3 @@ def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
         if len(faces) and counts[faces].max() > 0:
             best[label] = int(faces[counts[faces].argmax()])
     return best
-
-
-def read_examples(folder: Path, names: list[str], plan: Plan, face: int) -> dict[int, np.ndarray]:
-    """The face's images by k. Raises InputError for a damaged one."""
-    rows = np.flatnonzero(plan.faces == face)
-    try:
-        images = read_chunk(folder, [names[row] for row in rows])
-    except BadImage as error:
-        raise InputError(
-            f"{folder / error.name}: {error}, expected a 48x48 grey PNG; remove it and start again"
-        ) from error
-    return {int(plan.ks[row]): image for row, image in zip(rows, images, strict=True)}

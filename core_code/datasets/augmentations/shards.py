@@ -1,7 +1,4 @@
-"""Images in tar files of ten thousand (WebDataset's shards): few files and sequential reading, however many images.
-
-A member's name is written as a path, `shard_00003.tar/17_2.png`.
-"""
+"""Images in tar files of ten thousand (WebDataset's shards): few files and sequential reading, however many images."""
 
 import io
 import re
@@ -9,6 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 from core_code.core_utils.files import atomic_write
 
@@ -17,10 +15,13 @@ SHARD_PATTERN = re.compile(r"shard_\d{5,9}\.tar")
 BLOCK = tarfile.BLOCKSIZE
 
 
-class BadShard(Exception):
-    """A tar that is damaged or lacks a member: its `name`, or the member's, and the fault as the message."""
+class BadImage(Exception):
+    """A file that is not a whole 48x48 grey PNG, or not a whole tar of them: its `name`, and the fault as the message.
 
-    def __init__(self, reason: str, name: str) -> None:
+    The name of a shard's member is that of the shard and its own, `shard_00003.tar/17_2.png`.
+    """
+
+    def __init__(self, reason: str, name: str = "") -> None:
         super().__init__(reason)
         self.name = name
 
@@ -34,20 +35,16 @@ def shard_name(number: int) -> str:
     return f"shard_{number:05d}.tar"
 
 
-def split_place(place: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
     """`shard_00003.tar/17_2.png` to the shard's and the member's name; a plain file has no shard, ''."""
-    shard, _, member = place.partition("/")
-    return (shard, member) if SHARD_PATTERN.fullmatch(shard) else ("", place)
+    shard, _, member = name.partition("/")
+    return (shard, member) if SHARD_PATTERN.fullmatch(shard) else ("", name)
 
 
 def list_shards(folder: Path) -> list[str]:
     """Names of the shards in the folder, in order."""
-    return sorted((path.name for path in Path(folder).iterdir() if SHARD_PATTERN.fullmatch(path.name)), key=number_of)
-
-
-def number_of(name: str) -> int:
-    """shard_00003.tar is number 3."""
-    return int(name[len("shard_") : -len(".tar")])
+    names = [path.name for path in Path(folder).iterdir() if SHARD_PATTERN.fullmatch(path.name)]
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 def write_shard(path: Path, names: list[str], contents: list[bytes]) -> None:
@@ -56,7 +53,7 @@ def write_shard(path: Path, names: list[str], contents: list[bytes]) -> None:
     Raises InputError when it cannot be written.
     """
 
-    def fill(file: io.BufferedIOBase) -> None:
+    def fill(file: BinaryIO) -> None:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, content in zip(names, contents, strict=True):
                 member = tarfile.TarInfo(name)  # time, user and group are 0
@@ -72,42 +69,39 @@ def shard_bytes(contents: int, each: int) -> int:
     return -(-blocks * BLOCK // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
-def member_names(folder: Path, shard: str) -> list[str]:
-    """The files in a shard. Raises BadShard for one that is damaged or cut."""
-    return [name for name, _ in members(folder, shard)]
-
-
-def contents_of(folder: Path, places: list[str], most_bytes: int) -> Iterator[bytes]:
+def contents_of(folder: Path, names: list[str], most_bytes: int) -> Iterator[bytes]:
     """The bytes of files and of shards' members below `folder`, in order; of a file, no more than `most_bytes`.
 
-    Raises BadShard for a shard that is damaged or lacks a member, OSError for a file that cannot be read.
+    Raises BadImage for a shard that is damaged or lacks a member, and for a file that cannot be read.
     """
-    for shard, group in groupby(places, key=lambda place: split_place(place)[0]):
-        if not shard:
-            for place in group:
-                with open(f"{folder}/{place}", "rb") as file:
+    for shard, group in groupby(names, key=lambda name: split_name(name)[0]):
+        held = dict(members(folder, shard)) if shard else {}
+        for name in group:
+            try:
+                if shard:
+                    yield held[split_name(name)[1]]
+                    continue
+                with open(f"{folder}/{name}", "rb") as file:
                     yield file.read(most_bytes)
-            continue
-        held = dict(members(folder, shard))
-        for place in group:
-            if (content := held.get(split_place(place)[1])) is None:
-                raise BadShard("no longer in the shard", place)
-            yield content
+            except KeyError as error:
+                raise BadImage("no longer in the shard", name) from error
+            except OSError as error:
+                raise BadImage(f"cannot be read ({error.strerror})", name) from error
 
 
 def members(folder: Path, shard: str) -> list[tuple[str, bytes]]:
-    """Names and contents of a shard's files. Raises BadShard when it cannot be read to its end."""
+    """Names and contents of a shard's files. Raises BadImage when it cannot be read to its end."""
     try:
         content = (Path(folder) / shard).read_bytes()
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
             headers = tar.getmembers()
     except OSError as error:
-        raise BadShard(f"cannot be read ({error.strerror})", shard) from error
+        raise BadImage(f"cannot be read ({error.strerror})", shard) from error
     except (tarfile.TarError, ValueError, EOFError) as error:
-        raise BadShard(f"a damaged tar ({error})", shard) from error
+        raise BadImage(f"a damaged tar ({error})", shard) from error
     # tarfile takes a damaged header, and a cut between two files, for the end
     end = headers[-1].offset_data + -(-headers[-1].size // BLOCK) * BLOCK if headers else 0
     if content[end : end + 2 * BLOCK] != bytes(2 * BLOCK):
-        raise BadShard(f"a damaged or truncated tar (after {len(headers)} files)", shard)
+        raise BadImage(f"a damaged or truncated tar (after {len(headers)} files)", shard)
     files = [header for header in headers if header.isfile()]
     return [(file.name, content[file.offset_data : file.offset_data + file.size]) for file in files]
