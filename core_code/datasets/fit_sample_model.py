@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")
     arguments = parser.parse_args()
     model = fit_from(arguments.data_root, arguments.components)
-    atomic_write(arguments.dest, lambda file: np.savez_compressed(file, **model))
+    atomic_write(arguments.dest, lambda file: np.savez_compressed(file, allow_pickle=False, **model))
     print(f"{arguments.dest}: {arguments.dest.stat().st_size} bytes")
 
 
