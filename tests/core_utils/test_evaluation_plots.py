@@ -36,7 +36,7 @@ def test_a_map_has_a_point_for_each_face_in_the_colour_of_its_emotion(tmp_path, 
     assert [text.split()[0] for text in legend] == list(EMOTIONS) and legend[0] == "Angry (2)"
 
 
-def test_the_sheet_names_label_reading_and_confidence_of_each_face(tmp_path, saved_figures, small_pictures):
+def test_the_sheet_names_label_prediction_and_confidence_of_each_face(tmp_path, saved_figures, small_pictures):
     faces = smooth_faces(9)
     labels, predictions = np.arange(9) % 7, (np.arange(9) + 3) % 7
     evaluation_plots.plot_most_wrong(
@@ -44,9 +44,9 @@ def test_the_sheet_names_label_reading_and_confidence_of_each_face(tmp_path, sav
     )
     used = [axes for axes in saved_figures[0].axes if axes.images]
     assert len(used) == 9
-    for axes, face, label, read in zip(used, faces, labels, predictions, strict=True):
+    for axes, face, label, predicted in zip(used, faces, labels, predictions, strict=True):
         assert (axes.images[0].get_array() == face).all()
-        assert axes.get_title() == EMOTIONS[label] and axes.texts[0].get_text().split()[0] == EMOTIONS[read]
+        assert axes.get_title() == EMOTIONS[label] and axes.texts[0].get_text().split()[0] == EMOTIONS[predicted]
     assert used[0].texts[0].get_text() == "Happy 99 %"
 
 
@@ -55,4 +55,4 @@ def test_a_net_without_errors_has_a_sheet_that_says_so(tmp_path, saved_figures, 
     path = evaluation_plots.plot_most_wrong(
         np.zeros((0, 48, 48), np.uint8), none, none, none.astype(float), EMOTIONS, tmp_path / "w.png", "title"
     )
-    assert path.stat().st_size and "no face is read wrongly" in [text.get_text() for text in saved_figures[0].texts]
+    assert path.stat().st_size and "no errors" in [text.get_text() for text in saved_figures[0].texts]

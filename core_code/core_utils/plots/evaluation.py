@@ -1,4 +1,4 @@
-"""The pictures of an evaluation beside the confusion matrix: reliability, maps of features, the worst readings."""
+"""Pictures of an evaluation beside the confusion matrix: reliability, maps of features, most confident errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,17 +44,17 @@ def draw_reliability(axes: Axes, bins: Reliability) -> None:
     width = 0.9 / len(bins.faces)
     there = [i for i, count in enumerate(bins.faces) if count]
     places = [centres(bins)[i] for i in there]
-    right, sure = ([values[i] for i in there] for values in (bins.accuracy, bins.confidence))
-    axes.bar(places, right, width, color=PALE, label="accuracy")
+    accuracies, confidences = ([values[i] for i in there] for values in (bins.accuracy, bins.confidence))
+    axes.bar(places, accuracies, width, color=PALE, label="accuracy")
     ends = ([place + side * width / 2 for place in places] for side in (-1, 1))
-    axes.hlines(sure, *ends, color=TRAIN_COLOUR, linewidth=2, label="mean confidence")
-    axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=0.8, label="as sure as right")
+    axes.hlines(confidences, *ends, color=TRAIN_COLOUR, linewidth=2, label="mean confidence")
+    axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=0.8, label="calibrated")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def centres(bins: Reliability) -> list[float]:
-    """The middles of the bins on the axis of confidence."""
+    """The centres of the bins on the axis of confidence."""
     return [(i + 0.5) / len(bins.faces) for i in range(len(bins.faces))]
 
 
@@ -80,9 +80,9 @@ def plot_most_wrong(
     faces: np.ndarray, labels: np.ndarray, predictions: np.ndarray, confidences: np.ndarray,
     emotions: Sequence[str], path: Path, title: str,
 ) -> Path:  # fmt: skip
-    """A sheet of faces uint8 [N,H,W] in their order: above each its true label, below it what was read and how surely.
+    """Faces uint8 [N,H,W] in their order: above each its true label, below it the prediction and its confidence.
 
-    labels and predictions: int [N]; confidences: float [N] in [0,1]. Without faces the sheet says that there are none.
+    labels and predictions: int [N]; confidences: float [N] in [0,1]. Without faces there is a note.
     """
     columns = min(FACES_A_ROW, max(len(faces), 1))
     rows = max(-(-len(faces) // columns), 1)
@@ -91,15 +91,15 @@ def plot_most_wrong(
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
         if place < len(faces):
-            read = f"{emotions[predictions[place]]} {100 * confidences[place]:.0f} %"
+            predicted = f"{emotions[predictions[place]]} {100 * confidences[place]:.0f} %"
             axes.imshow(faces[place], cmap="gray", vmin=0, vmax=255)
             axes.set_title(emotions[labels[place]], fontsize=8, pad=2, color=EMOTION_COLOURS[labels[place]])
             axes.text(
-                0.5, -0.03, read, transform=axes.transAxes, ha="center", va="top", fontsize=8,
+                0.5, -0.03, predicted, transform=axes.transAxes, ha="center", va="top", fontsize=8,
                 color=EMOTION_COLOURS[predictions[place]],
             )  # fmt: skip
     if not len(faces):
-        figure.text(0.5, 0.4, "no face is read wrongly", ha="center", fontsize=9, color=INK)
+        figure.text(0.5, 0.4, "no errors", ha="center", fontsize=9, color=INK)
     figure.suptitle(title, fontsize=10, x=0.02, ha="left")
     figure.tight_layout(h_pad=0.8)
     return save_figure(figure, path)
