@@ -1,6 +1,5 @@
 """A study's results as core_code.experiments would collect them, of nets that were drawn, not trained."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ from PIL import Image
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.evaluation.predictions import Predictions
-from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED, WHAT
+from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED
 from core_code.experiments.results import all_scores
 
 NETS = ("resnet18", "densenet201")
@@ -32,7 +32,7 @@ KINDS = (
 MISSING = "most_wrong_resnet18_gone.png"
 
 
-def drawn_readings(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Predictions:
+def drawn_predictions(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Predictions:
     """Logits of nets that find the same faces hard; about 70 % are right."""
     labels = torch.multinomial(SHARES, faces, replacement=True, generator=random)
     common = torch.randn(faces, 7, generator=random) + 2.2 * torch.nn.functional.one_hot(labels, 7)
@@ -43,19 +43,20 @@ def drawn_readings(faces: int, random: torch.Generator, names: list[str], logits
 def drawn_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:
     """Two nets, five experiments, three seeds, one of the trainings failed; without pictures."""
     random = torch.Generator().manual_seed(1)
-    readings = {}
+    predictions = {}
     for net in NETS:
         for seed in SEEDS:
             names = [name for name in EXPERIMENTS if f"{net}_{name}_seed{seed}" != FAILED]
-            readings[net, seed] = {split: drawn_readings(faces, random, names) for split, faces in splits.items()}
-    args = argparse.Namespace(nets=NETS, seeds=SEEDS, experiments=EXPERIMENTS, tta="flip")
+            predictions[net, seed] = {split: drawn_predictions(faces, random, names) for split, faces in splits.items()}
+    study = settings_of(parse_arguments(["--preset", "two_cores", "--nets", *NETS, "--seeds", *map(str, SEEDS)]))
     protocol = {"epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4, "seeds": list(SEEDS),
-                "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True}  # fmt: skip
+                "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True, "training_faces": 28709,
+                "max_faces": None, "training_flags": []}  # fmt: skip
     trainings = [drawn_run(net, name, seed) for net in NETS for seed in SEEDS for name in EXPERIMENTS]
     return {
-        "format": 1, "dataset": "fer2013", "preset": "two_cores", "protocol": protocol, "emotions": list(EMOTIONS),
-        "experiments": dict(WHAT), "splits": dict(splits), "runs": [drawn_images(), *trainings],
-        "scores": list(all_scores(readings, args)), "published": PUBLISHED, "best_published": BEST_PUBLISHED,
+        "format": 2, "dataset": "fer2013", "preset": "two_cores", "protocol": protocol, "emotions": list(EMOTIONS),
+        "experiments": dict(EXPERIMENTS), "splits": dict(splits), "runs": [drawn_images(), *trainings],
+        "scores": list(all_scores(predictions, study)), "published": PUBLISHED, "best_published": BEST_PUBLISHED,
     }  # fmt: skip
 
 

@@ -44,15 +44,9 @@ COMMANDS = {"core_code.evaluate": "evaluation", "core_code.predict": "prediction
 KNOWN_IMPORTS: set[str] = set()
 KNOWN_CIRCLES: set[str] = set()
 KNOWN_FOLDER_CIRCLES: set[str] = set()
-KNOWN_LONG_FILES = {"core_code/experiments/page_tables.py"}
+KNOWN_LONG_FILES: set[str] = set()
 # Library modules that still take an argparse.Namespace where frozen settings should be.
-KNOWN_NAMESPACES = {
-    "core_code.experiments.estimates",
-    "core_code.experiments.pictures",
-    "core_code.experiments.plan",
-    "core_code.experiments.results",
-    "core_code.experiments.tables",
-}
+KNOWN_NAMESPACES: set[str] = set()
 
 
 @cache

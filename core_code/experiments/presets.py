@@ -1,40 +1,73 @@
-"""How long, how large and from what the nets of a study are trained."""
+"""What a study trains: its experiments, the presets of its protocol, and the settings of one study."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-EXPERIMENTS = ("baseline", "augmented", "augmented_face", "expanded", "byol")
-WHAT = {
+EXPERIMENTS = {
     "baseline": "the real faces alone",
-    "augmented": "a drawn face is replaced, with chance 0.8, by an augmentation near its emotion's centre",
-    "augmented_face": "the same, by an augmentation near the point that the face itself has",
+    "augmented": "each time a face is sampled, an augmentation near its emotion's centre replaces it with probability "
+    "0.8",
+    "augmented_face": "the same, by an augmentation near the code of the face itself",
     "expanded": "the real faces and the same persons with the other six emotions",
     "byol": "pre-trained with BYOL on faces and their augmentations, then trained as the baseline",
 }
 AUGMENTED_PROBABILITY = 0.8
 
 
-@dataclass(frozen=True)
-class Preset:
-    """What a study is unless a flag says otherwise.
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How the nets are trained.
 
     With `equal_faces` every run sees as many faces as `epochs` of the real training set have, whatever it trains on,
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
     The hyper-parameters are the nets' own (models/architectures.py) but for those in `training_flags`. `max_faces` is
-    how many of the training faces there are (None: all).
+    how many of the training faces are used (None: all).
     """
 
-    what: str
-    nets: tuple[str, ...]
+    nets: tuple[str, ...] = ("resnet18",)
+    experiments: tuple[str, ...] = tuple(EXPERIMENTS)
     epochs: int
     image_size: int
-    weights: str
+    weights: str = "none"
     num_augments: int
-    equal_faces: bool
+    equal_faces: bool = True
     byol_epochs: int
     byol_image_size: int
     max_faces: int | None = None
     training_flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset(Protocol):
+    """What a study is unless a flag says otherwise."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings(Protocol):
+    """One study: its protocol, a training for each of `seeds`, the faces, the hardware and the folders.
+
+    `tta` is reported beside the figures of one view; `seed` is that of the generated images.
+    """
+
+    preset: str
+    seeds: tuple[int, ...]
+    tta: str
+    dataset: str
+    data_root: Path
+    generator: Path | None
+    device: str
+    precision: str
+    seed: int
+    output_root: Path
+    images_root: Path
+
+    @property
+    def plots(self) -> Path:
+        """Where pictures and tables are written."""
+        return self.output_root / "plots_output"
 
 
 FROM_RANDOM_WEIGHTS = (
@@ -43,21 +76,28 @@ FROM_RANDOM_WEIGHTS = (
 )  # fmt: skip
 PRESETS = {
     "published": Preset(
-        "the published protocol: both nets, 100 epochs at 224 px from ImageNet weights; for a GPU",
-        ("resnet18", "densenet201"), 100, 224, "imagenet", 10, False, 100, 224,
+        what="the published protocol: both nets, 100 epochs at 224 px from ImageNet weights; for a GPU",
+        nets=("resnet18", "densenet201"), epochs=100, image_size=224, weights="imagenet", num_augments=10,
+        equal_faces=False, byol_epochs=100, byol_image_size=224,
     ),
     "two_cores": Preset(
-        "ResNet18 from random weights at 64 px; every run sees 30 epochs' worth of real faces; hours on two cores",
-        ("resnet18",), 30, 64, "none", 4, True, 8, 48,
+        what="ResNet18 from random weights at 64 px; every run sees 30 epochs' worth of real faces; hours on two cores",
+        epochs=30, image_size=64, num_augments=4, byol_epochs=8, byol_image_size=48,
     ),
     "tenth": Preset(
-        "ResNet18 from random weights at 40 px on a tenth of the training faces, with Nesterov's SGD; one or "
+        what="ResNet18 from random weights at 40 px on a tenth of the training faces, with Nesterov's SGD; one or "
         "two hours on two cores",
-        ("resnet18",), 40, 40, "none", 4, True, 8, 40, 2871, FROM_RANDOM_WEIGHTS,
+        epochs=40, image_size=40, num_augments=4, byol_epochs=8, byol_image_size=40, max_faces=2871,
+        training_flags=FROM_RANDOM_WEIGHTS,
     ),
     "quick": Preset(
-        "ResNet18 from random weights at 32 px for 3 epochs: minutes, to see that everything works",
-        ("resnet18",), 3, 32, "none", 1, True, 1, 32,
+        what="ResNet18 from random weights at 32 px for 3 epochs: minutes, to see that everything works",
+        epochs=3, image_size=32, num_augments=1, byol_epochs=1, byol_image_size=32,
+    ),
+    "demo": Preset(
+        what="baseline, augmented and expanded ResNet18 from random weights at 32 px: two or three minutes",
+        experiments=("baseline", "augmented", "expanded"), epochs=8, image_size=32, num_augments=2, byol_epochs=1,
+        byol_image_size=32, max_faces=1000, training_flags=("--batch_size", "64", "--lr", "1e-3"),
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Carrying out a plan: one command after the other, or several at once; one that fails does not stop the others."""
+"""Run a plan: one command after the other, or several at once; one that fails does not stop the others."""
 
 import json
 import os
@@ -7,10 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from tqdm import tqdm
@@ -28,26 +27,53 @@ LEDGER = Path("logs/experiments.jsonl")
 
 @dataclass
 class Running:
-    """A step's process, and the end of what it says on stderr."""
+    """A step's process; its stderr is copied to `log` (None: to our stderr) and its end is kept."""
 
     step: Step
     process: subprocess.Popen[bytes]
-    start: float
-    said: bytearray = field(default_factory=bytearray)
-    listener: threading.Thread | None = None
+    log: Path | None
+    start: float = field(default_factory=time.perf_counter)
+    tail: bytearray = field(default_factory=bytearray)
 
-    def last_words(self) -> str:
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self.copy_stderr, daemon=True)
+        self.reader.start()
+
+    def copy_stderr(self) -> None:
+        """Copy what the command writes to stderr as it comes."""
+        assert self.process.stderr
+        output = open(self.log, "wb") if self.log else sys.stderr.buffer  # noqa: SIM115
+        while read := os.read(self.process.stderr.fileno(), TAIL_BYTES):
+            output.write(read)
+            output.flush()
+            self.tail += read
+            del self.tail[:-TAIL_BYTES]
+
+    def finish(self, output_root: Path) -> str:
+        """Write the ended step into the ledger; returns the error, empty for a success."""
+        self.reader.join()
+        status, seconds = self.process.returncode, time.perf_counter() - self.start
+        error = f"exit status {status}: {self.last_line()}" if status else ""
+        record = {
+            "step": self.step.name, "command": self.step.shown, "status": status, "seconds": round(seconds, 1),
+            "hardware": hardware(), "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "error": error,
+        }  # fmt: skip
+        append_line(output_root / LEDGER, json.dumps(record, ensure_ascii=False))
+        tqdm.write(f"{self.step.name}: {f'FAILED, {error}' if error else f'done in {seconds / 60:.1f} min'}")
+        return error
+
+    def last_line(self) -> str:
         """The error that the command ended with, or the last line that it wrote."""
-        lines = [line.strip() for line in self.said.decode(errors="replace").replace("\r", "\n").splitlines()]
+        lines = [line.strip() for line in self.tail.decode(errors="replace").replace("\r", "\n").splitlines()]
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (errors or [line for line in lines if line] or ["it said nothing"])[-1]
+        return (errors or [line for line in lines if line] or ["without a message"])[-1]
 
 
-def carry_out(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[str, str]:
-    """Run all steps that are not complete; returns what went wrong, by the step's name.
+def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[str, str]:
+    """Run all steps that are not complete; returns the error of each that failed, by the step's name.
 
     Every end is added to logs/experiments.jsonl: command, exit status, seconds, hardware, error. With `at_once`
-    above 1 that many steps run side by side, each on its share of the processor, and what they say goes to
+    above 1 that many steps run side by side, each on its share of the processor, and their messages go to
     logs/experiments_<step>.txt. Interrupted, it ends the running steps, which save what they have, and raises the
     interruption again.
     """
@@ -68,13 +94,15 @@ def carry_out(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
                 time.sleep(POLL_S)
                 for run in [run for run in running if run.process.poll() is not None]:
                     running.remove(run)
-                    error = finish(run, output_root)
-                    if error:
+                    if error := run.finish(output_root):
                         failed[run.step.name] = error
                     else:
                         done.add(run.step.name)
         except BaseException:
-            end(running)
+            for run in running:
+                run.process.terminate()
+            for run in running:
+                run.process.wait()
             raise
     return failed
 
@@ -82,59 +110,20 @@ def carry_out(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
 def start(step: Step, at_once: int, output_root: Path) -> Running:
     """Start a step's command in the repository's own scripts, with this Python."""
     script, *flags = step.command
-    environment = dict(os.environ)
+    environment, log = dict(os.environ), None
     if at_once > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
+        log = make_folder(output_root / "logs") / f"experiments_{step.name}.txt"
     tqdm.write(f"\n{step.name}: {step.shown}")
     process = subprocess.Popen(
         [sys.executable, str(REPOSITORY / script), *flags], env=environment, stderr=subprocess.PIPE,
-        stdout=None if at_once == 1 else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if log else None,
     )  # fmt: skip
-    run = Running(step, process, time.perf_counter())
-    heard: Callable[[], BinaryIO] = lambda: sys.stderr.buffer  # noqa: E731
-    if at_once > 1:
-        path = make_folder(output_root / "logs") / f"experiments_{step.name}.txt"
-        heard = lambda: open(path, "wb")  # noqa: E731, SIM115
-    run.listener = threading.Thread(target=listen, args=(run, heard()), daemon=True)
-    run.listener.start()
-    return run
-
-
-def listen(run: Running, listener: BinaryIO) -> None:
-    """Pass on what the command says on stderr as it comes, and keep the end of it."""
-    assert run.process.stderr
-    while heard := os.read(run.process.stderr.fileno(), TAIL_BYTES):
-        listener.write(heard)
-        listener.flush()
-        run.said += heard
-        del run.said[:-TAIL_BYTES]
-
-
-def finish(run: Running, output_root: Path) -> str:
-    """Write the step's end into the ledger; returns the error, empty for a success."""
-    if run.listener:
-        run.listener.join()
-    status, seconds = run.process.returncode, time.perf_counter() - run.start
-    error = "" if status == 0 else f"exit status {status}: {run.last_words()}"
-    record = {
-        "step": run.step.name, "command": run.step.shown, "status": status, "seconds": round(seconds, 1),
-        "hardware": hardware(), "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "error": error,
-    }  # fmt: skip
-    append_line(output_root / LEDGER, json.dumps(record, ensure_ascii=False))
-    tqdm.write(f"{run.step.name}: {f'FAILED, {error}' if error else f'done in {seconds / 60:.1f} min'}")
-    return error
-
-
-def end(running: Sequence[Running]) -> None:
-    """Let the running steps save what they have, and wait for them."""
-    for run in running:
-        run.process.terminate()
-    for run in running:
-        run.process.wait()
+    return Running(step, process, log)
 
 
 def read_ledger(output_root: Path) -> dict[str, list[dict]]:
-    """What the ledger says of each step, oldest first. Raises InputError for a line that is not JSON."""
+    """The ledger's records of each step, oldest first. Raises InputError for a line that is not JSON."""
     path = output_root / LEDGER
     records: dict[str, list[dict]] = {}
     if not path.exists():
@@ -156,7 +145,7 @@ def hardware() -> str:
 
 
 def processor() -> str:
-    """The processor's name as the system tells it, with the units that bfloat16 is computed by."""
+    """The processor's name as the system has it, with the units that bfloat16 is computed by."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         entries = dict(reversed([tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line]))

@@ -1,39 +1,162 @@
-"""A study in Markdown: its plan before it starts, and its results."""
+"""The tables of a study as DataFrames, shared by the page, the Markdown and the CSV files; and its plan as text.
 
-import argparse
-from collections.abc import Sequence
+In cells to show, what follows a line break is an addition: a standard deviation, the members of a vote, a verdict.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from core_code.core_utils.flags import NO_TTA
 from core_code.experiments.plan import Step
 from core_code.experiments.presets import PRESETS
 from core_code.experiments.results import FIGURES
 
 SIGNIFICANT = 0.05
 PUBLISHED_VOTERS = {"baseline", "augmented", "expanded"}
-TITLES = {"top1": "top-1", "top2": "top-2", "mean_per_class": "mean per class", "macro_f1": "macro F1",
-          "calibration_error": "calibration error"}  # fmt: skip
-SPLITS = {
-    "val": "val (PublicTest)",
-    "test": "test (PrivateTest)",
-    "test_not_in_training": "test faces that do not also stand in Training",
-}
+TITLES = dict(zip(FIGURES, ("top-1", "top-2", "mean per class", "macro F1", "calibration error"), strict=True))
+MODEL, P_VALUE = "model", "p (McNemar)"
+FER2013_NAMES = {"val": "PublicTest", "test": "PrivateTest", "test_not_in_training": "part of PrivateTest"}
 
 
-def as_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns after the first set to the right."""
-    lines = [" | ".join(titles), "|".join(["---", *["---:"] * (len(titles) - 1)]), *map(" | ".join, rows)]
-    return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+def split_name(split: str, fer2013: bool = False) -> str:
+    """A split's name as shown, and FER2013's own name for it."""
+    name = "test, not in training" if split == "test_not_in_training" else split
+    return f"{name} ({FER2013_NAMES[split]})" if fer2013 and split in FER2013_NAMES else name
 
 
-def plan_as_text(steps: Sequence[Step], seconds: dict[str, float], args: argparse.Namespace) -> str:
-    """The steps with their commands and estimated times; a complete one is said to be skipped."""
-    lines = [f"{args.preset}: {PRESETS[args.preset].what}", ""]
-    for number, step in enumerate(steps, start=1):
-        state = "complete, skipped" if step.complete else f"about {duration(seconds[step.name])}"
-        lines += [f"{number:>3}. {step.name}: {state}", f"     {step.shown}"]
-    total = sum(seconds.values()) / args.at_once
-    beside = f", {args.at_once} at once" if args.at_once > 1 else ""
-    return "\n".join([*lines, "", f"in all about {duration(total)}{beside}, and a few minutes for the evaluation", ""])
+def figures(results: dict[str, Any]) -> pd.DataFrame:
+    """A row for each net, model, kind of view and split, in percent.
+
+    Columns: net, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
+    (`top1_mean`, `top1_std`, ...), the difference of top-1 to the baseline of the same seeds and views, p of McNemar's
+    test against it by seed, its verdict, and the published top-1 and top-2 on the same faces.
+    """
+    rows = []
+    baselines = {(row["net"], row["tta"], row["split"]): row for row in results["scores"] if row["model"] == "baseline"}
+    for row in results["scores"]:
+        line = {name: row[name] for name in ("net", "model", "vote", "tta", "split")} | {"seeds": len(row["seeds"])}
+        for figure in FIGURES:
+            line[f"{figure}_mean"] = 100 * row["mean"][figure]
+            line[f"{figure}_std"] = math.nan if row["std"][figure] is None else 100 * row["std"][figure]
+        baseline = baselines.get((row["net"], row["tta"], row["split"]))
+        line["difference"] = difference(row, baseline) if baseline and baseline is not row else math.nan
+        line["p_values"], line["verdict"] = significance(row)
+        same_faces = (results["dataset"], row["split"], row["tta"]) == ("fer2013", "val", NO_TTA)
+        published = results["published"].get(row["net"], {}) if same_faces else {}
+        line["published_top1"], line["published_top2"] = published.get(published_name(row)) or (None, None)
+        rows.append(line)
+    table = pd.DataFrame(rows)
+    return table.astype({"published_top1": float, "published_top2": float}) if rows else table
+
+
+def difference(row: dict[str, Any], baseline: dict[str, Any]) -> float:
+    """Top-1 minus the baseline's in points: the mean over the seeds that both have, NaN for none."""
+    both = [seed for seed in row["seeds"] if seed in baseline["seeds"]]
+    differences = [row["seeds"][seed]["top1"] - baseline["seeds"][seed]["top1"] for seed in both]
+    return 100 * statistics.fmean(differences) if both else math.nan
+
+
+def significance(row: dict[str, Any]) -> tuple[str, str]:
+    """p of each seed, and in words what they mean; empty where nothing is compared."""
+    tests = [seed["mcnemar"] for seed in row["seeds"].values() if seed["mcnemar"]]
+    verdicts = Counter(
+        "not significant" if test["p_value"] >= SIGNIFICANT
+        else "better" if test["only_this"] > test["only_other"] else "worse"
+        for test in tests
+    )  # fmt: skip
+    words = [verdict if len(verdicts) == 1 else f"{verdict}: {count}" for verdict, count in verdicts.items()]
+    ps = ["< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.2g}" for test in tests]
+    return f"each {ps[0]}" if len(ps) > 1 and len(set(ps)) == 1 else " / ".join(ps), ", ".join(words)
+
+
+def published_name(row: Mapping[str, Any]) -> str:
+    """The name of the same model in the published study, where the surest of its three had the vote."""
+    if not row["vote"]:
+        return row["model"]
+    return "vote" if row["vote"] == "surest" and set(row["members"]) == PUBLISHED_VOTERS else ""
+
+
+def ordered_votes(table: pd.DataFrame, net: str) -> pd.DataFrame:
+    """The rows of a net's votes on val, the best first: nothing is chosen on test."""
+    votes = table[(table.net == net) & (table.split == "val") & (table.tta == NO_TTA) & (table.vote != "")]
+    return votes.sort_values("top1_mean", ascending=False, kind="stable")
+
+
+def shown_models(table: pd.DataFrame, net: str) -> list[str]:
+    """The models to show first: the experiments, the best vote of each kind on val, and the published vote."""
+    votes = ordered_votes(table, net)
+    shown = votes[~votes.duplicated("vote") | votes.published_top1.notna()]
+    return [*table[(table.net == net) & (table.vote == "")].model.unique(), *shown.model]
+
+
+def figures_table(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """The rows of a net's models on a split as cells to show, those with test-time augmentation below the plain ones.
+
+    Published figures stand beside ours where there are any.
+    """
+    rows = rows[rows.model.isin(models)]
+    rows = rows.sort_values("model", key=lambda names: names.map(list(models).index), kind="stable")
+    views = np.where(rows.tta == NO_TTA, "", " with " + rows.tta)
+    cells = pd.DataFrame({MODEL: rows.model.str.replace(") of ", ")\nof ") + views})
+    for figure, title in TITLES.items():
+        std = [f"\n± {value:.2f}" if pd.notna(value) else "" for value in rows[f"{figure}_std"]]
+        cells[title] = [percent(mean) + more for mean, more in zip(rows[f"{figure}_mean"], std, strict=True)]
+        published = rows.get(f"published_{figure}")
+        if published is not None and rows.published_top1.notna().any():
+            cells[f"published {title}"] = [percent(value, "") for value in published]
+    cells["difference"] = [signed(value) for value in rows.difference]
+    cells[P_VALUE] = [f"{p}\n{verdict}" if p else "" for p, verdict in zip(rows.p_values, rows.verdict, strict=True)]
+    return cells
+
+
+def percent(value: float, missing: str = "–") -> str:
+    """A number of percent with two decimals."""
+    return missing if pd.isna(value) else f"{value:.2f}"
+
+
+def signed(points: float, digits: int = 2) -> str:
+    """Points with their sign, empty for none."""
+    return "" if pd.isna(points) else f"{round(points, digits) + 0.0:+.{digits}f}".replace("-", "−")  # never "−0.00"
+
+
+def per_emotion(results: dict[str, Any]) -> pd.DataFrame:
+    """A row for each net, model, kind of view and split: of each emotion the accuracy over all seeds in percent.
+
+    NaN for an emotion without faces.
+    """
+    rows = []
+    for row in results["scores"]:
+        confusion = np.sum([seed["confusion"] for seed in row["seeds"].values()], axis=0, dtype=float)
+        faces = confusion.sum(1)
+        shares = np.divide(100 * confusion.diagonal(), faces, out=np.full(len(faces), math.nan), where=faces > 0)
+        names = {name: row[name] for name in ("net", "model", "vote", "tta", "split")}
+        rows.append({**names, **dict(zip(results["emotions"], shares, strict=True))})
+    return pd.DataFrame(rows)
+
+
+def emotion_rows(table: pd.DataFrame, net: str, split: str) -> pd.DataFrame:
+    """The experiments' rows of per_emotion on a split: model and emotions."""
+    rows = table[(table.net == net) & (table.split == split) & (table.tta == NO_TTA) & (table.vote == "")]
+    return rows.drop(columns=["net", "vote", "tta", "split"])
+
+
+def runs(results: dict[str, Any]) -> pd.DataFrame:
+    """A row for each step: its state, error, time, rate, best epoch, hardware and command, as cells to show."""
+    return pd.DataFrame([
+        {
+            "step": run["name"], "state": run["state"], "error": run["error"],
+            "time": "" if run["seconds"] is None else duration(run["seconds"]),
+            "faces/s": f"{run['faces_per_second']:,}" if run.get("faces_per_second") else "",
+            "best epoch": str(run.get("best_epoch", "")), "hardware": run["hardware"], "command": run["command"],
+        }
+        for run in results["runs"]
+    ])  # fmt: skip
 
 
 def duration(seconds: float) -> str:
@@ -45,137 +168,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def results_as_markdown(results: dict[str, Any]) -> str:
-    """results.md: the figures on each split, the published ones beside them, and how each run went."""
-    parts = [f"# Results: {results['dataset']}, preset {results['preset']}", protocol_in_words(results)]
-    for split, faces in results["splits"].items():
-        title = SPLITS.get(split, split) if results["dataset"] == "fer2013" else split
-        parts += [f"## {title}: {faces} faces", figures_table(results, split)]
-    parts += ["## Right per emotion", *emotion_tables(results)]
-    if results["published"]:
-        parts += ["## Beside the published figures", published_table(results)]
-    parts += ["## The runs", runs_table(results), commands(results)]
-    return "\n\n".join(parts) + "\n"
-
-
-def protocol_in_words(results: dict[str, Any]) -> str:
-    """What was trained, and how to read the tables."""
-    protocol = results["protocol"]
-    seen = f"{protocol['epochs']} epochs"
-    if protocol["equal_faces"]:
-        seen = (
-            f"as many faces as {seen} of the real training set have, where a face and its augmentation, in BYOL's "
-            f"pre-training, are two"
-        )
-    experiments = "\n".join(f"- **{name}**: {what}" for name, what in results["experiments"].items())
-    return (
-        f"{protocol['training_faces']} training faces; views of {protocol['image_size']} px; "
-        f"weights at the start: {protocol['weights']}; every run sees {seen}. "
-        f"{protocol['num_augments']} augmentations a face. BYOL: {protocol['byol_epochs']} epochs at "
-        f"{protocol['byol_image_size']} px. Seeds: {', '.join(map(str, protocol['seeds']))}.\n\n{experiments}\n\n"
-        f"Judged is the epoch that is best on val. Shares in percent, with several seeds their mean ± standard "
-        f"deviation. p: McNemar's test against the baseline of the same seed and views, face by face; from "
-        f"{SIGNIFICANT} up a difference may be chance."
-    )
-
-
-def figures_table(results: dict[str, Any], split: str) -> str:
-    """Every net, model and kind of view on one split; of the votes of each kind the one that is best on val."""
-    rows = []
-    for row in shown_scores(results, split):
-        name = row["model"] + (f", {row['tta']}" if row["tta"] != "none" else "")
-        figures = [share(row["mean"][figure], row["spread"][figure]) for figure in FIGURES]
-        rows.append([row["net"], name, *figures, p_values(row)])
-    return as_table(["net", "model", *TITLES.values(), "p (McNemar)"], rows)
-
-
-def shown_scores(results: dict[str, Any], split: str) -> list[dict[str, Any]]:
-    """The scores on a split, without the votes that are not the best of their kind on val."""
-    best: dict[tuple[str, str, str], tuple[float, str]] = {}
-    for row in results["scores"]:
-        if row["vote"] and row["split"] == "val":
-            kind = (row["net"], row["tta"], row["vote"])
-            best[kind] = max(best.get(kind, (-1.0, "")), (row["mean"]["top1"], row["model"]))
-    return [
-        row for row in results["scores"]
-        if row["split"] == split
-        and (not row["vote"] or best[row["net"], row["tta"], row["vote"]][1] == row["model"])
-    ]  # fmt: skip
-
-
-def share(mean: float, spread: float | None) -> str:
-    """A share in percent, with its standard deviation over the seeds where there is one."""
-    return f"{100 * mean:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
-
-
-def p_values(row: dict[str, Any]) -> str:
-    """p of each seed; marked where the difference may be chance."""
-    found = [seed["mcnemar"]["p_value"] for seed in row["seeds"].values() if seed["mcnemar"]]
-    if not found:
-        return ""
-    said = " / ".join(f"{p:.2g}" for p in found)
-    return said if max(found) < SIGNIFICANT else f"{said} (not significant)"
-
-
-def emotion_tables(results: dict[str, Any]) -> list[str]:
-    """For val and test, how many percent of each emotion's faces each experiment reads right; mean over seeds."""
-    tables = []
-    for split in ("val", "test"):
-        rows = [
-            [row["net"], row["model"], *(f"{100 * right:.1f}" for right in right_per_emotion(row))]
-            for row in results["scores"]
-            if row["split"] == split and row["tta"] == "none" and not row["vote"]
-        ]
-        tables.append(as_table(["net", f"on {split}", *results["emotions"]], rows))
-    return tables
-
-
-def right_per_emotion(row: dict[str, Any]) -> list[float]:
-    """The share of each emotion's faces that is read right, over all seeds; 0 where there are none."""
-    confusions = [seed["confusion"] for seed in row["seeds"].values()]
-    right, faces = ([0] * len(confusions[0]) for _ in range(2))
-    for confusion in confusions:
-        for emotion, line in enumerate(confusion):
-            right[emotion] += line[emotion]
-            faces[emotion] += sum(line)
-    return [one / max(count, 1) for one, count in zip(right, faces, strict=True)]
-
-
-def published_table(results: dict[str, Any]) -> str:
-    """Ours on val beside what was published on the same faces; the vote is that of the same three."""
-    ours = {
-        (row["net"], "vote" if row["vote"] else row["model"]): row
-        for row in results["scores"]
-        if row["split"] == "val" and row["tta"] == "none"
-        and (not row["vote"] or (row["vote"] == "surest" and set(row["members"]) == PUBLISHED_VOTERS))
-    }  # fmt: skip
-    rows = []
-    for net, published in results["published"].items():
-        for name, (top1, top2) in published.items():
-            row = ours.get((net, name))
-            found = (
-                [share(row["mean"][figure], row["spread"][figure]) for figure in ("top1", "top2")] if row else ["", ""]
-            )
-            rows.append([net, name, found[0], f"{top1:.2f}", found[1], f"{top2:.2f}" if top2 else ""])
-    table = as_table(["net", "on val", "top-1", "published", "top-2", "published"], rows)
-    best = "; ".join(f"{name} {value:.2f}" for name, value in results["best_published"].items())
-    return (
-        f"{table}\n\nPublished: ImageNet weights, 100 epochs, 224 px. The best published single networks without extra "
-        f"data, top-1 on PrivateTest: {best}."
-    )
-
-
-def runs_table(results: dict[str, Any]) -> str:
-    """How each step went."""
-    rows = []
-    for run in results["runs"]:
-        rate = f"{run['faces_per_second']}" if run.get("faces_per_second") else ""
-        took = duration(run["seconds"]) if run["seconds"] is not None else ""
-        state = run["state"] + (f": {run['error']}" if run["error"] else "")
-        rows.append([run["name"], state.replace("|", "/"), took, rate, str(run.get("best_epoch", "")), run["hardware"]])
-    return as_table(["step", "state", "time", "faces/s", "best epoch", "hardware"], rows)
-
-
-def commands(results: dict[str, Any]) -> str:
-    """The exact command of each step."""
-    return "```\n" + "\n".join(run["command"] for run in results["runs"]) + "\n```"
+def plan_as_text(steps: Sequence[Step], seconds: dict[str, float], preset: str, at_once: int) -> str:
+    """The steps with their commands and estimated times; complete ones are marked as skipped."""
+    lines = [f"{preset}: {PRESETS[preset].what}", ""]
+    for number, step in enumerate(steps, start=1):
+        state = "complete, skipped" if step.complete else f"about {duration(seconds[step.name])}"
+        lines += [f"{number:>3}. {step.name}: {state}", f"     {step.shown}"]
+    beside = f", {at_once} at once" if at_once > 1 else ""
+    total = duration(sum(seconds.values()) / at_once)
+    return "\n".join([*lines, "", f"in all about {total}{beside}, and a few minutes for the evaluation", ""])

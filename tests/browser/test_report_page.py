@@ -60,7 +60,7 @@ def test_every_picture_is_drawn(driver):
     widths = driver.execute_script("return Array.from(document.images, (image) => image.naturalWidth)")
     assert widths[: len(KINDS)] == [900] * len(KINDS)
     text = driver.find_element("css selector", "#pictures").text
-    assert "there is no such picture" in text
+    assert "no such picture" in text
 
 
 def test_the_page_is_no_wider_than_the_window_even_with_all_unfolded(driver):

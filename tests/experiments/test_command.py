@@ -22,7 +22,7 @@ def there(tmp_path, monkeypatch, small_pictures):
 
 
 def check_page(results: dict) -> None:
-    """Everything that a study must leave is there and belongs together."""
+    """All the files of a study are there and agree."""
     page, tables = (Path("plots_output", name).read_text() for name in ("report.html", "results.md"))
     for run in results["runs"]:
         assert run["state"] == "complete" and run["hardware"] and run["seconds"] > 0
@@ -51,8 +51,8 @@ def test_a_study_runs_reports_and_is_not_run_again(there, capsys):
 
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(there, capsys):
     command.main([*QUICK, "--dry_run", "--experiments", "baseline"])
-    said = capsys.readouterr().out
-    assert "resnet18_baseline_seed1: about" in said and "in all about" in said
+    printed = capsys.readouterr().out
+    assert "resnet18_baseline_seed1: about" in printed and "in all about" in printed
     assert not list(Path().iterdir())
 
 
@@ -65,4 +65,4 @@ def test_a_whole_study_with_all_experiments_and_two_seeds(there):
         "distribution", "augmentations", "expansion", "curves", "byol", "confusion", "reliability", "most_wrong",
         "tsne",
     }  # fmt: skip
-    assert all(row["spread"]["top1"] is not None for row in results["scores"])
+    assert all(row["std"]["top1"] is not None for row in results["scores"])

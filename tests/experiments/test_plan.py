@@ -13,9 +13,9 @@ from core_code.core_utils.checkpoints import FINAL
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import save_weights, write_json
 from core_code.experiments import estimates
-from core_code.experiments.__main__ import parse_arguments
+from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.plan import Step, checkpoint_files, expanded, image_folders, make_plan
-from core_code.experiments.presets import EXPERIMENTS, PRESETS
+from core_code.experiments.presets import EXPERIMENTS, PRESETS, StudySettings
 from core_code.experiments.tables import duration, plan_as_text
 
 COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]
@@ -27,13 +27,13 @@ PARSERS = {
 }
 
 
-def plan(*flags: str) -> tuple[argparse.Namespace, dict[str, Step]]:
-    args = parse_arguments(list(flags))
-    return args, {step.name: step for step in make_plan(args, COUNTS)}
+def plan(*flags: str) -> tuple[StudySettings, dict[str, Step]]:
+    study = settings_of(parse_arguments(list(flags)))
+    return study, {step.name: step for step in make_plan(study, COUNTS)}
 
 
 def flags_of(step: Step) -> argparse.Namespace:
-    """What the step's own script reads in its command."""
+    """The step's command as its own script parses it."""
     script, *arguments = step.command
     return PARSERS[script](arguments)
 
@@ -72,9 +72,42 @@ def test_the_published_preset_is_the_published_protocol_with_all_faces_in_an_epo
     assert steps["resnet18_expanded_seed1"].amount > 600 * FACES
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_training_and_pretraining_trains_the_whole_net(preset):
+    _, steps = plan("--preset", preset)
+    commands = [flags_of(step) for step in steps.values() if step.kind != "images"]
+    assert commands and all(flags.fine_tune is True for flags in commands)
+
+
+def test_the_tenth_trains_on_a_tenth_of_the_faces_with_nesterovs_sgd():
+    study, steps = plan("--preset", "tenth")
+    assert study.max_faces == 2871 == round(FACES / 10)
+    for step in steps.values():
+        flags = flags_of(step)
+        assert flags.max_faces == 2871
+        if step.kind == "training":
+            assert (flags.optimizer, flags.nesterov, flags.lr, flags.weight_decay) == ("sgd", True, 0.05, 5e-4)
+            assert (flags.label_smoothing, flags.smallest_crop, flags.image_size) == (0.1, 0.5, 40)
+    _, steps = plan("--preset", "tenth", "--max_faces", "500")
+    assert {flags_of(step).max_faces for step in steps.values()} == {500}
+
+
+def test_the_demo_trains_three_ways_on_equally_many_faces():
+    study, steps = plan("--preset", "demo", "--dataset", "sample", "--output_root", "demo", "--images_root", "demo")
+    assert list(steps) == [
+        "augmentations", "expansion", "resnet18_baseline_seed1", "resnet18_augmented_seed1", "resnet18_expanded_seed1",
+    ]  # fmt: skip
+    trainings = [flags_of(step) for step in steps.values() if step.kind == "training"]
+    assert {(flags.weights, flags.image_size, flags.epochs) for flags in trainings} == {("none", 32, study.epochs)}
+    assert trainings[2].faces_per_epoch == FACES, "as many as there are real faces"
+    assert all(folder.parent == Path("demo") for folder in image_folders(study).values())
+    _, steps = plan("--preset", "demo", "--experiments", "baseline", "byol")
+    assert "resnet18_byol_seed1" in steps and "expansion" not in steps
+
+
 def test_each_experiment_trains_on_its_own_images():
-    args, steps = plan("--preset", "two_cores")
-    folders = image_folders(args)
+    study, steps = plan("--preset", "two_cores")
+    folders = image_folders(study)
     assert folders["augmentations"] == Path("data/fer2013_augmentations")
     assert folders["expansion"] == Path("data/expanded_fer_2013")
     near_face = flags_of(steps["resnet18_augmented_face_seed1"])
@@ -90,7 +123,7 @@ def test_each_experiment_trains_on_its_own_images():
     assert flags_of(after).load_byol is True and after.needs == (pretraining.name,)
 
 
-def test_only_what_the_chosen_experiments_need_is_made():
+def test_only_what_the_chosen_experiments_need_is_generated():
     _, steps = plan("--experiments", "baseline", "--nets", "resnet18", "--seeds", "1", "2", "2")
     assert list(steps) == ["resnet18_baseline_seed1", "resnet18_baseline_seed2"]
     _, steps = plan("--experiments", "byol", "--nets", "resnet18")
@@ -110,12 +143,12 @@ def test_the_shared_flags_reach_every_command():
     assert "'my faces'" in steps["expansion"].shown
 
 
-def test_what_is_complete_is_skipped_and_what_is_anothers_is_refused():
-    args, steps = plan("--preset", "quick", "--experiments", "baseline", "augmented")
-    write_json(image_folders(args)["augmentations"] / "manifest.json",
+def test_complete_steps_are_skipped_and_those_of_another_study_are_refused():
+    study, steps = plan("--preset", "quick", "--experiments", "baseline", "augmented")
+    write_json(image_folders(study)["augmentations"] / "manifest.json",
                {"complete": True, "num_augments": 1, "dataset": "fer2013"})  # fmt: skip
     step = steps["resnet18_baseline_seed1"]
-    files = checkpoint_files(step, args.output_root)
+    files = checkpoint_files(step, study.output_root)
     state = {
         "net": {}, "epoch": 3, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1,
         "history": [{"epoch": 1}] * 3, "name": "resnet18", "experiment": "baseline_seed1",
@@ -144,25 +177,25 @@ def test_the_size_of_an_expansion_is_that_of_its_plan():
     assert expanded(COUNTS) == pytest.approx(expected, abs=1)
 
 
-def test_the_plan_tells_commands_times_and_their_sum():
-    args, steps = plan("--preset", "quick", "--experiments", "baseline", "--at_once", "2")
-    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, args)
+def test_the_plan_lists_commands_times_and_their_sum():
+    study, steps = plan("--preset", "quick", "--experiments", "baseline")
+    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, study.preset, at_once=2)
     assert "resnet18_baseline_seed1: about 2.0 h" in text and steps["resnet18_baseline_seed1"].shown in text
     assert "in all about 60 min, 2 at once" in text
     assert [duration(s) for s in (5, 600, 86400 * 3)] == ["5 s", "10 min", "3.0 days"]
 
 
 def test_times_come_from_a_trial_of_each_kind_of_work(monkeypatch, small):
-    monkeypatch.setattr(estimates, "rate_of", lambda step, args: {"images": 10, "training": 50, "byol": 20}[step.kind])
-    args, steps = plan("--preset", "two_cores", "--experiments", "byol")
-    seconds = estimates.seconds_of(list(steps.values()), args)
+    monkeypatch.setattr(estimates, "rate_of", lambda step, study: {"images": 10, "training": 50, "byol": 20}[step.kind])
+    study, steps = plan("--preset", "two_cores", "--experiments", "byol")
+    seconds = estimates.seconds_of(list(steps.values()), study)
     assert seconds["augmentations"] == FACES * 4 / 10
     assert seconds["resnet18_byol_seed1"] == FACES * (30 - 2 * PRESETS["two_cores"].byol_epochs) / 50
     assert seconds["resnet18_byol_seed1_pretraining"] == FACES * PRESETS["two_cores"].byol_epochs / 20
 
 
 def test_a_trial_measures_each_kind_on_the_device(small):
-    args = parse_arguments(["--preset", "quick", "--device", "cpu", "--precision", "fp32"])
+    study, _ = plan("--preset", "quick", "--device", "cpu", "--precision", "fp32")
     for kind in ("training", "byol"):
         step = Step("x", (), (), kind, 100, "small", "baseline", 1, 32)
-        assert 0 < estimates.rate_of(step, args) < 1e6
+        assert 0 < estimates.rate_of(step, study) < 1e6

@@ -1,10 +1,12 @@
 """The figures of a study against scikit-learn and by hand: votes of three, seeds, McNemar, tables."""
 
-import argparse
+import math
 import statistics
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import chi2
@@ -13,12 +15,15 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, t
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.evaluation.predictions import Predictions
 from core_code.experiments import tables
+from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.page import as_text, write_report
+from core_code.experiments.presets import StudySettings
 from core_code.experiments.results import all_scores, models_of
 
 NAMES = ("baseline", "augmented", "expanded", "byol")
 
 
-def reading(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Predictions:
+def predictions_of(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Predictions:
     """Logits that are right about half of the time, of each experiment; with test-time augmentation other ones."""
     random = torch.Generator().manual_seed(seed)
     labels = torch.arange(faces) % 7
@@ -31,9 +36,11 @@ def reading(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) -> Pred
 
 
 @pytest.fixture
-def study() -> tuple[argparse.Namespace, dict]:
-    args = argparse.Namespace(nets=["resnet18"], seeds=[1, 2, 3], experiments=list(NAMES), tta="flip")
-    return args, {("resnet18", seed): {"val": reading(seed), "test": reading(10 + seed)} for seed in (1, 2, 3)}
+def study() -> tuple[StudySettings, dict]:
+    flags = ["--preset", "two_cores", "--nets", "resnet18", "--seeds", "1", "2", "3", "--experiments", *NAMES]
+    return settings_of(parse_arguments(flags)), {
+        ("resnet18", seed): {"val": predictions_of(seed), "test": predictions_of(10 + seed)} for seed in (1, 2, 3)
+    }
 
 
 def find(scores: list[dict], model: str, split: str = "val", tta: str = "none") -> dict:
@@ -42,10 +49,10 @@ def find(scores: list[dict], model: str, split: str = "val", tta: str = "none") 
 
 
 def test_every_experiment_and_the_votes_of_any_three_are_scored_on_every_split_and_view(study):
-    args, readings = study
+    settings, predictions = study
     models = models_of(NAMES)
     assert [model.members for model in models if model.vote == "mean"] == list(combinations(NAMES, 3))
-    assert len(list(all_scores(readings, args))) == len(models) * 2 * 2
+    assert len(list(all_scores(predictions, settings))) == len(models) * 2 * 2
     assert len(models) == 4 + 2 * 4
     assert [model.name for model in models_of(NAMES[:2])][2:] == [
         "vote (surest) of baseline, augmented", "vote (mean) of baseline, augmented",
@@ -54,9 +61,9 @@ def test_every_experiment_and_the_votes_of_any_three_are_scored_on_every_split_a
 
 
 def test_figures_are_scikit_learns(study):
-    args, readings = study
-    scores = list(all_scores(readings, args))
-    read = readings["resnet18", 2]["test"]
+    settings, predictions = study
+    scores = list(all_scores(predictions, settings))
+    read = predictions["resnet18", 2]["test"]
     labels, logits = read.labels.numpy(), read.logits["expanded"].numpy()
     found = find(scores, "expanded", "test")["seeds"][2]
     said = logits.argmax(1)
@@ -70,10 +77,10 @@ def test_figures_are_scikit_learns(study):
 
 
 def test_votes_are_those_of_their_members(study):
-    args, readings = study
-    scores = list(all_scores(readings, args))
+    settings, predictions = study
+    scores = list(all_scores(predictions, settings))
     members = ("baseline", "augmented", "byol")
-    read = readings["resnet18", 1]["val"]
+    read = predictions["resnet18", 1]["val"]
     stacked = np.stack([read.logits[name].numpy() for name in members])
     softmax = np.exp(stacked) / np.exp(stacked).sum(2, keepdims=True)
     mean = (softmax.mean(0).argmax(1) == read.labels.numpy()).mean()
@@ -85,22 +92,22 @@ def test_votes_are_those_of_their_members(study):
     )
 
 
-def test_mean_and_spread_are_over_the_seeds_and_one_seed_has_no_spread(study):
-    args, readings = study
-    row = find(list(all_scores(readings, args)), "augmented")
+def test_mean_and_standard_deviation_are_over_the_seeds_and_one_seed_has_none(study):
+    settings, predictions = study
+    row = find(list(all_scores(predictions, settings)), "augmented")
     each = [(r["val"].logits["augmented"].argmax(1) == r["val"].labels).double().mean().item()
-            for r in readings.values()]  # fmt: skip
+            for r in predictions.values()]  # fmt: skip
     assert row["mean"]["top1"] == pytest.approx(sum(each) / 3)
-    assert row["spread"]["top1"] == pytest.approx(statistics.stdev(each))
-    args.seeds = [2]
-    assert find(list(all_scores(readings, args)), "augmented")["spread"]["top1"] is None
+    assert row["std"]["top1"] == pytest.approx(statistics.stdev(each))
+    settings = replace(settings, seeds=(2,))
+    assert find(list(all_scores(predictions, settings)), "augmented")["std"]["top1"] is None
 
 
 def test_a_method_is_compared_with_the_baseline_of_its_seed_and_views_face_by_face(study):
-    args, readings = study
-    scores = list(all_scores(readings, args))
+    settings, predictions = study
+    scores = list(all_scores(predictions, settings))
     for tta in ("none", "flip"):
-        read = readings["resnet18", 3]["test"]
+        read = predictions["resnet18", 3]["test"]
         logits = read.logits if tta == "none" else read.tta
         right = {name: logits[name].argmax(1) == read.labels for name in ("byol", "baseline")}
         b, c = (int((right[one] & ~right[other]).sum()) for one, other in (("byol", "baseline"), ("baseline", "byol")))
@@ -111,53 +118,89 @@ def test_a_method_is_compared_with_the_baseline_of_its_seed_and_views_face_by_fa
 
 
 def test_a_net_that_was_not_trained_leaves_a_gap_and_no_row_of_its_own(study):
-    args, readings = study
-    readings = {("resnet18", 1): {"val": reading(1, names=NAMES[:2])}, ("resnet18", 2): {"val": reading(2)}}
-    scores = list(all_scores(readings, args))
+    settings, predictions = study
+    predictions = {
+        ("resnet18", 1): {"val": predictions_of(1, names=NAMES[:2])},
+        ("resnet18", 2): {"val": predictions_of(2)},
+    }
+    scores = list(all_scores(predictions, settings))
     assert set(find(scores, "expanded")["seeds"]) == {2}
     assert set(find(scores, "augmented")["seeds"]) == {1, 2}
-    assert not list(all_scores({}, args))
+    assert not list(all_scores({}, settings))
 
 
-def results_of(args: argparse.Namespace, readings: dict) -> dict:
+def results_of(settings: StudySettings, predictions: dict) -> dict:
     return {
         "dataset": "fer2013", "preset": "two_cores", "emotions": list(EMOTIONS), "experiments": {"baseline": "real"},
-        "protocol": {"training_faces": 28709,
-                     "epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4, "seeds": args.seeds,
-                     "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True},
-        "splits": {"val": 400, "test": 400}, "scores": list(all_scores(readings, args)),
+        "protocol": {"training_faces": 28709, "epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4,
+                     "seeds": list(settings.seeds),
+                     "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True,
+                     "max_faces": 28709, "training_flags": ["--lr", "0.05"]},
+        "splits": {"val": 400, "test": 400}, "scores": list(all_scores(predictions, settings)),
         "published": {"resnet18": {"baseline": (70.16, 84.93), "vote": (71.69, None)}},
         "best_published": {"VGG": 73.28},
-        "runs": [{"name": "a", "state": "failed", "error": "no | space", "seconds": 3.0, "command": "python a.py",
+        "runs": [{"name": "a", "net": "resnet18", "kind": "training", "experiment": "baseline", "seed": 1,
+                  "state": "failed", "error": "no | space", "seconds": 3.0, "command": "python a.py",
                   "hardware": "2 cores"}],
     }  # fmt: skip
 
 
-def test_the_tables_show_the_figures_the_best_votes_and_what_is_not_significant(study):
-    args, readings = study
-    results = results_of(args, readings)
-    text = tables.results_as_markdown(results)
+def test_the_report_shows_the_figures_the_best_votes_and_what_is_not_significant(study):
+    settings, predictions = study
+    results = results_of(settings, predictions)
+    text = as_text(results)
+    figures = tables.figures(results)
     row = find(results["scores"], "augmented", "test")
-    assert f"{100 * row['mean']['top1']:.2f} ± {100 * row['spread']['top1']:.2f}" in text
-    votes = [row for row in tables.shown_scores(results, "test") if row["vote"]]
-    assert [(row["vote"], row["tta"]) for row in votes] == [
-        ("surest", "none"), ("mean", "none"), ("surest", "flip"), ("mean", "flip"),
-    ]  # fmt: skip
-    on_val = [r for r in results["scores"] if r["split"] == "val" and r["vote"] == "mean" and r["tta"] == "none"]
-    best = max(on_val, key=lambda row: row["mean"]["top1"])
-    assert votes[1]["model"] == best["model"], "chosen on val, never on test"
-    same_three = find(results["scores"], "vote (surest) of baseline, augmented, expanded")
-    assert (
-        f"| resnet18 | vote | {tables.share(same_three['mean']['top1'], same_three['spread']['top1'])} | 71.69" in text
-    )
-    assert "no / space" in text and "python a.py" in text
-    assert tables.p_values(row) == " / ".join(f"{seed['mcnemar']['p_value']:.2g}" for seed in row["seeds"].values()) + (
-        "" if max(seed["mcnemar"]["p_value"] for seed in row["seeds"].values()) < 0.05 else " (not significant)"
-    )
+    assert f"{100 * row['mean']['top1']:.2f} ± {100 * row['std']['top1']:.2f}" in text
+    shown = tables.shown_models(figures, "resnet18")
+    assert shown[:4] == list(NAMES)
+    for vote in ("surest", "mean"):
+        on_val = [r for r in results["scores"] if (r["split"], r["vote"], r["tta"]) == ("val", vote, "none")]
+        assert max(on_val, key=lambda row: row["mean"]["top1"])["model"] in shown, "chosen on val, never on test"
+    three = "vote (surest) of baseline, augmented, expanded"
+    assert three in shown, "the vote that was published"
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| vote")]
+    cells = next(row for row in rows if row[1] == three)
+    same_three = find(results["scores"], three)
+    assert cells[2] == f"{100 * same_three['mean']['top1']:.2f} ± {100 * same_three['std']['top1']:.2f}"
+    assert cells[3] == "71.69"
+    assert "no \\| space" in text and "python a.py" in text and "--lr 0.05" in text and "--max_faces 28709" in text
+    ps = [seed["mcnemar"]["p_value"] for seed in row["seeds"].values()]
+    said, verdict = tables.significance(row)
+    assert said == " / ".join("< 0.001" if p < 0.001 else f"{p:.2g}" for p in ps)
+    assert ("not significant" in verdict) == (max(ps) >= 0.05)
+    assert f"{said} ({verdict})" in text
 
 
-def test_what_is_right_per_emotion_counts_faces_over_all_seeds():
+def test_a_report_on_other_faces_than_fer2013s_has_no_published_figures(study):
+    results = results_of(*study)
+    assert "PublicTest" in as_text(results) and "PrivateTest" in as_text(results)
+    for dataset in ("sample", "folder"):
+        other = as_text({**results, "dataset": dataset, "best_published": {}})
+        assert not any(word in other for word in ("Public", "Private", "ublished"))
+
+
+def test_the_csv_files_hold_every_figure_of_every_model(study, tmp_path):
+    results = results_of(*study)
+    write_report(results, tmp_path)
+    table = pd.read_csv(tmp_path / "results.csv", keep_default_na=False)
+    assert len(table) == len(results["scores"])
+    for row, (_, line) in zip(results["scores"], table.iterrows(), strict=True):
+        assert [line[name] for name in ("net", "model", "split", "tta")] == [
+            row[name] for name in ("net", "model", "split", "tta")
+        ]  # fmt: skip
+        for figure in ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error"):
+            assert float(line[f"{figure}_mean"]) == pytest.approx(100 * row["mean"][figure])
+            assert float(line[f"{figure}_std"]) == pytest.approx(100 * row["std"][figure])
+    emotions = pd.read_csv(tmp_path / "results_per_emotion.csv", keep_default_na=False)
+    assert len(emotions) == len(table) and set(EMOTIONS) <= set(emotions.columns)
+
+
+def test_the_accuracy_per_emotion_counts_faces_over_all_seeds():
     one = [[3, 1] + [0] * 5] + [[0] * 7 for _ in range(6)]
     other = [[0, 4] + [0] * 5] + [[0, 2] + [0] * 5] + [[0] * 7 for _ in range(5)]
-    row = {"seeds": {1: {"confusion": one}, 2: {"confusion": other}}}
-    assert tables.right_per_emotion(row) == [3 / 8, 1.0, 0, 0, 0, 0, 0]
+    row = {"net": "a", "model": "b", "vote": "", "tta": "none", "split": "val",
+           "seeds": {1: {"confusion": one}, 2: {"confusion": other}}}  # fmt: skip
+    table = tables.per_emotion({"emotions": EMOTIONS, "scores": [row]})
+    found = table.iloc[0][list(EMOTIONS)].tolist()
+    assert found[:2] == [100 * 3 / 8, 100.0] and all(map(math.isnan, found[2:]))

@@ -1,4 +1,4 @@
-"""Carrying out a plan: order, failures, the ledger, several at once, interruption."""
+"""Running a plan: order, failures, the ledger, several at once, interruption."""
 
 import json
 import os
@@ -22,7 +22,7 @@ folder = pathlib.Path(sys.argv[4])
 (folder / "order").open("a").write(f"start {name}\\n")
 time.sleep(seconds)
 (folder / "order").open("a").write(f"end {name}\\n")
-print("said on stdout")
+print("a line on stdout")
 if status:
     print("error: the disk is on fire", file=sys.stderr)
 sys.exit(status)
@@ -52,7 +52,7 @@ def ledger(folder: Path) -> list[dict]:
 
 def test_steps_run_one_after_the_other_when_what_they_need_is_there(tmp_path, step):
     steps = [step("a", "c"), step("b", "a", "d"), step("c"), step("d", complete=True)]
-    assert runner.carry_out(steps, 1, tmp_path) == {}
+    assert runner.run_steps(steps, 1, tmp_path) == {}
     assert order(tmp_path) == ["start c", "end c", "start a", "end a", "start b", "end b"]
     records = ledger(tmp_path)
     assert [record["step"] for record in records] == ["c", "a", "b"]
@@ -63,7 +63,7 @@ def test_steps_run_one_after_the_other_when_what_they_need_is_there(tmp_path, st
 
 def test_a_failure_is_recorded_with_its_error_and_the_others_go_on(tmp_path, step):
     steps = [step("a", status=2), step("b", "a"), step("c", "b"), step("d")]
-    failed = runner.carry_out(steps, 1, tmp_path)
+    failed = runner.run_steps(steps, 1, tmp_path)
     assert failed == {
         "a": "exit status 2: the disk is on fire",
         "b": "needs a, which failed",
@@ -76,7 +76,7 @@ def test_a_failure_is_recorded_with_its_error_and_the_others_go_on(tmp_path, ste
 
 def test_several_at_once_run_side_by_side_and_write_logs_of_their_own(tmp_path, step):
     steps = [step("a", seconds=3, status=2), step("b", seconds=3), step("c", "b")]
-    failed = runner.carry_out(steps, 2, tmp_path)
+    failed = runner.run_steps(steps, 2, tmp_path)
     assert list(failed) == ["a"]
     assert sorted(order(tmp_path)[:2]) == ["start a", "start b"]
     assert "the disk is on fire" in (tmp_path / "logs/experiments_a.txt").read_text()
@@ -90,13 +90,13 @@ def test_an_interruption_ends_the_running_steps(tmp_path, step):
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        runner.carry_out([step("a", seconds=600), step("b")], 1, tmp_path)
+        runner.run_steps([step("a", seconds=600), step("b")], 1, tmp_path)
     assert order(tmp_path) == ["start a"]
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert f"{tmp_path}/work.py a" not in left
 
 
-def test_a_damaged_ledger_is_told_with_its_line(tmp_path):
+def test_the_error_of_a_damaged_ledger_names_the_line(tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/experiments.jsonl").write_text('{"step": "a"}\nnonsense\n')
     with pytest.raises(InputError, match="line 2"):
@@ -104,6 +104,6 @@ def test_a_damaged_ledger_is_told_with_its_line(tmp_path):
 
 
 def test_the_hardware_is_named():
-    said = runner.hardware()
-    assert "torch" in said and ("cores of" in said or "NVIDIA" in said)
+    found = runner.hardware()
+    assert "torch" in found and ("cores of" in found or "NVIDIA" in found)
     assert sys.executable
