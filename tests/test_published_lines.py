@@ -11,8 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from coded_faces import coded_face, read_codes
 from PIL import Image
 from small_faces import write_csv
 from torch import Tensor, nn
+from torch_hooks import shown_to
 
 import create_augmentations
 import optuna_study
@@ -67,12 +67,12 @@ class Run:
     are their answers in training; `nets` the nets, each with the tensors that it began with; `files` are new.
     """
 
-    training: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
-    evaluation: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
-    logits: Tensor = field(default_factory=lambda: torch.zeros(0, 7))
-    nets: dict[EmotionNet, dict[str, Tensor]] = field(default_factory=dict)
-    files: set[str] = field(default_factory=set)
-    folder: Path = Path()
+    training: Tensor
+    evaluation: Tensor
+    logits: Tensor
+    nets: dict[nn.Module, dict[str, Tensor]]
+    files: set[str]
+    folder: Path
 
     def checkpoint(self, kind: str) -> dict[str, Any]:
         (name,) = (name for name in self.files if name.endswith(f"_{kind}.pth"))
@@ -85,44 +85,22 @@ def files_in(folder: Path) -> set[str]:
     return {file.as_posix() for file in files if file.parts[0] != "data"}
 
 
-@contextmanager
-def observed(run: Run) -> Iterator[None]:
-    """Note what every EmotionNet is given and answers."""
-
-    def before(net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if isinstance(net, EmotionNet) and net not in run.nets:
-            run.nets[net] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-
-    def after(net: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
-        if not isinstance(net, EmotionNet):
-            return
-        kind = "training" if net.training else "evaluation"
-        setattr(run, kind, torch.cat([getattr(run, kind), read_codes(inputs[0])]))
-        if net.training:
-            run.logits = torch.cat([run.logits, logits.detach().float()])
-
-    handles = [
-        nn.modules.module.register_module_forward_pre_hook(before),
-        nn.modules.module.register_module_forward_hook(after),
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def typed(line: str, folder: Path) -> Run:
     """The command, run in this process as if it had been typed in `folder`."""
-    run = Run(folder=folder)
     script, *words = shlex.split(line)[1:]
-    there = files_in(folder)
-    with pytest.MonkeyPatch.context() as patch, observed(run):
+    there, begun = files_in(folder), {}
+
+    def note_beginning(net: nn.Module) -> None:
+        begun[net] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+    with pytest.MonkeyPatch.context() as patch, shown_to(EmotionNet, note_beginning) as calls:
         patch.setattr(saving, "DPI", 40)  # drawing takes long
         patch.chdir(folder)
         MAINS[script.removesuffix(".py")].main(words)
-    run.files = files_in(folder) - there
-    return run
+    codes = [[read_codes(call.views) for call in calls if call.training is training] for training in (True, False)]
+    logits = [call.answer.float() for call in calls if call.training]
+    every = [torch.cat(parts) if parts else torch.zeros(0) for parts in (*codes, logits)]
+    return Run(*every, begun, files_in(folder) - there, folder)
 
 
 @pytest.fixture(scope="module")
