@@ -26,6 +26,23 @@ def test_the_three_accuracy_pictures(tmp_path, saved_figures):
     assert len(both.lines) == 2 and [text.get_text() for text in both.get_legend().get_texts()]
 
 
+def test_few_epochs_have_whole_ticks_and_the_label_of_the_best_lies_below_the_axes(tmp_path, saved_figures):
+    for epochs in (1, 3, 40):
+        history = [
+            {"epoch": epoch, "validation_accuracy": 0.3 + epoch / 99, "train_accuracy": 0.2 + epoch / 80}
+            for epoch in range(1, epochs + 1)
+        ]
+        plots.plot_accuracies(history, tmp_path, "resnet18", "Exp")
+        both = saved_figures[-1].axes[0]
+        assert all(len(line.get_xdata()) == epochs for line in both.lines)
+        low, high = both.get_xlim()
+        ticks = [tick for tick in both.get_xticks() if low <= tick <= high]
+        assert ticks and all(tick == round(tick) for tick in ticks) and (epochs > 3 or ticks == [*range(1, epochs + 1)])
+        legend = both.get_legend()
+        assert f"best {30 + 100 * epochs / 99:.2f} % in epoch {epochs}" in legend.get_texts()[1].get_text()
+        assert legend.get_window_extent().y1 < both.get_window_extent().y0
+
+
 def test_a_history_without_training_accuracies_still_makes_the_pictures(tmp_path):
     assert all(path.stat().st_size for path in plots.plot_accuracies(HISTORY[:2], tmp_path, "resnet18", "Exp"))
 

@@ -1,5 +1,6 @@
 """train_model.py and train_byol_model.py in several processes: the same weights, figures and files as in one."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ COMMON = ["--net_name", "small", "--exp_name", "E", "--weights", "none", "--imag
           "--device", "cpu", "--dataset", "sample", "--max_faces", "91", "--batch_size", "16", "--lr", "0.02",
           "--optimizer", "sgd", "--augmentations_folder", "augmentations"]  # fmt: skip
 METHODS = {
-    "train_model": ["--emotion_transform_prob", "0.5"],
+    "train_model": ["--emotion_transform_prob", "0.5", "--fine_tune", "True"],
     "train_byol_model": ["--fine_tune", "True"],
 }
 # Floats added in another order, after two epochs: weights measured 7e-5 (classifier) and 8e-4 (BYOL) apart.
@@ -84,6 +85,10 @@ def test_several_processes_end_where_one_ends_and_leave_one_set_of_files(train, 
         assert_alike(checkpoint(tmp_path / "alone", method, kind), checkpoint(tmp_path / "together", method, kind),
                      WITHIN[method])  # fmt: skip
     assert files_in(tmp_path / "together") == files_in(tmp_path / "alone")
+    written = (tmp_path / "together/logs").glob("history_*.jsonl")
+    assert [[json.loads(line) for line in path.read_text().splitlines()] for path in written] == [
+        checkpoint(tmp_path / "together", method)["history"]
+    ]
     assert together.out[1:] == [""] * (processes - 1), "one process is heard"
     assert len(together.out[0].splitlines()) == len(alone.out[0].splitlines())
 

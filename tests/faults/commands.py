@@ -50,7 +50,8 @@ COMMANDS = {
         ["--num_augments", "9"],
     ),
     "training": Command(
-        train_model.main, [*TRAIN, "--emotion_transform_prob", "0", "--epochs", "1"], ["--epochs", "2", "--resume"]
+        train_model.main, [*TRAIN, "--emotion_transform_prob", "0", "--fine_tune", "--epochs", "1"],
+        ["--epochs", "2", "--resume"],
     ),
     "byol": Command(
         train_byol_model.main, [*TRAIN, "--augmentations_folder", "none", "--epochs", "1"],

@@ -119,7 +119,7 @@ def images(flags: list[str], stride: int) -> Series:
 
 def training(kills: int, shop: Path) -> Series:
     """Fine-tuning with augmentations."""
-    return epochs("small", "train_model.py", kills, ["--emotion_transform_prob", "0.5"], shop)
+    return epochs("small", "train_model.py", kills, ["--emotion_transform_prob", "0.5", "--fine_tune", "True"], shop)
 
 
 def byol(kills: int, shop: Path) -> Series:
@@ -129,7 +129,7 @@ def byol(kills: int, shop: Path) -> Series:
 
 def resnet18(kills: int, shop: Path) -> Series:
     """The head of ResNet18 by train_model.py as it is; its checkpoints take longer to write."""
-    flags = ["--emotion_transform_prob", "0.5", "--fine_tune", "True"]
+    flags = ["--emotion_transform_prob", "0.5", "--fine_tune", "False"]
     series = epochs("resnet18", "train_model.py", kills, flags, shop)
     return replace(series, command=series.command[1:])
 

@@ -1,5 +1,6 @@
 """The program's commands as processes of their own, with what they say in files; and what they have left behind."""
 
+import csv
 import json
 import os
 import re
@@ -125,8 +126,16 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def without_seconds(path: Path) -> bytes | list[dict[str, str]]:
+    """A file's content; of a history as CSV all but the seconds of its epochs."""
+    if path.suffix != ".csv":
+        return path.read_bytes()
+    with open(path, newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
 def unlike(folder: Path, unbroken: Path) -> list[str]:
-    """How the files of two runs differ: checkpoints tensor for tensor (seconds apart), all others byte for byte."""
+    """How the files of two runs differ: checkpoints tensor for tensor, all others byte for byte, seconds apart."""
     ours, theirs = (
         {name for path in files_of(root) if not OWN.search(name := path.relative_to(root).as_posix())}
         for root in (folder, unbroken)
@@ -138,6 +147,6 @@ def unlike(folder: Path, unbroken: Path) -> list[str]:
             found += [
                 f"{name}{at}" for at in differences(*(torch.load(path, weights_only=True) for path in (one, other)))
             ]
-        elif one.read_bytes() != other.read_bytes():
+        elif without_seconds(one) != without_seconds(other):
             found.append(name)
     return found

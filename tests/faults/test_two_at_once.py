@@ -15,7 +15,7 @@ from core_code.search.files import read_study
 from core_code.search.results import is_counted
 
 TRAIN = [SMALL_NET, script("train_model.py"), *SAMPLE, *VIEWS, "--net_name", "small", "--max_faces", "64",
-         "--batch_size", "32", "--emotion_transform_prob", "0", "--epochs", "4"]  # fmt: skip
+         "--batch_size", "32", "--emotion_transform_prob", "0", "--fine_tune", "True", "--epochs", "4"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["training", "byol", "augmentations", "learning"])

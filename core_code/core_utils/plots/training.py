@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from core_code.core_utils.plots.saving import save_figure
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#c75a1b", "#1f5f99"
 INK = "#333333"
+FEW_EPOCHS = 15  # with fewer each one gets a dot
 
 
 def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> list[Path]:
@@ -30,43 +32,45 @@ def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str
         figure = Figure(figsize=(6.4, 4))
         axes = figure.add_subplot()
         for entry in entries:
-            draw_curve(axes, history, entry)
+            plot_accuracy(axes, history, entry)
         axes.set_title(f"{name}, {experiment}", fontsize=11, loc="left")
-        finish_curves(axes, legend=len(entries) > 1)
+        axes.set_ylabel("accuracy (%)")
+        finish_curves(axes, [record["epoch"] for record in history])
         paths.append(save_figure(figure, folder / f"{kind}_{name}_{experiment}.png"))
     return paths
 
 
-def draw_curve(axes: Axes, history: Sequence[dict[str, float]], entry: str) -> None:
+def plot_accuracy(axes: Axes, history: Sequence[dict[str, float]], entry: str) -> None:
     """One accuracy over the epochs in percent; the best validation accuracy is marked with its value."""
     points = [(record["epoch"], 100 * record[entry]) for record in history if entry in record]
     if not points:
         return
     epochs, accuracies = zip(*points, strict=True)
-    train = entry == "train_accuracy"
-    colour = TRAIN_COLOUR if train else VALIDATION_COLOUR
-    marker = "o" if train or len(points) < 15 else None
-    axes.plot(
-        epochs, accuracies, color=colour, marker=marker, markersize=4, label="training" if train else "validation"
-    )
-    if not train:
-        best = max(range(len(points)), key=lambda i: accuracies[i])
-        axes.annotate(
-            f"best {accuracies[best]:.2f} %, epoch {epochs[best]}", (epochs[best], accuracies[best]),
-            xytext=(6, -32), textcoords="offset points", ha="right", fontsize=8, color=colour,
-        )  # fmt: skip
-    axes.set_ylabel("accuracy (%)" if axes.lines[1:] else f"{'training' if train else 'validation'} accuracy (%)")
+    training = entry == "train_accuracy"
+    colour, label = (TRAIN_COLOUR, "training") if training else (VALIDATION_COLOUR, "validation")
+    if not training:
+        best = accuracies.index(max(accuracies))
+        label += f", best {accuracies[best]:.2f} % in epoch {epochs[best]}"
+        axes.scatter(epochs[best], accuracies[best], s=60, facecolors="none", edgecolors=colour, zorder=3)
+    axes.plot(epochs, accuracies, color=colour, label=label, **markers(epochs))
 
 
-def finish_curves(axes: Axes, legend: bool) -> None:
-    """What every curve picture has."""
+def markers(epochs: Sequence[float]) -> dict[str, Any]:
+    """Dots at the epochs where they are few: one epoch alone is no line."""
+    return {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
+
+
+def finish_curves(axes: Axes, epochs: Sequence[float]) -> None:
+    """Whole epochs on the axis, and the legend below it, clear of all lines."""
     axes.set_xlabel("epoch")
     axes.margins(y=0.15)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(epochs) < FEW_EPOCHS:
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    if legend and axes.lines:
-        axes.legend(frameon=False, loc="lower right")
+    if axes.lines:
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
 
 
 def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
@@ -76,35 +80,33 @@ def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, ex
     """
     figure = Figure(figsize=(6.4, 4))
     axes = figure.add_subplot()
-    marker = "o" if len(history) < 15 else None
     epochs, losses = ([record[entry] for record in history] for entry in ("epoch", "loss"))
-    axes.plot(epochs, losses, color=TRAIN_COLOUR, marker=marker, markersize=4, label="training")
+    axes.plot(epochs, losses, color=TRAIN_COLOUR, label="training", **markers(epochs))
     axes.set_title(f"{name}, {experiment}", fontsize=11, loc="left")
     axes.set_ylabel("training loss (cross entropy)")
-    finish_curves(axes, legend=False)
+    finish_curves(axes, epochs)
     return save_figure(figure, folder / f"loss_{name}_{experiment}.png")
 
 
 def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
-    """The losses over the epochs, how far the representation is spread, and in how many directions the features.
+    """The losses over the epochs, the std of features and projections, and the features' effective rank.
 
     Writes byol_loss_<net>_<exp>.png. `history` holds a record an epoch with `epoch`, `loss`, `validation_loss`,
     `feature_std`, `projection_std`, and `feature_rank` where it was measured.
     """
     figure = Figure(figsize=(6.4, 7.2))
-    losses, spreads, ranks = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
+    losses, stds, ranks = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
     epochs = [record["epoch"] for record in history]
     curves = (
         (losses, "loss", "training", TRAIN_COLOUR, "-"),
         (losses, "validation_loss", "validation", VALIDATION_COLOUR, "-"),
-        (spreads, "feature_std", "features", VALIDATION_COLOUR, "-"),
-        (spreads, "projection_std", "projections", VALIDATION_COLOUR, "--"),
+        (stds, "feature_std", "features", VALIDATION_COLOUR, "-"),
+        (stds, "projection_std", "projections", VALIDATION_COLOUR, "--"),
         (ranks, "feature_rank", "features", VALIDATION_COLOUR, "-"),
     )
     for axes, entry, label, colour, style in curves:
         values = [record.get(entry, math.nan) for record in history]
-        marker = "o" if len(history) < 15 else None
-        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
+        axes.plot(epochs, values, style, color=colour, label=label, **markers(epochs))
     best = min(history, key=lambda record: record["validation_loss"])
     losses.axvline(best["epoch"], color=VALIDATION_COLOUR, linewidth=0.8, linestyle=":")
     losses.set_title(
@@ -112,14 +114,14 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
         fontsize=11, loc="left",
     )  # fmt: skip
     losses.set_ylabel("negative cosine (-1: views agree)")
-    spreads.set_ylabel("feature std (0: collapsed)")
-    ranks.set_ylabel("directions")
-    for axes in (losses, spreads, ranks):
-        finish_curves(axes, legend=False)
+    stds.set_ylabel("feature std (0: collapsed)")
+    ranks.set_ylabel("effective rank")
+    for axes in (losses, stds, ranks):
+        finish_curves(axes, epochs)
         axes.legend(frameon=False, loc="best", fontsize=8)
     losses.set_xlabel("")
-    spreads.set_xlabel("")
-    spreads.set_ylim(bottom=0)
+    stds.set_xlabel("")
+    stds.set_ylim(bottom=0)
     ranks.set_ylim(bottom=0)
     return save_figure(figure, folder / f"byol_loss_{name}_{experiment}.png")
 
