@@ -1,18 +1,16 @@
-"""Made images per second, from the faces to the PNGs on disk, beside the plain way to write it.
+"""Generated images per second, from the faces to the PNGs on disk, beside a baseline implementation.
 
     python benchmarks/generate.py --ganmut True            # the published architecture, 128 px, random weights
     python benchmarks/generate.py                          # the generator that ships, or --generator FOLDER
 
-ours: what create_augmentations.py does, ten images a face; compiled: the same with --compile True. plain: one image at
-a time through PIL and GANmut's layers at the same size, float32. All take turns in the same process; medians of the
+ours: what create_augmentations.py does, ten images a face; compiled: the same with --compile True. baseline: one image
+at a time through PIL and GANmut's layers at the same size, float32. All take turns in the same process; medians of the
 rounds. Prints one JSON object.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +20,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
-from benchmarks.plain import PlainGenerator
-from benchmarks.turns import chosen, figures, take_turns
+from benchmarks.baseline import BaselineGenerator
+from benchmarks.measuring import describe_hardware, make_parser, print_speeds, seconds
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
@@ -37,7 +35,7 @@ from EmotionGAN.editor import Editor
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 NUM_AUGMENTS = 10
-WAYS = ("ours", "plain", "compiled")
+IMPLEMENTATIONS = ("ours", "baseline", "compiled")
 
 
 def make_editor(args: argparse.Namespace, device: torch.device) -> Editor:
@@ -52,26 +50,17 @@ def make_editor(args: argparse.Namespace, device: torch.device) -> Editor:
 
 
 def our_steps(faces: FER2013, args: argparse.Namespace, editor: Editor) -> Iterator[int]:
-    """Endless making of the images of the first faces; yields how many."""
+    """Endless generation of the images of the first faces; yields how many."""
     settings = Settings(num_augments=NUM_AUGMENTS, batch_size=args.batch_size)
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            made = generate_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder))
-            yield made.generated
-
-
-def compiled_steps(faces: FER2013, args: argparse.Namespace, editor: Editor, took: dict[str, float]) -> Iterator[int]:
-    """The same with a compiled generator; says in `took` how long that took."""
-    start = time.perf_counter()
-    compiled = compile_editor(editor, args.batch_size)
-    took["compile_s"] = round(time.perf_counter() - start, 1)
-    yield from our_steps(faces, args, compiled)
+            yield generate_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder)).generated
 
 
 @torch.no_grad()
-def plain_steps(faces: FER2013, size: int, device: torch.device) -> Iterator[int]:
-    """Endless making, one face a step; yields its images."""
-    generator = PlainGenerator().to(device).eval()
+def baseline_steps(faces: FER2013, size: int, device: torch.device) -> Iterator[int]:
+    """Endless generation, one face a step; yields its images."""
+    generator = BaselineGenerator().to(device).eval()
     with tempfile.TemporaryDirectory() as folder:
         row = -1
         while True:
@@ -79,47 +68,38 @@ def plain_steps(faces: FER2013, size: int, device: torch.device) -> Iterator[int
             for k in range(NUM_AUGMENTS):
                 face = Image.fromarray(faces.faces[row].numpy()).convert("RGB").resize((size, size))
                 code = torch.rand(1, 2) * 2 - 1
-                made = generator(to_tensor(face)[None].to(device) * 2 - 1, code.to(device))
-                grey = to_pil_image(((made[0] + 1) / 2).cpu()).convert("L").resize((48, 48))
+                image = generator(to_tensor(face)[None].to(device) * 2 - 1, code.to(device))
+                grey = to_pil_image(((image[0] + 1) / 2).cpu()).convert("L").resize((48, 48))
                 grey.save(Path(folder) / f"{row}_{k}.png")
             yield NUM_AUGMENTS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, IMPLEMENTATIONS, net=False)
     flags.add_boolean(parser, "--ganmut", False, "GANmut's architecture, 128 px, with random weights")
     parser.add_argument(
         "--faces", type=flags.count, default=128, help="faces of a step, ten images each (default: 128)"
     )
     parser.add_argument("--batch_size", type=flags.count, default=256)
-    parser.add_argument("--rounds", type=flags.count, default=3)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=None, help="some alone, to see their peak memory")
-    flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
-    flags.add_device_flags(parser)
     args = parser.parse_args()
     device = pick_device(args.device)
     if device.type == "cpu":
         keep_freed_memory()
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
     editor = make_editor(args, device)
-    took: dict[str, float] = {}
-    ways = {
+    facts = {"generator": editor.name, "image_size": editor.image_size, "batch_size": args.batch_size}
+    facts |= describe_hardware(device, editor.dtype)
+    implementations = {
         "ours": lambda: our_steps(faces, args, editor),
-        "plain": lambda: plain_steps(faces, editor.image_size, device),
-        "compiled": lambda: compiled_steps(faces, args, editor, took),
+        "baseline": lambda: baseline_steps(faces, editor.image_size, device),
     }
-    speeds = take_turns(chosen(ways, args.ways), args.rounds, 1)
-    result = {
-        "generator": editor.name,
-        "image_size": editor.image_size,
-        "batch_size": args.batch_size,
-        "device": str(device),
-        "dtype": str(editor.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        **took,
-    }
-    print(json.dumps(result | figures(speeds, "images"), indent=2))
+    if not args.only or "compiled" in args.only:
+        compiled: list[Editor] = []
+        took = seconds(lambda: compiled.append(compile_editor(editor, args.batch_size)))
+        facts["compile_s"] = round(took, 1)
+        implementations["compiled"] = lambda: our_steps(faces, args, compiled[0])
+    print_speeds(implementations, args, "images", facts)
 
 
 if __name__ == "__main__":

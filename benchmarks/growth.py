@@ -4,7 +4,7 @@
 
 For each size, in a process of its own: the first and a later load of a CSV, augmentations of an eighth of the faces
 (one each, by the generator that ships), the first and a later opening of a folder with two augmentations a face, and
-an epoch of everything in training but the net: drawing, replacing, cutting, resizing to 64 px. The faces are the data
+an epoch of everything in training but the net: sampling, replacing, cropping, resizing to 64 px. The faces are the data
 set's, repeated. Prints one JSON object; `per_face` is what a face costs at each size, relative to the smallest.
 """
 
@@ -13,16 +13,14 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmarks.many_augmentations import ManyFaces, write_folder
-from benchmarks.turns import peak_megabytes
+from benchmarks.measuring import peak_megabytes, raw_parser, seconds
+from benchmarks.synthetic_data import ManyFaces, write_csv, write_folder
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import InputError, run_command
@@ -39,23 +37,6 @@ BATCH_SIZE = 128
 EDITED = 8  # one face in so many
 
 
-def write_csv(path: Path, faces: FER2013) -> None:
-    """A CSV as FER2013's, all rows Training but one each of the other splits."""
-    usages = ["PublicTest", "PrivateTest"]
-    with open(path, "w") as file:
-        file.write("emotion,pixels,Usage\n")
-        for row, (face, label) in enumerate(zip(faces.faces, faces.labels.tolist(), strict=True)):
-            usage = usages[row] if row < len(usages) else "Training"
-            file.write(f"{label},{' '.join(map(str, face.flatten().tolist()))},{usage}\n")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
-    start = time.perf_counter()
-    work()
-    return round(time.perf_counter() - start, 6)
-
-
 def data_path_epoch(faces: FER2013, augmentations: Augmentations, device: torch.device) -> None:
     """An epoch of training without the net."""
     batches = FaceBatches(faces, BATCH_SIZE, device, shuffle=True, augmentations=augmentations, probability=0.8)
@@ -68,27 +49,29 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, float]:
     """Seconds of each kind of work for so many faces."""
     device = pick_device(args.device)
     faces = ManyFaces(count, args.data_root, args.dataset)
-    result: dict[str, float] = {"faces": count}
     with tempfile.TemporaryDirectory() as name:
         csv, images, full = (Path(name) / part for part in ("csv", "images", "full"))
         for folder in (csv, full):
             folder.mkdir()
         write_csv(csv / "fer2013.csv", faces)
-        result["first_load_s"] = seconds(lambda: FER2013(csv, "train").faces[::1000].sum())
-        result["later_load_s"] = seconds(lambda: FER2013(csv, "train").faces[::1000].sum())
+        write_folder(full, faces, 2)
         editor = Editor.load(None, device, pick_dtype(args.precision, device))
         settings = Settings(num_augments=1)
-        result["augmentations_s"] = seconds(lambda: generate_images(settings, faces, count // EDITED, editor, images))
-        write_folder(full, faces, 2)
-        result["first_opening_s"] = seconds(lambda: Augmentations.open(full, faces))
-        result["later_opening_s"] = seconds(lambda: Augmentations.open(full, faces))
+        works = {
+            "first_load_s": lambda: FER2013(csv, "train").faces[::1000].sum(),
+            "later_load_s": lambda: FER2013(csv, "train").faces[::1000].sum(),
+            "augmentations_s": lambda: generate_images(settings, faces, count // EDITED, editor, images),
+            "first_opening_s": lambda: Augmentations.open(full, faces),
+            "later_opening_s": lambda: Augmentations.open(full, faces),
+        }
+        result = {"faces": count, **{what: round(seconds(work), 6) for what, work in works.items()}}
         augmentations = Augmentations.open(full, faces)
-        result["data_path_epoch_s"] = seconds(lambda: data_path_epoch(faces, augmentations, device))
+        result["data_path_epoch_s"] = round(seconds(lambda: data_path_epoch(faces, augmentations, device)), 6)
     return result | {"peak_megabytes": round(peak_megabytes())}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = raw_parser(__doc__)
     parser.add_argument("--faces", type=flags.count, default=7177, help="of the smallest size (default: 7177)")
     parser.add_argument("--times", type=flags.count, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
@@ -103,7 +86,7 @@ def main() -> None:
         command = [sys.executable, __file__, *sys.argv[1:], "--alone", "--faces", str(args.faces * times)]
         ended = subprocess.run(command, stdout=subprocess.PIPE)
         if ended.returncode:
-            raise InputError(f"{args.faces * times} faces: failed with status {ended.returncode}; its words are above")
+            raise InputError(f"{args.faces * times} faces: failed with status {ended.returncode}; see its error above")
         sizes.append(json.loads(ended.stdout.decode().splitlines()[-1]))
         print(sizes[-1], file=sys.stderr)
     costs = [name for name in sizes[0] if name.endswith("_s")]

@@ -1,9 +1,9 @@
-"""How fast FER2013's CSV loads, and in how much memory, beside the plain way. Prints JSON.
+"""How fast FER2013's CSV loads, and in how much memory, beside a baseline implementation. Prints JSON.
 
 python benchmarks/load_fer2013.py --data_root data/fer2013
 
 Every load runs in a process of its own, on a link to the CSV in an empty folder, so that the cache beside the
-CSV is neither used nor touched. Times of imports are apart from those of the loads.
+CSV is neither used nor changed. The times of imports are given apart from those of the loads.
 """
 
 import argparse
@@ -25,11 +25,11 @@ def main() -> None:
     """Run every load in a fresh process and print what they took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"))
-    parser.add_argument("--load", choices=("ours", "plain"), help=argparse.SUPPRESS)
+    parser.add_argument("--load", choices=("ours", "baseline"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sys.path.insert(0, str(PROJECT))
     if arguments.load:
-        print(json.dumps({"ours": measure_ours, "plain": measure_plain}[arguments.load](arguments.data_root)))
+        print(json.dumps({"ours": measure_ours, "baseline": measure_baseline}[arguments.load](arguments.data_root)))
         return
     from core_code.core_utils.errors import run_command
 
@@ -42,18 +42,18 @@ def compare(data_root: Path) -> dict[str, object]:
 
     source = find_csv(data_root)
     result: dict[str, object] = {"csv_bytes": source.stat().st_size}
-    for name in ("ours", "plain"):
+    for name in ("ours", "baseline"):
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / source.name
             link.symlink_to(source.resolve())
             result[name] = {"first_load": in_fresh_process(name, folder), "later_load": in_fresh_process(name, folder)}
             result[name]["cache_bytes"] = sum(path.stat().st_size for path in Path(folder).iterdir() if path != link)
-    ours, plain = result["ours"], result["plain"]
-    result["plain_over_ours"] = {
-        f"{load} {figure}": round(plain[load][figure] / max(ours[load][figure], 1e-9), 1)
+    ours, baseline = result["ours"], result["baseline"]
+    result["baseline_over_ours"] = {
+        f"{load} {figure}": round(baseline[load][figure] / max(ours[load][figure], 1e-9), 1)
         for load in ("first_load", "later_load")
         for figure in ("seconds", "peak_megabytes")
-    } | {"cache_bytes": round(plain["cache_bytes"] / ours["cache_bytes"], 1)}
+    } | {"cache_bytes": round(baseline["cache_bytes"] / ours["cache_bytes"], 1)}
     return result
 
 
@@ -74,16 +74,16 @@ def measure_ours(data_root: Path) -> dict[str, float]:
     return measure(imports)
 
 
-def measure_plain(data_root: Path) -> dict[str, float]:
-    """A csv.reader, a list of numbers for each row, one array of them, kept with np.save for the next time."""
+def measure_baseline(data_root: Path) -> dict[str, float]:
+    """A csv.reader, a list of numbers for each row, one array of them, saved with np.save for the next time."""
 
     def imports() -> Callable[[], object]:
         import numpy as np
         import torch
 
         def load() -> torch.Tensor:
-            kept = data_root / "faces.npy"
-            if not kept.exists():
+            saved = data_root / "faces.npy"
+            if not saved.exists():
                 csv.field_size_limit(1 << 20)
                 faces, labels, usages = [], [], []
                 with open(next(data_root.glob("*.csv")), newline="") as file:
@@ -91,11 +91,11 @@ def measure_plain(data_root: Path) -> dict[str, float]:
                         faces.append([int(pixel) for pixel in row["pixels"].split()])
                         labels.append(int(row["emotion"]))
                         usages.append(row["Usage"])
-                np.save(kept, np.array(faces).reshape(-1, 48, 48))
+                np.save(saved, np.array(faces).reshape(-1, 48, 48))
                 np.save(data_root / "labels.npy", np.array(labels))
                 np.save(data_root / "usages.npy", np.array(usages))
             training = np.load(data_root / "usages.npy") == "Training"
-            return torch.from_numpy(np.load(kept)[training])[::1000].sum()
+            return torch.from_numpy(np.load(saved)[training])[::1000].sum()
 
         return load
 

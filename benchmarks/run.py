@@ -1,12 +1,12 @@
-"""All benchmarks, one after the other, as one table: what this takes, what the plain way takes, what was aimed at.
+"""All benchmarks, one after the other, as one table: this, the baseline implementation, what was aimed at.
 
     python benchmarks/run.py                                   # about half an hour on two cores, on FER2013
     python benchmarks/run.py --only load resnet18_64           # some rows
     python benchmarks/run.py --dataset sample --only byol_64   # without any data
 
-Each row is one of the other scripts here, in a process of its own, with its plain way beside it in the same run. Writes
+Each row is one of the other scripts here, in a process of its own, with its baseline beside it in the same run. Writes
 plots_output/benchmarks.json after every row, and plots_output/benchmarks.md; rows that the file has already are not run
-again (--again True runs them). Let nothing else run meanwhile.
+again (--again True runs them). Run nothing else meanwhile.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.many_augmentations import ManyFaces, write_folder
-from benchmarks.table import as_markdown
+from benchmarks.synthetic_data import ManyFaces, write_folder
+from benchmarks.table import BOTH, as_markdown
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write, read_json, write_json
@@ -34,11 +34,11 @@ FOLDER = "{augmentations}"  # stands for a folder with NUM_AUGMENTS augmentation
 
 @dataclass(frozen=True)
 class Row:
-    """A script with its flags. Where `ways` are named, each runs once more alone, which tells its peak memory."""
+    """A script with its flags. The implementations in `alone` run once more alone, which tells their peak memory."""
 
     script: str
     flags: tuple[str, ...] = ()
-    ways: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
 
 
 def training(net: str, size: int, rounds: int = 3) -> Row:
@@ -46,15 +46,15 @@ def training(net: str, size: int, rounds: int = 3) -> Row:
     return Row(
         "train.py",
         ("--net_name", net, "--image_size", str(size), "--rounds", str(rounds), "--augmentations_folder", FOLDER),
-        ("ours", "plain"),
+        BOTH,
     )
 
 
 ROWS = {
     "load": Row("load_fer2013.py"),
     "store": Row("augmentation_store.py"),
-    "ganmut_128": Row("generate.py", ("--ganmut", "True", "--faces", "51"), ("ours", "plain")),
-    "shipped_48": Row("generate.py", ("--faces", "512"), ("ours", "plain")),
+    "ganmut_128": Row("generate.py", ("--ganmut", "True", "--faces", "51"), BOTH),
+    "shipped_48": Row("generate.py", ("--faces", "512"), BOTH),
     "resnet18_64": training("resnet18", 64, rounds=5),
     "resnet18_224": training("resnet18", 224),
     "densenet201_64": training("densenet201", 64, rounds=5),
@@ -70,7 +70,7 @@ WITHOUT_DEVICE = ("load", "store")
 
 
 def measure(name: str, args: argparse.Namespace, augmentations: Path | None) -> dict[str, Any]:
-    """Run a row's script; what it prints, and the peak memory of its ways alone."""
+    """Run a row's script; what it prints, and the peak memory of its implementations alone."""
     row = ROWS[name]
     command = [sys.executable, str(Path(__file__).with_name(row.script)), "--data_root", str(args.data_root)]
     if name != OF_THE_CSV:
@@ -79,11 +79,10 @@ def measure(name: str, args: argparse.Namespace, augmentations: Path | None) -> 
         command += ["--device", args.device, "--precision", args.precision]
     command += [str(augmentations) if flag == FOLDER else flag for flag in row.flags]
     result = run_script(command)
-    for way in row.ways:
-        alone = run_script(
-            [*command, "--rounds", "1", *(("--steps", "1") if row.script == "train.py" else ()), "--ways", way]
-        )
-        result[f"{way}_alone_peak_megabytes"] = alone["peak_megabytes"]
+    steps = ("--steps", "1") if row.script == "train.py" else ()
+    for name in row.alone:
+        alone = run_script([*command, "--rounds", "1", *steps, "--only", name])
+        result[f"{name}_alone_peak_megabytes"] = alone["peak_megabytes"]
     return result
 
 
@@ -92,9 +91,14 @@ def run_script(command: list[str]) -> dict[str, Any]:
     print(f"$ {' '.join(command[1:])}", file=sys.stderr)
     ended = subprocess.run(command, stdout=subprocess.PIPE)
     if ended.returncode:
-        raise InputError(f"{Path(command[1]).name} failed with status {ended.returncode}; its words are above")
+        raise InputError(f"{Path(command[1]).name} failed with status {ended.returncode}; see its error above")
     text = ended.stdout.decode()
     return json.loads(text[text.index("{\n") :])
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What was measured before; in older files the baseline is named plain."""
+    return json.loads(json.dumps(read_json(path)).replace("plain", "baseline"))
 
 
 def needs_folder(names: list[str]) -> bool:
@@ -113,7 +117,7 @@ def main() -> None:
     flags.add_device_flags(parser)
     args = parser.parse_args()
     path = args.output_root / "plots_output" / "benchmarks.json"
-    results = read_json(path) if path.exists() else {}
+    results = read_results(path) if path.exists() else {}
     wanted = [name for name in args.only if args.again or name not in results.get("rows", {})]
     if args.dataset != "fer2013" and OF_THE_CSV in wanted:
         wanted.remove(OF_THE_CSV)

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pandas as pd
+
+from core_code.core_utils import tables
+
 Rows = dict[str, dict[str, Any]]
 
 # What was aimed at on two cores with matrix units for bfloat16.
@@ -26,107 +30,93 @@ SPEEDS = {  # row: what, and the items that are counted
     "evaluate_64": ("evaluation, ResNet18, 64 px", "faces"),
     "evaluate_224": ("evaluation, ResNet18, 224 px", "faces"),
 }
-HEAD = "| what | aimed at | this | the plain way, same run | ratio | peak memory, this / plain |"
+COLUMNS = ["what", "aimed at", "this", "baseline, same run", "ratio", "peak memory, this / baseline"]
+BOTH = ("ours", "baseline")
 
 
 def as_markdown(results: dict[str, Any]) -> str:
     """All tables, headed by the hardware."""
     rows = results["rows"]
-    lines = [f"{results['hardware']}, {results['dataset']}", "", HEAD, "|---" * HEAD.count(" |") + "|"]
-    lines += load_lines(rows) + store_lines(rows) + speed_lines(rows)
-    return "\n".join(lines + fixed_lines(rows) + growth_lines(rows)) + "\n"
+    compared = pd.DataFrame([*load_lines(rows), *store_lines(rows), *speed_lines(rows)], columns=COLUMNS)
+    parts = [
+        tables.as_markdown(table, decimals=1) for table in (compared, fixed_batch(rows), growth(rows)) if len(table)
+    ]
+    return "\n\n".join([f"{results['hardware']}, {results['dataset']}", *parts]) + "\n"
 
 
-def line(what: str, aimed_at: str, ours: str, plain: str, ratio: float, memory: str = "") -> str:
-    """A line of the first table."""
-    return f"| {what} | {aimed_at} | {ours} | {plain} | {ratio:,.1f} | {memory} |"
-
-
-def load_lines(rows: Rows) -> list[str]:
-    """First and later loads of the CSV."""
+def load_lines(rows: Rows) -> list[tuple]:
+    """First and later loads of the CSV, and what stays on disk."""
     if "load" not in rows:
         return []
     lines = []
     for name, load in (("first load of the CSV", "first_load"), ("later loads", "later_load")):
-        ours, plain = (rows["load"][way][load] for way in ("ours", "plain"))
-        lines.append(
-            line(
-                name, AIMED_AT[name], f"{ours['seconds']:.2f} s", f"{plain['seconds']:.2f} s",
-                plain["seconds"] / ours["seconds"],
-                f"{ours['peak_megabytes']:,.0f} ({ours['megabytes_above_imports']:,.0f} beside imports) / "
-                f"{plain['peak_megabytes']:,.0f} MB",
-            )
-        )  # fmt: skip
-    caches = [rows["load"][way]["cache_bytes"] / 1e6 for way in ("ours", "plain")]
-    return [*lines, line("cache", "90 MB", *(f"{size:.1f} MB" for size in caches), caches[1] / caches[0])]
+        ours, baseline = (rows["load"][which][load] for which in BOTH)
+        memory = (f"{ours['peak_megabytes']:,.0f} ({ours['megabytes_above_imports']:,.0f} beside imports) / "
+                  f"{baseline['peak_megabytes']:,.0f} MB")  # fmt: skip
+        shown = [f"{which['seconds']:.2f} s" for which in (ours, baseline)]
+        lines.append((name, AIMED_AT[name], *shown, baseline["seconds"] / ours["seconds"], memory))
+    caches = [rows["load"][which]["cache_bytes"] / 1e6 for which in BOTH]
+    return [*lines, ("cache", "90 MB", *(f"{size:.1f} MB" for size in caches), caches[1] / caches[0], "")]
 
 
-def store_lines(rows: Rows) -> list[str]:
+def store_lines(rows: Rows) -> list[tuple]:
     """Start-up with many augmentations on disk."""
     if "store" not in rows:
         return []
     store = rows["store"]
-    plain = store["plain_epoch_s"]
-    ours = {"first start": store["first_start_s"], "later start": store["later_start_s"]}
+    baseline, epoch, memory = store["baseline_epoch_s"], store["ours_epoch_s"], f"{store['peak_megabytes']:,} MB"
+    starts = {"first start": store["first_start_s"], "later start": store["later_start_s"]}
     lines = [
-        line(f"{name} with {store['images']:,} augmentations", AIMED_AT[name], f"{seconds:.2f} s",
-             f"{plain:.1f} s of listings an epoch", plain / seconds, f"{store['peak_megabytes']:,} MB")
-        for name, seconds in ours.items()
+        (f"{name} with {store['images']:,} augmentations", AIMED_AT[name], f"{seconds:.2f} s",
+         f"{baseline:.1f} s of listings an epoch", baseline / seconds, memory)
+        for name, seconds in starts.items()
     ]  # fmt: skip
-    epoch = store["ours_epoch_s"]
-    return [*lines, line("an epoch of draws from them", "", f"{epoch:.2f} s", f"{plain:.1f} s", plain / epoch)]
+    return [*lines, ("an epoch of samples from them", "", f"{epoch:.2f} s", f"{baseline:.1f} s", baseline / epoch, "")]
 
 
-def speed_lines(rows: Rows) -> list[str]:
+def speed_lines(rows: Rows) -> list[tuple]:
     """Items a second of everything that computes."""
     lines = []
     for name, (what, items) in SPEEDS.items():
         if name not in rows:
             continue
         row = rows[name]
-        ours, plain = (row[f"{way}_{items}_per_s"] for way in ("ours", "plain"))
+        speeds = [row[f"{which}_{items}_per_s"] for which in BOTH]
         if compiled := row.get(f"compiled_{items}_per_s"):
             what += f" (compiled {compiled:.1f}, after {row['compile_s']:.0f} s)"
-        alone = [f"{row[key]:,}" for way in ("ours", "plain") if (key := f"{way}_alone_peak_megabytes") in row]
+        alone = [f"{row[key]:,}" for which in BOTH if (key := f"{which}_alone_peak_megabytes") in row]
         memory = " / ".join(alone) + " MB" if alone else ""
-        lines.append(
-            line(what.format(**row) + f", {row['dtype']}", AIMED_AT.get(name, ""), f"{ours:.1f} {items}/s",
-                 f"{plain:.1f} {items}/s", ours / plain, memory)
-        )  # fmt: skip
+        shown = [f"{speed:.1f} {items}/s" for speed in speeds]
+        what = f"{what.format(**row)}, {row['dtype']}"
+        lines.append((what, AIMED_AT.get(name, ""), *shown, speeds[0] / speeds[1], memory))
     return lines
 
 
-def fixed_lines(rows: Rows) -> list[str]:
+def fixed_batch(rows: Rows) -> pd.DataFrame:
     """Training with augmentations beside the same net on one fixed batch."""
     trained = [name for name in SPEEDS if "fixed_faces_per_s" in rows.get(name, {})]
-    if not trained:
-        return []
-    head = [
-        "",
-        "| training with augmentations on disk | of one fixed batch's speed | by processor time |",
-        "|---|---|---|",
-    ]
-    return head + [
-        f"| {SPEEDS[name][0].format(**rows[name])} | {100 * rows[name]['ours_to_fixed']:.1f} % | "
-        f"{100 * rows[name]['ours_to_fixed_by_cpu_time']:.1f} % |"
+    return pd.DataFrame(
+        {
+            "training with augmentations on disk": SPEEDS[name][0].format(**rows[name]),
+            "of one fixed batch's speed": f"{100 * rows[name]['ours_to_fixed']:.1f} %",
+            "by processor time": f"{100 * rows[name]['ours_to_fixed_by_cpu_time']:.1f} %",
+        }
         for name in trained
-    ]
+    )
 
 
-def growth_lines(rows: Rows) -> list[str]:
+def growth(rows: Rows) -> pd.DataFrame:
     """Seconds at each size, and what a face costs beside the smallest size's."""
     if "growth" not in rows:
-        return []
+        return pd.DataFrame()
     sizes, per_face = rows["growth"]["sizes"], rows["growth"]["per_face"]
-    lines = [
-        "",
-        "| seconds (a face's cost, smallest size = 1) | "
-        + " | ".join(f"{size['faces']:,} faces" for size in sizes)
-        + " |",
-    ]
-    lines.append("|---" * (len(sizes) + 1) + "|")
-    for name, ratios in per_face.items():
-        cells = [f"{size[name]:.2f} ({ratio:.2f})" for size, ratio in zip(sizes, ratios, strict=True)]
-        lines.append(f"| {name.removesuffix('_s').replace('_', ' ')} | " + " | ".join(cells) + " |")
-    lines.append("| peak memory, MB | " + " | ".join(f"{size['peak_megabytes']:,}" for size in sizes) + " |")
-    return lines
+    table = {
+        "seconds (a face's cost, smallest size = 1)": [name.removesuffix("_s").replace("_", " ") for name in per_face]
+    }
+    for column, size in enumerate(sizes):
+        table[f"{size['faces']:,} faces"] = [
+            f"{size[name]:.2f} ({ratios[column]:.2f})" for name, ratios in per_face.items()
+        ]
+    memory = ["peak memory, MB", *(f"{size['peak_megabytes']:,}" for size in sizes)]
+    frame = pd.DataFrame(table)
+    return pd.concat([frame, pd.DataFrame([memory], columns=frame.columns)])

@@ -1,17 +1,16 @@
-"""Training faces per second, beside the plain way to write it and beside the net alone.
+"""Training faces per second, beside a baseline implementation and beside the net alone.
 
     python benchmarks/train.py --net_name resnet18 --image_size 224
 
-ours: what train_model.py does. plain: a Dataset that makes a PIL image of every face, torchvision's transforms one by
-one, a DataLoader, float32, contiguous memory, Adam as it comes. fixed: our net and step on one batch of ready-made
-views, again and again: what no data path can beat. With --augmentations_folder FOLDER (of create_augmentations.py, or
-of benchmarks/run.py) ours and plain replace four faces of five by one of their augmentations. All take turns in the
+ours: what train_model.py --fine_tune True does. baseline: a Dataset that makes a PIL image of every face, torchvision's
+transforms one by one, a DataLoader, float32, contiguous memory, Adam by default. fixed: our net and step on one batch
+of ready views, which no data path can beat. With --augmentations_folder FOLDER (of create_augmentations.py, or of
+benchmarks/run.py) ours and baseline replace four faces of five by one of their augmentations. All take turns in the
 same process; medians of the rounds. Where others keep the machine busy, the figures by this process's CPU time say more
 (with --workers 0; on a GPU they mean nothing). Prints one JSON object.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmarks.plain import PlainFaces, train_steps, train_transform
-from benchmarks.turns import chosen, figures, take_turns
+from benchmarks.baseline import BaselineFaces, train_steps, train_transform
+from benchmarks.measuring import describe_hardware, make_parser, print_speeds
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
@@ -32,27 +31,39 @@ from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask
+from core_code.training.loop import Task
 from core_code.training.settings import TrainingSettings
 
 PROBABILITY = 0.8  # of an augmentation in a face's place, where there are any
-WAYS = ("ours", "plain", "fixed")
 
 
-def our_task(faces: FER2013, args: argparse.Namespace, device: torch.device) -> ClassifierTask:
-    """What train_model.py trains with."""
-    training = TrainingSettings(
+def training_parser(description: str, names: tuple[str, ...]) -> argparse.ArgumentParser:
+    """The flags of a benchmark of training."""
+    parser = make_parser(description, names)
+    parser.add_argument("--batch_size", type=flags.count, default=None, help="(default: the net's)")
+    parser.add_argument("--augmentations_folder", type=Path, default=None)
+    parser.add_argument("--workers", type=int, default=0, help="of the baseline's DataLoader (default: 0)")
+    return parser
+
+
+def training_settings(args: argparse.Namespace, device: torch.device) -> TrainingSettings:
+    """As in training, at a constant learning rate."""
+    return TrainingSettings(
         epochs=1, lr=1e-4, weight_decay=0.0, optimizer="adam", scheduler="none",
         image_size=args.image_size, seed=1, dtype=pick_dtype(args.precision, device),
     )  # fmt: skip
-    augmentations = Augmentations.open(args.augmentations_folder, faces) if args.augmentations_folder else None
-    batches = FaceBatches(
-        faces, args.batch_size, device, shuffle=True, augmentations=augmentations, probability=PROBABILITY
-    )
-    net = EmotionNet(args.net_name).to(device).train()
-    return ClassifierTask(net, batches, batches, training)
 
 
-def our_steps(task: ClassifierTask) -> Iterator[int]:
+def facts(
+    args: argparse.Namespace, training: TrainingSettings, device: torch.device, augmentations: Augmentations | None
+) -> dict[str, str | int]:
+    """What is measured."""
+    count = len(augmentations.images) if augmentations else 0
+    shown = {"net": args.net_name, "image_size": args.image_size, "batch_size": args.batch_size, "augmentations": count}
+    return shown | describe_hardware(device, training.dtype)
+
+
+def our_steps(task: Task) -> Iterator[int]:
     """Endless training; yields the faces of each step."""
     epoch = 0
     while True:
@@ -72,40 +83,25 @@ def fixed_steps(task: ClassifierTask) -> Iterator[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), default="resnet18")
-    parser.add_argument("--image_size", type=flags.count, default=224)
-    parser.add_argument("--batch_size", type=flags.count, default=None, help="(default: the net's)")
-    parser.add_argument("--augmentations_folder", type=Path, default=None)
-    parser.add_argument("--rounds", type=flags.count, default=3)
-    parser.add_argument("--steps", type=flags.count, default=2, help="steps of each way in a round (default: 2)")
-    parser.add_argument("--workers", type=int, default=0, help="of the plain way's DataLoader (default: 0)")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=None, help="some alone, to see their peak memory")
-    flags.add_data_flags(parser)
-    flags.add_device_flags(parser)
-    args = parser.parse_args()
+    args = training_parser(__doc__, ("ours", "baseline", "fixed")).parse_args()
     args.batch_size = args.batch_size or ARCHITECTURES[args.net_name].defaults.batch_size
     device = pick_device(args.device)
     torch.manual_seed(args.seed)
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
-    task = our_task(faces, args, device)
-    plain = PlainFaces(faces, train_transform(args.image_size), args.augmentations_folder, PROBABILITY)
-    ways = {
+    folder = args.augmentations_folder
+    augmentations = Augmentations.open(folder, faces) if folder else None
+    batches = FaceBatches(
+        faces, args.batch_size, device, shuffle=True, augmentations=augmentations, probability=PROBABILITY
+    )
+    training = training_settings(args, device)
+    task = ClassifierTask(EmotionNet(args.net_name).to(device).train(), batches, batches, training)
+    baseline = BaselineFaces(faces, train_transform(args.image_size), folder, PROBABILITY)
+    implementations = {
         "ours": lambda: our_steps(task),
-        "plain": lambda: train_steps(plain, args.net_name, args.batch_size, args.workers, device),
+        "baseline": lambda: train_steps(baseline, args.net_name, args.batch_size, args.workers, device),
         "fixed": lambda: fixed_steps(task),
     }
-    speeds = take_turns(chosen(ways, args.ways), args.rounds, args.steps)
-    result = {
-        "net": args.net_name,
-        "image_size": args.image_size,
-        "batch_size": args.batch_size,
-        "augmentations": len(task.train.augmentations.images) if task.train.augmentations else 0,
-        "device": str(device),
-        "dtype": str(task.training.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-    }
-    print(json.dumps(result | figures(speeds, "faces"), indent=2))
+    print_speeds(implementations, args, "faces", facts(args, training, device, augmentations))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A full folder of augmentations in seconds: named and described as create_augmentations.py's, the faces unchanged."""
+"""Data of any size in seconds: a CSV, and a folder of augmentations as create_augmentations.py writes, the faces
+unchanged."""
 
 import hashlib
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks.plain import FOLDERS
+from benchmarks.baseline import FOLDERS
 from core_code.core_utils.files import write_json
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, describe
 from core_code.datasets.augmentations.plan import Settings, image_names, make_plan
@@ -25,14 +26,14 @@ class ManyFaces(FER2013):
 
 
 class NoGenerator:
-    """Stands in the manifest for a generator."""
+    """In place of a generator in the manifest."""
 
     name = "none"
     fingerprint = hashlib.sha256(b"none").hexdigest()
 
 
 def write_folder(folder: Path, train: FER2013, num_augments: int) -> None:
-    """All the files that create_augmentations.py would write, their pixels those of the faces themselves."""
+    """All the files that create_augmentations.py would write, with the pixels of the faces themselves."""
     settings = Settings(num_augments=num_augments, folder_batch_size=FOLDERS)
     plan = make_plan(settings, train.labels, train.class_counts, ConditionalSpace.published())
     manifest = describe(settings, train, len(train), NoGenerator(), plan, "none")
@@ -45,3 +46,13 @@ def write_folder(folder: Path, train: FER2013, num_augments: int) -> None:
             face, content = row, encode(train.faces[row].numpy())
         (folder / name).write_bytes(content)
     write_json(folder / MANIFEST_NAME, manifest | {"complete": True})
+
+
+def write_csv(path: Path, faces: FER2013) -> None:
+    """A CSV as FER2013's, all rows Training but one each of the other splits."""
+    usages = ["PublicTest", "PrivateTest"]
+    with open(path, "w") as file:
+        file.write("emotion,pixels,Usage\n")
+        for row, (face, label) in enumerate(zip(faces.faces, faces.labels.tolist(), strict=True)):
+            usage = usages[row] if row < len(usages) else "Training"
+            file.write(f"{label},{' '.join(map(str, face.flatten().tolist()))},{usage}\n")

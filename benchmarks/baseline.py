@@ -1,4 +1,5 @@
-"""How such scripts are usually written, for comparison: one face at a time, PIL, float32, a listing for each file."""
+"""The baseline implementation, as such scripts are usually written: one face at a time, PIL, float32, a directory
+listing for each file."""
 
 import os
 import random
@@ -33,23 +34,23 @@ def train_transform(size: int) -> Callable:
 
 
 def evaluation_transform(size: int) -> Callable:
-    """A face of PIL -> its middle float32 [3,size,size]."""
+    """A face of PIL -> its centre crop float32 [3,size,size]."""
     resized = round(size * 256 / 224)
     return transforms.Compose(
         [transforms.Grayscale(3), transforms.Resize(resized), transforms.CenterCrop(size), transforms.ToTensor()]
     )
 
 
-def draw_augmentation(folder: Path, face: int) -> Image.Image:
-    """One of a face's PNGs, found by a listing of the folder that it lies in."""
+def random_augmentation(folder: Path, face: int) -> Image.Image:
+    """One of a face's PNGs, found by listing its folder."""
     where = folder / str(face % FOLDERS)
     mine = [name for name in os.listdir(where) if name.startswith(f"{face}_")]
     with Image.open(where / random.choice(mine)) as image:
         return image.copy()
 
 
-class PlainFaces(Dataset):
-    """Faces one at a time, through PIL; with `folder`, one of its augmentations in place of a face, by chance."""
+class BaselineFaces(Dataset):
+    """Faces one at a time, through PIL; with `folder`, an augmentation replaces a face with this probability."""
 
     def __init__(
         self, faces: FER2013, transform: Callable, folder: Path | None = None, probability: float = 0.0
@@ -64,28 +65,30 @@ class PlainFaces(Dataset):
         return Image.fromarray(np.asarray(self.faces.faces[index]))
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        drawn = self.folder is not None and random.random() < self.probability
-        image = draw_augmentation(self.folder, index) if drawn else self.image(index)
+        replaced = self.folder is not None and random.random() < self.probability
+        image = random_augmentation(self.folder, index) if replaced else self.image(index)
         return self.transform(image), int(self.faces.labels[index])
 
 
-class PlainPairs(PlainFaces):
+class BaselinePairs(BaselineFaces):
     """Two views of each face, the second of one of its augmentations or, without a folder, of itself."""
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image = self.image(index)
-        partner = draw_augmentation(self.folder, index) if self.folder else image
+        partner = random_augmentation(self.folder, index) if self.folder else image
         return self.transform(image), self.transform(partner)
 
 
-def plain_net(name: str) -> torch.nn.Module:
+def baseline_net(name: str) -> torch.nn.Module:
     """torchvision's own, for seven classes."""
     return models.get_model(ARCHITECTURES[name].builder, weights=None, num_classes=7)
 
 
-def train_steps(faces: PlainFaces, net_name: str, batch_size: int, workers: int, device: torch.device) -> Iterator[int]:
-    """Endless plain training; yields the faces of each step."""
-    net = plain_net(net_name).to(device).train()
+def train_steps(
+    faces: BaselineFaces, net_name: str, batch_size: int, workers: int, device: torch.device
+) -> Iterator[int]:
+    """Endless training; yields the faces of each step."""
+    net = baseline_net(net_name).to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
     loader = DataLoader(faces, batch_size, shuffle=True, num_workers=workers, drop_last=True)
     while True:
@@ -98,7 +101,7 @@ def train_steps(faces: PlainFaces, net_name: str, batch_size: int, workers: int,
             yield len(labels)
 
 
-class PlainGenerator(torch.nn.Module):
+class BaselineGenerator(torch.nn.Module):
     """GANmut's generator layer by layer, with codes as two constant maps: image [1,3,S,S], code [1,2] -> [1,3,S,S]."""
 
     def __init__(self, width: int = 64, blocks: int = 6) -> None:
