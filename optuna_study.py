@@ -67,6 +67,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_data_flags(parser, max_faces=False)
     flags.add_network_flags(parser)
     flags.add_device_flags(parser)
+    flags.add_accelerate_flag(parser)
     args = parser.parse_args(arguments)
     if args.net_name is None and args.plot_results is None:
         parser.error("--net_name is required (unless --plot_results is given)")

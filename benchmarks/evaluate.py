@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.baseline import BaselineFaces, baseline_net, evaluation_transform
 from benchmarks.measuring import describe_hardware, make_parser, print_speeds
+from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.devices import pick_device, pick_dtype
 from core_code.core_utils.errors import run_command
 from core_code.datasets.fer2013 import FER2013
@@ -30,7 +31,7 @@ BASELINE_FACES = 64  # in a step
 
 def our_steps(faces: FER2013, args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> Iterator[int]:
     """Endless prediction, a batch a step."""
-    net = EmotionNet(args.net_name).to(device).eval()
+    net = accelerate(EmotionNet(args.net_name)).to(device).eval()
     while True:
         for batch, _, _ in FaceBatches(faces, BATCH_SIZE, device):
             predict_batch(net, batch, args.image_size, dtype).sum().item()

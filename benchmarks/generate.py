@@ -32,7 +32,7 @@ from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.compiled import compile_editor
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import GeneratorConfig, accelerate_generator, build_generator
 
 NUM_AUGMENTS = 10
 IMPLEMENTATIONS = ("ours", "baseline", "compiled")
@@ -44,7 +44,7 @@ def make_editor(args: argparse.Namespace, device: torch.device) -> Editor:
     if not args.ganmut:
         return Editor.load(args.generator, device, dtype)
     torch.manual_seed(args.seed)
-    generator = build_generator(GeneratorConfig()).eval().requires_grad_(False)
+    generator = accelerate_generator(build_generator(GeneratorConfig())).eval().requires_grad_(False)
     generator = generator.to(device, memory_format=torch.channels_last)
     return Editor(generator, ConditionalSpace.published(), device, dtype, "ganmut", "random")
 

@@ -49,6 +49,7 @@ class StudySettings:
     seed: int
     device: torch.device
     dtype: torch.dtype
+    accelerate: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def prepare(settings: StudySettings) -> tuple[MakeTask, dict[str, Any]]:
     def make_task(values: Values) -> Task:
         training = TrainingSettings(
             epochs=settings.epochs, image_size=settings.image_size, seed=settings.seed, dtype=settings.dtype,
+            accelerate=settings.accelerate,
             **{name: values[name] for name in ("lr", "weight_decay", "optimizer", "scheduler")},
         )  # fmt: skip
         size, device = values["batch_size"], settings.device
