@@ -117,16 +117,16 @@ def set_up(args: argparse.Namespace) -> "tuple[MakeTask, optuna.Study, StudyFile
     """What makes a trial's task, the study, and its files."""
     from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.search.files import StudyFiles
-    from core_code.search.objective import StudySettings, direction_of, prepare
+    from core_code.search.objective import SearchSettings, direction_of, prepare
     from core_code.search.storage import open_study, storage_url
 
-    names = [field.name for field in fields(StudySettings) if hasattr(args, field.name)]
+    names = [field.name for field in fields(SearchSettings) if hasattr(args, field.name)]
     given = {name: getattr(args, name) for name in names}
     given["device"] = pick_device(args.device)
     given["dtype"] = pick_dtype(args.precision, given["device"])
     if not args.byol or str(args.augmentations_folder) == flags.NO_AUGMENTATIONS:
         given["augmentations_folder"] = None
-    make_task, settings = prepare(StudySettings(**given))
+    make_task, settings = prepare(SearchSettings(**given))
     files = StudyFiles(args.output_root / FOLDER, args.net_name, args.exp_name)
     study = open_study(storage_url(args.storage, files), files, direction_of(args.byol), settings)
     return make_task, study, files

@@ -32,7 +32,7 @@ Objective = Callable[[Trial], float]
 
 
 @dataclass(frozen=True)
-class StudySettings:
+class SearchSettings:
     """What all trials of a study share. `augmentations_folder` is for BYOL alone; None: without augmentations."""
 
     net_name: str
@@ -84,7 +84,7 @@ def direction_of(byol: bool) -> str:
     return "maximize" if (BYOLTask if byol else ClassifierTask).higher_is_better else "minimize"
 
 
-def prepare(settings: StudySettings) -> tuple[MakeTask, dict[str, Any]]:
+def prepare(settings: SearchSettings) -> tuple[MakeTask, dict[str, Any]]:
     """What makes a trial's task, and the plain values that decide which trials can be compared.
 
     Everything that trials share is opened here, so that what is missing is an error before the first of them. Raises
@@ -118,7 +118,7 @@ def prepare(settings: StudySettings) -> tuple[MakeTask, dict[str, Any]]:
     return make_task, {**deciding, **data_provenance(originals, folder)}
 
 
-def make_net(settings: StudySettings) -> EmotionNet:
+def make_net(settings: SearchSettings) -> EmotionNet:
     """The net that every trial starts from, on the CPU. Raises InputError for the weights."""
     torch.manual_seed(settings.seed)
     net = EmotionNet(settings.net_name)
