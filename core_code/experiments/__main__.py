@@ -10,6 +10,7 @@ results.json in plots_output.
 import argparse
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
@@ -55,11 +56,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def settings_of(args: argparse.Namespace) -> StudySettings:
     """The study that the flags describe; the preset's values where they are not given."""
     preset = PRESETS[args.preset]
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(StudySettings):
-        given = getattr(args, field.name, None)
+        given: Any = getattr(args, field.name, None)
         value = getattr(preset, field.name, None) if given is None else given
-        values[field.name] = tuple(dict.fromkeys(value)) if isinstance(given, list) else value
+        values[field.name] = tuple(dict.fromkeys(given)) if isinstance(given, list) else value
     return StudySettings(**values)
 
 
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     faces = FER2013(study.data_root, "train", study.dataset, study.max_faces)
     steps = make_plan(study, faces.class_counts.tolist())
-    print(plan_as_text(steps, seconds_of(steps, study), study.preset, args.at_once))
+    print(plan_as_text(steps, seconds_of(steps, study), study, args.at_once))
     if args.dry_run:
         return
     failed = run_steps(steps, args.at_once, study.output_root)

@@ -61,8 +61,11 @@ def rate_of(step: Step, study: StudySettings) -> float:
         scheduler=defaults.scheduler, image_size=step.image_size, seed=step.seed, dtype=dtype,
     )  # fmt: skip
     batches = FaceBatches(NoiseFaces(batch), batch, device, shuffle=True)
-    make_task, make_net = (BYOLTask, BYOL) if step.kind == "byol" else (ClassifierTask, EmotionNet)
-    task = make_task(make_net(step.net).to(device), batches, batches, training)
+    task: BYOLTask | ClassifierTask
+    if step.kind == "byol":
+        task = BYOLTask(BYOL(step.net).to(device), batches, batches, training)
+    else:
+        task = ClassifierTask(EmotionNet(step.net).to(device), batches, batches, training)
     task.net.train()
     return batch / shortest(lambda: [loss for loss, _ in task.steps(1)], device)
 

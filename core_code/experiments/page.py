@@ -30,12 +30,14 @@ PUBLISHED_PROTOCOL = {"weights": "imagenet", "epochs": 100, "image_size": 224}
 
 def write_report(results: dict[str, Any], plots: Path) -> list[Path]:
     """results.csv, results_per_emotion.csv, results.md and report.html in `plots`, where the pictures are."""
-    paths = [plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")]
-    write_csv(paths[0], tables.figures(results))
-    write_csv(paths[1], tables.per_emotion(results))
-    for path, text in zip(paths[2:], (as_text(results), as_page(results, plots)), strict=True):
-        atomic_write(path, lambda file, text=text: file.write(text.encode()))
-    return paths
+    figures, emotions, text, page = (
+        plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")
+    )
+    write_csv(figures, tables.figures(results))
+    write_csv(emotions, tables.per_emotion(results))
+    atomic_write(text, lambda file: file.write(as_text(results).encode()))
+    atomic_write(page, lambda file: file.write(as_page(results, plots).encode()))
+    return [figures, emotions, text, page]
 
 
 def as_text(results: dict[str, Any]) -> str:
@@ -57,7 +59,7 @@ def as_page(results: dict[str, Any], plots: Path) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return render(
         "page.html", results, style=Markup(style), script=Markup(script), digest=digest, signed=tables.signed,
-        pictures=[picture(entry, plots) for entry in results.get("pictures", [])], seen=faces_seen(results),
+        pictures=[picture(entry, plots) for entry in results.get("pictures", [])],
         colours=EMOTION_COLOURS,
     )  # fmt: skip
 
@@ -73,8 +75,8 @@ def render(template: str, results: dict[str, Any], **values: Any) -> str:
         results=results, protocol=results["protocol"], states=states, sections=sections(results),
         nets=list(dict.fromkeys(run["net"] for run in results["runs"] if run["net"])), runs=tables.runs(results),
         other_protocol=any(results["protocol"][name] != value for name, value in PUBLISHED_PROTOCOL.items()),
-        real_faces=results["dataset"] != "sample", fer2013=results["dataset"] == "fer2013", listed=listed,
-        significant=tables.SIGNIFICANT, split_name=tables.split_name, **values,
+        fer2013=results["dataset"] == "fer2013", listed=listed, significant=tables.SIGNIFICANT,
+        split_name=tables.split_name, **values,
     )  # fmt: skip
 
 
@@ -87,13 +89,15 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """What the report shows of each net, by split; empty where no net is trained."""
     figures, emotions = tables.figures(results), tables.per_emotion(results)
     found: dict[str, list[dict[str, Any]]] = {}
-    for (split, net), rows in figures.groupby(["split", "net"], sort=False) if len(figures) else ():
+    for split, net in dict.fromkeys((row["split"], row["net"]) for row in results["scores"]):
+        rows = figures[(figures.split == split) & (figures.net == net)]
         shown, votes = tables.shown_models(figures, net), tables.ordered_votes(figures, net).model
         scores = {row["model"]: row for row in results["scores"]
                   if (row["net"], row["split"], row["tta"]) == (net, split, NO_TTA)}  # fmt: skip
         plain = rows[rows.tta == NO_TTA].set_index("model").published_top1
         published = results["published"].get(net, {}) if plain.notna().any() else {}
         accuracies = tables.emotion_rows(emotions, net, split)
+        confusion = next(iter(scores[shown[0]]["seeds"].values()))["confusion"]
         here = set(map(tables.published_name, scores.values()))
         found.setdefault(split, []).append({
             "net": net, "published": published,
@@ -101,15 +105,10 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             "chart": chart([(scores[name], plain[name]) for name in shown]),
             "figures": tables.figures_table(rows, shown),
             "votes": tables.figures_table(rows, list(votes)) if set(votes) - set(shown) else None,
-            "vote_count": len(votes), "emotions": accuracies, "emotion_faces": emotion_faces(scores[shown[0]]),
+            "vote_count": len(votes), "emotions": accuracies, "emotion_faces": [sum(line) for line in confusion],
             "baseline": next(iter(accuracies[accuracies.model == "baseline"].to_dict("records")), None),
         })  # fmt: skip
     return {split: found[split] for split in results["splits"] if split in found}
-
-
-def emotion_faces(row: dict[str, Any]) -> list[int]:
-    """How many faces of each emotion were judged."""
-    return [sum(line) for line in next(iter(row["seeds"].values()))["confusion"]]
 
 
 def chart(models: list[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
@@ -122,8 +121,8 @@ def chart(models: list[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
     for row, published in models:
         seeds = {seed: 100 * one["top1"] for seed, one in row["seeds"].items() if not math.isnan(one["top1"])}
         mean = 100 * row["mean"]["top1"] if seeds else None
-        published = None if math.isnan(published) else published
-        lines.append({"name": row["model"], "seeds": seeds, "mean": mean, "published": published})
+        mark = None if math.isnan(published) else published
+        lines.append({"name": row["model"], "seeds": seeds, "mean": mean, "published": mark})
     points = [value for line in lines for value in (*line["seeds"].values(), line["published"]) if value is not None]
     if not points:
         return None
@@ -131,15 +130,6 @@ def chart(models: list[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
     low, high = min(points) - room, max(points) + room
     ticks = [tick for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     return {"lines": lines, "ticks": ticks, "place": lambda value: f"{100 * (value - low) / (high - low):.2f}%"}
-
-
-def faces_seen(results: dict[str, Any]) -> dict[int, list[str]]:
-    """How many faces the complete trainings have seen, with the experiments of each number."""
-    seen: dict[int, dict[str, None]] = {}
-    for run in results["runs"]:
-        if run["kind"] == "training" and run.get("faces"):
-            seen.setdefault(run["faces"], {})[run["experiment"]] = None
-    return {faces: list(names) for faces, names in seen.items()}
 
 
 def picture(entry: dict[str, str], plots: Path) -> dict[str, str]:

@@ -156,17 +156,24 @@ def epochs_of(study: StudySettings, experiment: str) -> int:
 
 
 def is_complete(step: Step, study: StudySettings) -> bool:
-    """Whether the step's files are all there. Raises InputError where they are another study's."""
+    """Whether the step's files are all there. Raises InputError where a training is another study's.
+
+    create_augmentations.py checks the other settings of its images itself.
+    """
     if step.kind == "images":
-        return images_complete(step, study)
+        path = image_folders(study)[step.name] / MANIFEST_NAME
+        count = {} if step.name == "expansion" else {"num_augments": study.num_augments}
+        expected = {"complete": True, "dataset": study.dataset, **count}
+        return path.exists() and expected.items() <= read_json(path).items()
     files = checkpoint_files(step, study.output_root)
     path = files.path(FINAL)
     if not path.exists():
         return False
     state = files.load(FINAL, "settings")
     epochs = study.byol_epochs if step.kind == "byol" else epochs_of(study, step.experiment)
-    expected = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights, "dataset": study.dataset}
-    for key, value in {**expected, "epochs": epochs}.items():
+    trained = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights, "dataset": study.dataset,
+               "epochs": epochs}  # fmt: skip
+    for key, value in trained.items():
         found = state["epoch"] if key == "epochs" else state["settings"].get(key)
         if found != value:
             raise InputError(
@@ -174,16 +181,6 @@ def is_complete(step: Step, study: StudySettings) -> bool:
                 f"{key} of that run"
             )
     return True
-
-
-def images_complete(step: Step, study: StudySettings) -> bool:
-    """Whether create_augmentations.py has finished; it checks the other settings of its images itself."""
-    path = image_folders(study)[step.name] / MANIFEST_NAME
-    if not path.exists():
-        return False
-    manifest = read_json(path)
-    enough = step.name == "expansion" or manifest.get("num_augments") == study.num_augments
-    return manifest.get("complete") is True and enough and manifest.get("dataset") == study.dataset
 
 
 def checkpoint_files(step: Step, output_root: Path) -> CheckpointFiles:

@@ -1,4 +1,4 @@
-"""What a study trains: its experiments, the presets of its protocol, and the settings of one study."""
+"""What a study trains: its experiments, the presets, and the settings of one study."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ AUGMENTED_PROBABILITY = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How the nets are trained.
+class Preset:
+    """How the nets of a study are trained unless a flag changes it.
 
     With `equal_faces` every run sees as many faces as `epochs` of the real training set have, whatever it trains on,
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
@@ -25,6 +25,7 @@ class Protocol:
     how many of the training faces are used (None: all).
     """
 
+    what: str
     nets: tuple[str, ...] = ("resnet18",)
     experiments: tuple[str, ...] = tuple(EXPERIMENTS)
     epochs: int
@@ -39,15 +40,8 @@ class Protocol:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset(Protocol):
-    """What a study is unless a flag says otherwise."""
-
-    what: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudySettings(Protocol):
-    """One study: its protocol, a training for each of `seeds`, the faces, the hardware and the folders.
+class StudySettings(Preset):
+    """One study: a preset as changed by flags, a training for each of `seeds`, the faces, the hardware, the folders.
 
     `tta` is reported beside the figures of one view; `seed` is that of the generated images.
     """

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from core_code.core_utils.devices import CPU_INFO, cpu_features
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, make_folder
 from core_code.core_utils.signals import catch_sigterm
@@ -138,18 +140,11 @@ def read_ledger(output_root: Path) -> dict[str, list[dict]]:
 
 
 def hardware() -> str:
-    """The processor, or the GPU where there is one, and torch's version, in words."""
+    """The GPU, or the processor with the units that multiply bfloat16, and torch's version, in words."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    return f"{os.cpu_count()} cores of {processor()}, torch {torch.__version__}"
-
-
-def processor() -> str:
-    """The processor's name as the system has it, with the units that bfloat16 is computed by."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        entries = dict(reversed([tuple(map(str.strip, line.split(":", 1))) for line in lines if ":" in line]))
-        units = [unit for unit in ("amx_bf16", "avx512_bf16") if unit in entries.get("flags", "").split()]
-        return entries["model name"] + (f" ({units[0]})" if units else "")
-    except (OSError, KeyError, ValueError):
-        return platform.processor() or platform.machine()
+    text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    unit = next((f" ({unit})" for unit in ("amx_bf16", "avx512_bf16") if unit in cpu_features()[1]), "")
+    return f"{os.cpu_count()} cores of {name}{unit}, torch {torch.__version__}"

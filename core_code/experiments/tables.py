@@ -1,6 +1,6 @@
 """The tables of a study as DataFrames, shared by the page, the Markdown and the CSV files; and its plan as text.
 
-In cells to show, what follows a line break is an addition: a standard deviation, the members of a vote, a verdict.
+In cells to show, what follows a line break is an addition: a standard deviation, the members of a vote, a conclusion.
 """
 
 import math
@@ -14,7 +14,7 @@ import pandas as pd
 
 from core_code.core_utils.flags import NO_TTA
 from core_code.experiments.plan import Step
-from core_code.experiments.presets import PRESETS
+from core_code.experiments.presets import StudySettings
 from core_code.experiments.results import FIGURES
 
 SIGNIFICANT = 0.05
@@ -35,7 +35,7 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
 
     Columns: net, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
     (`top1_mean`, `top1_std`, ...), the difference of top-1 to the baseline of the same seeds and views, p of McNemar's
-    test against it by seed, its verdict, and the published top-1 and top-2 on the same faces.
+    test against it by seed, its conclusion, and the published top-1 and top-2 on the same faces.
     """
     rows = []
     baselines = {(row["net"], row["tta"], row["split"]): row for row in results["scores"] if row["model"] == "baseline"}
@@ -46,7 +46,7 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
             line[f"{figure}_std"] = math.nan if row["std"][figure] is None else 100 * row["std"][figure]
         baseline = baselines.get((row["net"], row["tta"], row["split"]))
         line["difference"] = difference(row, baseline) if baseline and baseline is not row else math.nan
-        line["p_values"], line["verdict"] = significance(row)
+        line["p_values"], line["conclusion"] = significance(row)
         same_faces = (results["dataset"], row["split"], row["tta"]) == ("fer2013", "val", NO_TTA)
         published = results["published"].get(row["net"], {}) if same_faces else {}
         line["published_top1"], line["published_top2"] = published.get(published_name(row)) or (None, None)
@@ -65,12 +65,14 @@ def difference(row: dict[str, Any], baseline: dict[str, Any]) -> float:
 def significance(row: dict[str, Any]) -> tuple[str, str]:
     """p of each seed, and in words what they mean; empty where nothing is compared."""
     tests = [seed["mcnemar"] for seed in row["seeds"].values() if seed["mcnemar"]]
-    verdicts = Counter(
+    conclusions = Counter(
         "not significant" if test["p_value"] >= SIGNIFICANT
         else "better" if test["only_this"] > test["only_other"] else "worse"
         for test in tests
     )  # fmt: skip
-    words = [verdict if len(verdicts) == 1 else f"{verdict}: {count}" for verdict, count in verdicts.items()]
+    words = [
+        conclusion if len(conclusions) == 1 else f"{conclusion}: {count}" for conclusion, count in conclusions.items()
+    ]
     ps = ["< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.2g}" for test in tests]
     return f"each {ps[0]}" if len(ps) > 1 and len(set(ps)) == 1 else " / ".join(ps), ", ".join(words)
 
@@ -111,7 +113,9 @@ def figures_table(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         if published is not None and rows.published_top1.notna().any():
             cells[f"published {title}"] = [percent(value, "") for value in published]
     cells["difference"] = [signed(value) for value in rows.difference]
-    cells[P_VALUE] = [f"{p}\n{verdict}" if p else "" for p, verdict in zip(rows.p_values, rows.verdict, strict=True)]
+    cells[P_VALUE] = [
+        f"{p}\n{conclusion}" if p else "" for p, conclusion in zip(rows.p_values, rows.conclusion, strict=True)
+    ]
     return cells
 
 
@@ -168,9 +172,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def plan_as_text(steps: Sequence[Step], seconds: dict[str, float], preset: str, at_once: int) -> str:
+def plan_as_text(steps: Sequence[Step], seconds: dict[str, float], study: StudySettings, at_once: int) -> str:
     """The steps with their commands and estimated times; complete ones are marked as skipped."""
-    lines = [f"{preset}: {PRESETS[preset].what}", ""]
+    lines = [f"{study.preset}: {study.what}", ""]
     for number, step in enumerate(steps, start=1):
         state = "complete, skipped" if step.complete else f"about {duration(seconds[step.name])}"
         lines += [f"{number:>3}. {step.name}: {state}", f"     {step.shown}"]

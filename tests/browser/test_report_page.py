@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from drawn_study import KINDS, drawn_pictures, drawn_results
+from synthetic_study import KINDS, synthetic_pictures, synthetic_results
 
 from core_code.experiments.page import as_page
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium w
 def file(tmp_path_factory) -> Path:
     plots = tmp_path_factory.mktemp("study")
     path = plots / "report.html"
-    path.write_text(as_page({**drawn_results(), "pictures": drawn_pictures(plots)}, plots), encoding="utf-8")
+    path.write_text(as_page({**synthetic_results(), "pictures": synthetic_pictures(plots)}, plots), encoding="utf-8")
     return path
 
 

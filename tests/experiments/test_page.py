@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_study import ERROR, FAILED, KINDS, MISSING, SEEDS, SPLITS, drawn_pictures, drawn_results
+from synthetic_study import ERROR, FAILED, KINDS, MISSING, SEEDS, SPLITS, synthetic_pictures, synthetic_results
 
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.experiments.page import as_page
@@ -71,7 +71,7 @@ class Classifier(HTMLParser):
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
-    return drawn_results()
+    return synthetic_results()
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def plots(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(results, plots) -> str:
-    return as_page({**results, "pictures": drawn_pictures(plots)}, plots)
+    return as_page({**results, "pictures": synthetic_pictures(plots)}, plots)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_every_element_is_closed_and_nothing_is_fetched(page, reader):
 
 
 def test_the_page_is_the_same_from_the_results_file(results, plots, page):
-    read_back = json.loads(json.dumps({**results, "pictures": drawn_pictures(plots)}))
+    read_back = json.loads(json.dumps({**results, "pictures": synthetic_pictures(plots)}))
     assert set(read_back["scores"][0]["seeds"]) == {str(seed) for seed in SEEDS}
     assert as_page(read_back, plots) == page
 
@@ -158,10 +158,10 @@ def test_half_a_point_is_not_called_progress(results, plots):
         for test, p in zip(tests, each, strict=True):
             test.update(p_value=p, only_this=60, only_other=90 if model == "expanded" else 30)
     lines = columns(Classifier(as_page(changed, plots)), "Figures: resnet18 on val")
-    said = {model: lines[model]["p (McNemar)"].split("\n") for model in ps}
-    assert said["augmented"] == ["0.05 / 0.3 / 1", "not significant"]
-    assert said["augmented_face"] == ["0.05 / 0.001 / < 0.001", "better"]
-    assert said["expanded"] == ["0.2 / 0.01 / 0.02", "not significant: 1, worse: 2"]
+    cells = {model: lines[model]["p (McNemar)"].split("\n") for model in ps}
+    assert cells["augmented"] == ["0.05 / 0.3 / 1", "not significant"]
+    assert cells["augmented_face"] == ["0.05 / 0.001 / < 0.001", "better"]
+    assert cells["expanded"] == ["0.2 / 0.01 / 0.02", "not significant: 1, worse: 2"]
 
 
 def test_published_figures_stand_beside_ours_on_val_alone(reader, results, plots):

@@ -179,7 +179,7 @@ def test_the_size_of_an_expansion_is_that_of_its_plan():
 
 def test_the_plan_lists_commands_times_and_their_sum():
     study, steps = plan("--preset", "quick", "--experiments", "baseline")
-    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, study.preset, at_once=2)
+    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, study, at_once=2)
     assert "resnet18_baseline_seed1: about 2.0 h" in text and steps["resnet18_baseline_seed1"].shown in text
     assert "in all about 60 min, 2 at once" in text
     assert [duration(s) for s in (5, 600, 86400 * 3)] == ["5 s", "10 min", "3.0 days"]

@@ -63,16 +63,16 @@ def test_every_experiment_and_the_votes_of_any_three_are_scored_on_every_split_a
 def test_figures_are_scikit_learns(study):
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
-    read = predictions["resnet18", 2]["test"]
-    labels, logits = read.labels.numpy(), read.logits["expanded"].numpy()
+    split = predictions["resnet18", 2]["test"]
+    labels, logits = split.labels.numpy(), split.logits["expanded"].numpy()
     found = find(scores, "expanded", "test")["seeds"][2]
-    said = logits.argmax(1)
-    assert found["top1"] == pytest.approx(accuracy_score(labels, said))
+    predicted = logits.argmax(1)
+    assert found["top1"] == pytest.approx(accuracy_score(labels, predicted))
     assert found["top2"] == pytest.approx(top_k_accuracy_score(labels, logits, k=2, labels=range(7)))
-    assert found["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, said))
-    assert found["macro_f1"] == pytest.approx(f1_score(labels, said, average="macro"))
+    assert found["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert find(scores, "expanded", "test", "flip")["seeds"][2]["top1"] == pytest.approx(
-        accuracy_score(labels, read.tta["expanded"].numpy().argmax(1))
+        accuracy_score(labels, split.tta["expanded"].numpy().argmax(1))
     )
 
 
@@ -80,15 +80,15 @@ def test_votes_are_those_of_their_members(study):
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
     members = ("baseline", "augmented", "byol")
-    read = predictions["resnet18", 1]["val"]
-    stacked = np.stack([read.logits[name].numpy() for name in members])
+    split = predictions["resnet18", 1]["val"]
+    stacked = np.stack([split.logits[name].numpy() for name in members])
     softmax = np.exp(stacked) / np.exp(stacked).sum(2, keepdims=True)
-    mean = (softmax.mean(0).argmax(1) == read.labels.numpy()).mean()
-    surest = [stacked[stacked[:, face].max(1).argmax(), face].argmax() for face in range(len(read.labels))]
+    mean = (softmax.mean(0).argmax(1) == split.labels.numpy()).mean()
+    surest = [stacked[stacked[:, face].max(1).argmax(), face].argmax() for face in range(len(split.labels))]
     name = ", ".join(members)
     assert find(scores, f"vote (mean) of {name}")["seeds"][1]["top1"] == pytest.approx(mean)
     assert find(scores, f"vote (surest) of {name}")["seeds"][1]["top1"] == pytest.approx(
-        (np.array(surest) == read.labels.numpy()).mean()
+        (np.array(surest) == split.labels.numpy()).mean()
     )
 
 
@@ -107,9 +107,9 @@ def test_a_method_is_compared_with_the_baseline_of_its_seed_and_views_face_by_fa
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
     for tta in ("none", "flip"):
-        read = predictions["resnet18", 3]["test"]
-        logits = read.logits if tta == "none" else read.tta
-        right = {name: logits[name].argmax(1) == read.labels for name in ("byol", "baseline")}
+        split = predictions["resnet18", 3]["test"]
+        logits = split.logits if tta == "none" else split.tta
+        right = {name: logits[name].argmax(1) == split.labels for name in ("byol", "baseline")}
         b, c = (int((right[one] & ~right[other]).sum()) for one, other in (("byol", "baseline"), ("baseline", "byol")))
         found = find(scores, "byol", "test", tta)["seeds"][3]["mcnemar"]
         assert (found["only_this"], found["only_other"]) == (b, c)
@@ -166,10 +166,10 @@ def test_the_report_shows_the_figures_the_best_votes_and_what_is_not_significant
     assert cells[3] == "71.69"
     assert "no \\| space" in text and "python a.py" in text and "--lr 0.05" in text and "--max_faces 28709" in text
     ps = [seed["mcnemar"]["p_value"] for seed in row["seeds"].values()]
-    said, verdict = tables.significance(row)
-    assert said == " / ".join("< 0.001" if p < 0.001 else f"{p:.2g}" for p in ps)
-    assert ("not significant" in verdict) == (max(ps) >= 0.05)
-    assert f"{said} ({verdict})" in text
+    ps_in_words, conclusion = tables.significance(row)
+    assert ps_in_words == " / ".join("< 0.001" if p < 0.001 else f"{p:.2g}" for p in ps)
+    assert ("not significant" in conclusion) == (max(ps) >= 0.05)
+    assert f"{ps_in_words} ({conclusion})" in text
 
 
 def test_a_report_on_other_faces_than_fer2013s_has_no_published_figures(study):

@@ -1,4 +1,4 @@
-"""A study's results as core_code.experiments would collect them, of nets that were drawn, not trained."""
+"""A study's results as core_code.experiments would collect them, of random logits instead of trained nets."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ KINDS = (
 MISSING = "most_wrong_resnet18_gone.png"
 
 
-def drawn_predictions(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Predictions:
+def synthetic_predictions(faces: int, random: torch.Generator, names: list[str], logits_of: int = 2) -> Predictions:
     """Logits of nets that find the same faces hard; about 70 % are right."""
     labels = torch.multinomial(SHARES, faces, replacement=True, generator=random)
     common = torch.randn(faces, 7, generator=random) + 2.2 * torch.nn.functional.one_hot(labels, 7)
@@ -40,34 +40,36 @@ def drawn_predictions(faces: int, random: torch.Generator, names: list[str], log
     return Predictions(torch.zeros(faces, 1, 1, dtype=torch.uint8), labels, *found)
 
 
-def drawn_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:
+def synthetic_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:
     """Two nets, five experiments, three seeds, one of the trainings failed; without pictures."""
     random = torch.Generator().manual_seed(1)
     predictions = {}
     for net in NETS:
         for seed in SEEDS:
             names = [name for name in EXPERIMENTS if f"{net}_{name}_seed{seed}" != FAILED]
-            predictions[net, seed] = {split: drawn_predictions(faces, random, names) for split, faces in splits.items()}
+            predictions[net, seed] = {
+                split: synthetic_predictions(faces, random, names) for split, faces in splits.items()
+            }
     study = settings_of(parse_arguments(["--preset", "two_cores", "--nets", *NETS, "--seeds", *map(str, SEEDS)]))
     protocol = {"epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4, "seeds": list(SEEDS),
                 "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True, "training_faces": 28709,
                 "max_faces": None, "training_flags": []}  # fmt: skip
-    trainings = [drawn_run(net, name, seed) for net in NETS for seed in SEEDS for name in EXPERIMENTS]
+    trainings = [training_run(net, name, seed) for net in NETS for seed in SEEDS for name in EXPERIMENTS]
     return {
         "format": 2, "dataset": "fer2013", "preset": "two_cores", "protocol": protocol, "emotions": list(EMOTIONS),
-        "experiments": dict(EXPERIMENTS), "splits": dict(splits), "runs": [drawn_images(), *trainings],
+        "experiments": dict(EXPERIMENTS), "splits": dict(splits), "runs": [image_run(), *trainings],
         "scores": list(all_scores(predictions, study)), "published": PUBLISHED, "best_published": BEST_PUBLISHED,
     }  # fmt: skip
 
 
-def drawn_images() -> dict[str, Any]:
-    """The making of the augmentations, which is still to be done."""
+def image_run() -> dict[str, Any]:
+    """The step of the augmentations, not run yet."""
     command = "python create_augmentations.py --dest_folder 'data/of <me> & you' --num_augments 4"
     return {"name": "augmentations", "kind": "images", "net": "", "experiment": "", "seed": 0, "command": command,
             "state": "missing", "error": "", "hardware": "", "seconds": None}  # fmt: skip
 
 
-def drawn_run(net: str, experiment: str, seed: int) -> dict[str, Any]:
+def training_run(net: str, experiment: str, seed: int) -> dict[str, Any]:
     """A training, complete but for one."""
     name = f"{net}_{experiment}_seed{seed}"
     run = {
@@ -83,7 +85,7 @@ def drawn_run(net: str, experiment: str, seed: int) -> dict[str, Any]:
     return run | {"faces": 861270, "faces_per_second": 235.2, "best_epoch": 10 + seed, "history": history}
 
 
-def drawn_pictures(plots: Path) -> list[dict[str, str]]:
+def synthetic_pictures(plots: Path) -> list[dict[str, str]]:
     """A picture of each kind in the folder `plots`, and one that is not there."""
     plots.mkdir(parents=True, exist_ok=True)
     entries = []
