@@ -47,11 +47,11 @@ def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, cap
     there("--num_augments", "2", "--max_faces", "20")
     images = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("data/fer2013_augmentations/*/*.png")}
     assert images == {f"data/fer2013_augmentations/{face}/{face}_{k}.png" for face in range(20) for k in (0, 1)}
-    said = capsys.readouterr().out
-    assert "40 images in data/fer2013_augmentations: 40 generated now" in said
+    output = capsys.readouterr().out
+    assert "40 images in data/fer2013_augmentations: 40 generated now" in output
     counts = FER2013(phase="train").class_counts.tolist()
     for emotion, count in zip(EMOTIONS, counts, strict=True):
-        assert any(line.split()[1:4] == [emotion, "|", str(count)] for line in said.splitlines())
+        assert any(line.split()[1:4] == [emotion, "|", str(count)] for line in output.splitlines())
     for name in ("label_distribution_fer2013", "augmentation_examples_fer2013"):
         with Image.open(f"plots_output/{name}.png") as image:
             assert image.width > 300
@@ -224,8 +224,8 @@ def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(of_cu
     assert {path.name for path in made.glob("*/*.png")} == {
         f"{face}_{k}.png" for face in range(0, 10, 2) for k in (0, 1)
     }
-    said = capsys.readouterr().out
-    assert "dlib finds 5 of 10 faces" in said and str(made / "faces_not_found.csv") in said
+    output = capsys.readouterr().out
+    assert "dlib finds 5 of 10 faces" in output and str(made / "faces_not_found.csv") in output
     train = FER2013(phase="train")
     listed = [f"{face},{EMOTIONS[train.labels[face]]}" for face in range(1, 10, 2)]
     assert (made / "faces_not_found.csv").read_text().splitlines() == ["face,emotion", *listed]

@@ -103,8 +103,8 @@ def test_interrupted_and_started_again_equals_unbroken(train, tmp_path, number, 
 
     with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
         make(tmp_path / "broken", train, TinyEditor(before=interrupt), mode=mode)
-    said = str(ended.value) if number == signal.SIGINT else capsys.readouterr().err
-    assert "64 of" in said and "start the same command again" in said
+    message = str(ended.value) if number == signal.SIGINT else capsys.readouterr().err
+    assert "64 of" in message and "start the same command again" in message
     if number == signal.SIGTERM:
         assert ended.value.code == 143
     partly = contents(tmp_path / "broken")

@@ -41,30 +41,30 @@ def test_splitmix_gives_its_authors_first_output():
 
 
 @pytest.mark.parametrize("seed", [1, 0, -3, 2**70])
-def test_draws_are_splitmix_of_seed_face_and_k(seed):
+def test_random_numbers_are_splitmix_of_seed_face_and_k(seed):
     faces, ks = np.array([0, 7, 28708]), np.array([0, 6, 9])
-    drawn = counter_uniforms(seed, faces, ks, 2)
+    uniforms = counter_uniforms(seed, faces, ks, 2)
     for row, (face, k) in enumerate(zip(faces.tolist(), ks.tolist(), strict=True)):
         state = splitmix(splitmix(splitmix(seed % 2**64) ^ face) ^ k)
-        for draw in range(2):
-            bits = splitmix((state + draw * 0x9E3779B97F4A7C15) % 2**64) >> 40
-            assert drawn[row, draw] == bits / 2**24
+        for number in range(2):
+            bits = splitmix((state + number * 0x9E3779B97F4A7C15) % 2**64) >> 40
+            assert uniforms[row, number] == bits / 2**24
 
 
-def test_draws_are_uniform_and_uncorrelated():
+def test_random_numbers_are_uniform_and_uncorrelated():
     faces, ks = every_pair(20000, 10)
-    drawn = counter_uniforms(1, faces, ks, 3).astype(np.float64)
-    assert drawn.min() >= 0 and drawn.max() < 1
-    cells = np.histogram(drawn, bins=100, range=(0, 1))[0]
-    chi_square = ((cells - drawn.size / 100) ** 2 / (drawn.size / 100)).sum()
+    uniforms = counter_uniforms(1, faces, ks, 3).astype(np.float64)
+    assert uniforms.min() >= 0 and uniforms.max() < 1
+    cells = np.histogram(uniforms, bins=100, range=(0, 1))[0]
+    chi_square = ((cells - uniforms.size / 100) ** 2 / (uniforms.size / 100)).sum()
     assert 40 < chi_square < 180  # 99 degrees of freedom
-    bound = 5 / np.sqrt(len(drawn))
+    bound = 5 / np.sqrt(len(uniforms))
     for column in range(3):
-        assert abs(np.corrcoef(drawn[:, column], drawn[:, (column + 1) % 3])[0, 1]) < bound
-        assert abs(np.corrcoef(drawn[:-1, column], drawn[1:, column])[0, 1]) < bound
-        assert abs(np.corrcoef(drawn[:-10, column], drawn[10:, column])[0, 1]) < bound
+        assert abs(np.corrcoef(uniforms[:, column], uniforms[:, (column + 1) % 3])[0, 1]) < bound
+        assert abs(np.corrcoef(uniforms[:-1, column], uniforms[1:, column])[0, 1]) < bound
+        assert abs(np.corrcoef(uniforms[:-10, column], uniforms[10:, column])[0, 1]) < bound
     other_seed = counter_uniforms(2, faces, ks, 1)[:, 0]
-    assert abs(np.corrcoef(drawn[:, 0], other_seed)[0, 1]) < bound
+    assert abs(np.corrcoef(uniforms[:, 0], other_seed)[0, 1]) < bound
 
 
 @pytest.mark.parametrize("mode", ["augmentations", "expansion"])
@@ -107,8 +107,8 @@ def test_expansion_makes_every_other_emotion_but_for_its_share_of_the_training_s
     for label, count in enumerate(FER2013_COUNTS):
         share = count / total
         expected = (total - count) * (1 - share)
-        spread = ((total - count) * share * (1 - share)) ** 0.5
-        assert abs((plan.ks == label).sum() - expected) < 4 * spread
+        deviation = ((total - count) * share * (1 - share)) ** 0.5
+        assert abs((plan.ks == label).sum() - expected) < 4 * deviation
     balanced = np.bincount(plan.ks) + FER2013_COUNTS
     assert balanced.max() / balanced.min() < 1.3 < max(FER2013_COUNTS) / min(FER2013_COUNTS)
 

@@ -125,8 +125,8 @@ def test_a_damaged_png_is_named_with_the_command_that_makes_it_again(train, tmp_
     damage_png(path, damage)
     with pytest.raises(InputError) as error:
         Augmentations.open(tmp_path / "made", train)
-    said = str(error.value)
-    assert str(path) in said and "48x48 grey PNG" in said and "make again" in said and "\n" not in said
+    message = str(error.value)
+    assert str(path) in message and "48x48 grey PNG" in message and "make again" in message and "\n" not in message
     assert not (tmp_path / "made" / PACK_NAME).exists() and not list((tmp_path / "made").glob(".*.part"))
 
 

@@ -19,7 +19,7 @@ from core_code.datasets.fer2013 import FER2013, PHASES
 HEADERS = ("emotion, Usage, pixels", "emotion,pixels,Usage", "pixels, Usage,emotion", "Emotion,usage,PIXELS")
 
 
-def read_plainly(path: Path, usage: str) -> tuple[np.ndarray, list[int]]:
+def read_independently(path: Path, usage: str) -> tuple[np.ndarray, list[int]]:
     """The independent reading: Python's csv module, a number at a time."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = [{k.strip().lower(): v.strip() for k, v in row.items()} for row in csv.DictReader(file)]
@@ -33,7 +33,7 @@ def read_plainly(path: Path, usage: str) -> tuple[np.ndarray, list[int]]:
 def test_each_phase_holds_the_rows_of_its_usage(tmp_path, header, phase, usage):
     rows = small_rows(train=23, val=9, test=8)
     write_csv(tmp_path / "fer2013.csv", rows[::2] + rows[1::2], header)  # each usage in two runs
-    expected_faces, expected_labels = read_plainly(tmp_path / "fer2013.csv", usage)
+    expected_faces, expected_labels = read_independently(tmp_path / "fer2013.csv", usage)
     for _ in ("first load", "from the cache"):
         faces = FER2013(tmp_path, phase)
         assert faces.faces.dtype == torch.uint8 and faces.labels.dtype == torch.int64
@@ -129,7 +129,7 @@ def test_a_changed_csv_is_read_again_and_replaces_the_cache(tmp_path, fer2013_cs
     old = FER2013(folder, "train").faces.clone()
     fer2013_csv(folder, seed=9)
     new = FER2013(folder, "train")
-    expected, _ = read_plainly(folder / "icml_face_data.csv", "Training")
+    expected, _ = read_independently(folder / "icml_face_data.csv", "Training")
     assert not torch.equal(new.faces, old)
     np.testing.assert_array_equal(new.faces.numpy(), expected)
     assert len(caches(folder)) == 1
@@ -166,7 +166,7 @@ def test_a_data_folder_that_cannot_be_written_costs_only_the_cache(tmp_path, fer
         raise InputError(f"{path}: cannot be written (Read-only file system)") from OSError("Read-only file system")
 
     monkeypatch.setattr("core_code.datasets.cache.atomic_write", refuse)
-    expected, labels = read_plainly(folder / "icml_face_data.csv", "PrivateTest")
+    expected, labels = read_independently(folder / "icml_face_data.csv", "PrivateTest")
     faces = FER2013(folder, "test")
     np.testing.assert_array_equal(faces.faces.numpy(), expected)
     assert faces.labels.tolist() == labels and not caches(folder)

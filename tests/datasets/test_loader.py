@@ -79,12 +79,12 @@ def test_augmentations_of_another_number_of_faces_are_refused():
 def test_epochs_of_fewer_faces_go_on_where_the_last_ended_and_see_all_before_any_twice():
     batches = FaceBatches(numbered(50), 8, CPU, shuffle=True, seed=1, faces_per_epoch=20)
     assert len(batches) == 3
-    drawn = [epoch_of(batches, epoch)[2] for epoch in range(1, 6)]
-    assert [len(indices) for indices in drawn] == [20] * 5
-    twice = torch.cat(drawn)
+    sampled = [epoch_of(batches, epoch)[2] for epoch in range(1, 6)]
+    assert [len(indices) for indices in sampled] == [20] * 5
+    twice = torch.cat(sampled)
     assert sorted(twice[:50].tolist()) == sorted(twice[50:].tolist()) == list(range(50))
     assert twice[:50].tolist() != twice[50:].tolist()
-    assert torch.equal(epoch_of(batches, 3)[2], drawn[2])
+    assert torch.equal(epoch_of(batches, 3)[2], sampled[2])
 
 
 def test_epochs_of_more_faces_than_there_are_repeat_them_evenly():

@@ -39,7 +39,7 @@ def test_no_face_stands_twice(phases):
     assert len({face.numpy().tobytes() for face in faces}) == 3500
 
 
-def test_a_linear_classifier_reads_fresh_draws(phases):
+def test_a_linear_classifier_predicts_fresh_samples(phases):
     """One-vs-rest ridge regression, written out: far above chance (14 %), so the expressions are there to be read."""
     train, test = ((phases[p].faces.flatten(1).double() / 255 - 0.5) for p in ("train", "test"))
     targets = torch.nn.functional.one_hot(phases["train"].labels, 7).double()
@@ -48,8 +48,8 @@ def test_a_linear_classifier_reads_fresh_draws(phases):
     assert accuracy > 0.6
 
 
-def test_the_draws_follow_the_model(monkeypatch):
-    """Without the last step, draws have the moved means and the narrowed covariance that the model states."""
+def test_the_samples_follow_the_model(monkeypatch):
+    """Without the last step, samples have the moved means and the narrowed covariance that the model states."""
     monkeypatch.setattr(sample, "equalize", lambda images: images)
     random = np.random.default_rng(0)
     basis = np.linalg.qr(random.normal(size=(sample.PIXELS, 3)))[0].T
@@ -59,8 +59,8 @@ def test_the_draws_follow_the_model(monkeypatch):
         "emotion_means": random.normal(size=(7, 3)),
         "factors": np.tril(random.normal(size=(7, 3, 3))),
     }
-    draws = sample.sample_faces(model, np.full(20_000, 4), np.random.RandomState(1))
-    coefficients = (draws - model["mean_face"]) @ basis.T
+    samples = sample.sample_faces(model, np.full(20_000, 4), np.random.RandomState(1))
+    coefficients = (samples - model["mean_face"]) @ basis.T
     common = model["emotion_means"].mean(axis=0)
     moved = common + sample.STRENGTH * (model["emotion_means"][4] - common)
     np.testing.assert_allclose(coefficients.mean(axis=0), moved, atol=0.06)
@@ -68,7 +68,7 @@ def test_the_draws_follow_the_model(monkeypatch):
     np.testing.assert_allclose(np.cov(coefficients.T), covariance, atol=0.15)
 
 
-def test_grey_levels_are_spread_evenly_and_keep_their_order():
+def test_grey_levels_are_evenly_distributed_and_keep_their_order():
     images = np.random.default_rng(0).normal(size=(3, 48 * 48))
     faces = sample.equalize(images).reshape(3, -1)
     for image, face in zip(images, faces, strict=True):
@@ -125,7 +125,7 @@ def test_val_and_test_rows_do_not_reach_the_model(tmp_path):
         np.testing.assert_array_equal(model[name], same[name])
 
 
-def test_a_fitted_model_can_be_drawn_from(tmp_path, monkeypatch):
+def test_a_fitted_model_can_be_sampled_from(tmp_path, monkeypatch):
     model = fitted(tmp_path / "a", small_rows(train=140))
     np.savez_compressed(tmp_path / "model.npz", **model)
     labels = np.arange(7).repeat(3)

@@ -157,8 +157,8 @@ def test_damage_is_named_with_the_command_that_makes_the_shard_again(train, tmp_
     path.write_bytes(damage(bytearray(path.read_bytes())))
     with pytest.raises(InputError, match=named) as error:
         Augmentations.open(tmp_path / "made", train)
-    said = str(error.value)
-    assert "remove" in said and "make again" in said and "\n" not in said
+    message = str(error.value)
+    assert "remove" in message and "make again" in message and "\n" not in message
     assert not (tmp_path / "made" / PACK_NAME).exists()
     path.unlink()
     make(tmp_path / "made", train, storage="shards")

@@ -17,7 +17,7 @@ WAYS = {
     "expansion": ["--expand_dataset", "True"],
     "shards": ["--num_augments", "3", "--format", "shards"],
 }
-# 30 faces in batches of 8: twelve stretches of the plan (augmentations), the last of them not whole
+# 30 faces in batches of 8: twelve chunks of the plan (augmentations), the last of them not whole
 COMMON = ["--dataset", "sample", "--max_faces", "30", "--generator", "tiny", "--batch_size", "8", "--precision", "fp32",
           "--device", "cpu"]  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_a_killed_process_ends_the_job_and_any_number_goes_on_to_the_same_files(
 def test_an_error_of_one_process_is_one_line_and_ends_the_job(make, tmp_path):
     ended = make(2, "augmentations", fault={"rank": 1, "step": 2, "what": "bad input", "of": "images"})
     assert all(ended.statuses)
-    assert sum(line.startswith("error:") for said in ended.err for line in said.splitlines()) == 1
+    assert sum(line.startswith("error:") for message in ended.err for line in message.splitlines()) == 1
     assert json.loads((tmp_path / "made" / "manifest.json").read_text())["complete"] is False
 
 
@@ -81,11 +81,11 @@ def test_another_job_is_refused_while_a_folder_is_written(make, tmp_path):
     with exclusive_lock(tmp_path / "made"):
         ended = make(2, "augmentations")
     assert all(ended.statuses)
-    assert sum("another run is writing here" in said for said in ended.err) == 1
+    assert sum("another run is writing here" in message for message in ended.err) == 1
     assert not list((tmp_path / "made").glob("*/*.png"))
 
 
 def test_every_process_checks_that_the_images_there_are_of_its_plan(make, tmp_path):
     assert make(2, "augmentations").went_well
     ended = make(2, "augmentations", "--seed", "2")
-    assert all(ended.statuses) and sum("--seed 1, this run has 2" in said for said in ended.err) == 1
+    assert all(ended.statuses) and sum("--seed 1, this run has 2" in message for message in ended.err) == 1

@@ -36,37 +36,37 @@ def sound_rows() -> list[list[str]]:
     return [["emotion", " Usage", " pixels"], *rows]
 
 
-def bad_row(rows: list[list[str]], kind: str, draw: Random) -> tuple[int, bool]:
+def bad_row(rows: list[list[str]], kind: str, rng: Random) -> tuple[int, bool]:
     """Spoil one row; returns its line and whether it must be refused."""
-    line = draw.randint(2, len(rows))
+    line = rng.randint(2, len(rows))
     row = rows[line - 1]
     pixels = row[2].split(" ")
     refused = True
     if kind == "a pixel":
-        odd, refused = draw.choice(ODD_PIXELS), False
-        pixels[draw.choice((0, -1, draw.randrange(len(pixels))))] = odd
+        odd, refused = rng.choice(ODD_PIXELS), False
+        pixels[rng.choice((0, -1, rng.randrange(len(pixels))))] = odd
         row[2] = " ".join(pixels)
     elif kind == "a label":
-        row[0], refused = draw.choice(ODD_LABELS), False
+        row[0], refused = rng.choice(ODD_LABELS), False
     elif kind == "a usage":
-        row[1], refused = draw.choice(ODD_USAGES), False
+        row[1], refused = rng.choice(ODD_USAGES), False
     elif kind == "pixels too few":
-        row[2] = " ".join(pixels[: draw.choice((0, 1, 47, 48, 2303))])
+        row[2] = " ".join(pixels[: rng.choice((0, 1, 47, 48, 2303))])
     elif kind == "pixels too many":
-        row[2] = " ".join(pixels * draw.choice((2, 5, 40)))
+        row[2] = " ".join(pixels * rng.choice((2, 5, 40)))
     elif kind == "no pixels":
-        row[2] = draw.choice(("", " ", '""', "\t"))
+        row[2] = rng.choice(("", " ", '""', "\t"))
     elif kind == "fields swapped":
-        one, other = draw.sample(range(3), 2)
+        one, other = rng.sample(range(3), 2)
         row[one], row[other] = row[other], row[one]
     elif kind == "a field missing":
-        del row[draw.randrange(3)]
+        del row[rng.randrange(3)]
     elif kind == "a field more":
-        row.insert(draw.randrange(4), draw.choice(("", "1", "Training")))
+        row.insert(rng.randrange(4), rng.choice(("", "1", "Training")))
     elif kind == "a very long line":
-        row[draw.randrange(3)] += draw.choice(("x", "1 ", "9", " 0")) * 400_000
+        row[rng.randrange(3)] += rng.choice(("x", "1 ", "9", " 0")) * 400_000
     elif kind == "other gaps":
-        gap, refused = draw.choice(("  ", "\t", "\x0b", "\u2003", " \t ", "\r")), False
+        gap, refused = rng.choice(("  ", "\t", "\x0b", "\u2003", " \t ", "\r")), False
         row[2] = row[2].replace(" ", gap)
     return line, refused
 
@@ -76,41 +76,41 @@ ROW_KINDS = ("a pixel", "a label", "a usage", "pixels too few", "pixels too many
 FILE_KINDS = ("header", "encoding", "line ends", "zero bytes", "one row alone", "rows missing", "blank lines", "quotes")
 
 
-def whole_file(rows: list[list[str]], kind: str, draw: Random) -> bytes:
+def whole_file(rows: list[list[str]], kind: str, rng: Random) -> bytes:
     """Change the file as a whole."""
     text = "".join(",".join(row) + "\n" for row in rows)
     if kind == "header":
-        return (draw.choice(ODD_HEADERS) + "\n" + text.partition("\n")[2]).encode()
+        return (rng.choice(ODD_HEADERS) + "\n" + text.partition("\n")[2]).encode()
     if kind == "encoding":
-        return text.encode(draw.choice(("utf-16", "utf-32", "utf-8-sig", "cp037", "utf-7", "utf-16-be")))
+        return text.encode(rng.choice(("utf-16", "utf-32", "utf-8-sig", "cp037", "utf-7", "utf-16-be")))
     if kind == "line ends":
-        return text.replace("\n", draw.choice(("\r\n", "\r", "\n\n", "\u2028", "\n\r", " \n"))).encode()
+        return text.replace("\n", rng.choice(("\r\n", "\r", "\n\n", "\u2028", "\n\r", " \n"))).encode()
     if kind == "zero bytes":
-        content, every = text.encode(), draw.choice((2, 100, 9000))
+        content, every = text.encode(), rng.choice((2, 100, 9000))
         return b"\0".join(content[start : start + every] for start in range(0, len(content), every))
     if kind == "one row alone":
         row = list(rows[1])
-        row[draw.randrange(3)] = draw.choice(("", "3", "Training", " "))
+        row[rng.randrange(3)] = rng.choice(("", "3", "Training", " "))
         return (",".join(rows[0]) + "\n" + ",".join(row) + "\n").encode()
     if kind == "rows missing":
-        keep = draw.randrange(3)
+        keep = rng.randrange(3)
         return "".join(",".join(row) + "\n" for row in rows[: keep + 1]).encode()
     if kind == "blank lines":
-        return text.replace("\n", "\n" + draw.choice((" \n", "\n\n", ",,\n", "\t\n"))).encode()
+        return text.replace("\n", "\n" + rng.choice((" \n", "\n\n", ",,\n", "\t\n"))).encode()
     return "\n".join(",".join(f'"{field}"' for field in row) for row in rows).encode()
 
 
-def mutate(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate(folder: Path, kind: str, rng: Random) -> Mutant:
     """Write a damaged icml_face_data.csv."""
     path = folder / "icml_face_data.csv"
     rows = [list(row) for row in sound_rows()]
     if kind in ROW_KINDS:
-        line, refused = bad_row(rows, kind, draw)
+        line, refused = bad_row(rows, kind, rng)
         path.write_bytes("\n".join(map(",".join, rows)).encode() + b"\n")
         return Mutant(path, (f", line {line}: ",), refused)
-    content = whole_file(rows, kind, draw) if kind in FILE_KINDS else DAMAGES[kind](whole_file(rows, "", draw), draw)
+    content = whole_file(rows, kind, rng) if kind in FILE_KINDS else DAMAGES[kind](whole_file(rows, "", rng), rng)
     if kind not in FILE_KINDS:
-        content = content.replace(b'"', b"") if draw.random() < 0.5 else content
+        content = content.replace(b'"', b"") if rng.random() < 0.5 else content
     path.write_bytes(content)
     return Mutant(path)
 
@@ -124,7 +124,7 @@ def read(mutant: Mutant) -> None:
         raise
     assert splits.faces.dtype == np.uint8 and splits.faces.shape[1:] == (48, 48)
     assert len(splits.faces) == len(splits.labels) == sum(splits.counts)
-    assert read_plainly(mutant.path.read_bytes()) == listed(splits)
+    assert read_independently(mutant.path.read_bytes()) == listed(splits)
 
 
 def listed(splits: Splits) -> list[tuple[int, int, list[int]]]:
@@ -134,7 +134,7 @@ def listed(splits: Splits) -> list[tuple[int, int, list[int]]]:
     return list(rows)
 
 
-def read_plainly(content: bytes) -> list[tuple[int, int, list[int]]]:
+def read_independently(content: bytes) -> list[tuple[int, int, list[int]]]:
     """The independent reading: Python's own int, one number at a time. Any error here means it should be refused."""
     header, *lines = content.decode("utf-8-sig", "surrogateescape").split("\n")
     names = [name.strip(' "\t\r').lower() for name in header.split(",")]

@@ -55,43 +55,43 @@ def zeros_packed(size: int) -> bytes:
     return start + piece * ((size >> 20) - 1) + b"\x03\x00" + adler.to_bytes(4, "big")
 
 
-def sizes(draw: Random) -> bytes:
+def sizes(rng: Random) -> bytes:
     """A header that claims another size."""
     odd = (0, 1, 47, 49, 96, 100_000, 2**31 - 1, 2**31, 2**32 - 1)
-    width, height = draw.choice(odd), draw.choice((*odd, 48))
+    width, height = rng.choice(odd), rng.choice((*odd, 48))
     return png((width, height, *GREY[2:]), (b"IDAT", zlib.compress(rows_of(face()))))
 
 
-def claims(draw: Random) -> bytes:
+def claims(rng: Random) -> bytes:
     """100,000 x 100,000 pixels."""
     return png((100_000, 100_000, *GREY[2:]), (b"IDAT", zlib.compress(rows_of(face()))))
 
 
-def depths(draw: Random) -> bytes:
+def depths(rng: Random) -> bytes:
     """Another depth, kind of colour, compression, filter or interlacing than the pixels have."""
     header = list(GREY)
-    field = draw.randint(2, 6)
-    header[field] = draw.choice({2: (1, 2, 4, 16, 3, 255), 3: (2, 3, 4, 6, 1, 255)}.get(field, (1, 2, 255)))
+    field = rng.randint(2, 6)
+    header[field] = rng.choice({2: (1, 2, 4, 16, 3, 255), 3: (2, 3, 4, 6, 1, 255)}.get(field, (1, 2, 255)))
     return png(tuple(header), (b"IDAT", zlib.compress(rows_of(face()))))
 
 
-def bomb(draw: Random) -> bytes:
+def bomb(rng: Random) -> bytes:
     """Pixels that unpack to half a GiB."""
     return png(GREY, (b"IDAT", zeros_packed(BOMB)))
 
 
-def text_bomb(draw: Random) -> bytes:
+def text_bomb(rng: Random) -> bytes:
     """A remark, or a colour profile, that unpacks to half a GiB."""
-    kind, start = draw.choice(((b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")))
-    pixels = zlib.compress(rows_of(face(), draw.choice((0, 1))))
+    kind, start = rng.choice(((b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")))
+    pixels = zlib.compress(rows_of(face(), rng.choice((0, 1))))
     return png(GREY, (kind, start + zeros_packed(BOMB)), (b"IDAT", pixels))
 
 
-def pixel_data(draw: Random) -> bytes:
+def pixel_data(rng: Random) -> bytes:
     """IDAT chunks that are too short, too long, doubled, raw, empty, missing, or of strange filters."""
-    raw = rows_of(face(), draw.choice((0, 1, 2, 3, 4, 5, 255)))
+    raw = rows_of(face(), rng.choice((0, 1, 2, 3, 4, 5, 255)))
     packed = zlib.compress(raw)
-    bodies = draw.choice((
+    bodies = rng.choice((
         [zlib.compress(raw[:-1])], [zlib.compress(raw + b"\0")], [zlib.compress(raw * 9)], [packed, packed], [raw],
         [b""], [], [packed[:100], packed[100:]], [packed[:-4]], [packed + b"more"], [packed], [b"", packed],
         [packed[::-1]], [zlib.compress(b"")],
@@ -99,46 +99,46 @@ def pixel_data(draw: Random) -> bytes:
     return png(GREY, *((b"IDAT", body) for body in bodies))
 
 
-def chunks(draw: Random) -> bytes:
+def chunks(rng: Random) -> bytes:
     """Chunks that are strange in kind, order or number."""
-    good = (b"IDAT", zlib.compress(rows_of(face(), draw.choice((0, 1)))))
-    body = draw.randbytes(draw.choice((0, 1, 5, 26, 300)))
+    good = (b"IDAT", zlib.compress(rows_of(face(), rng.choice((0, 1)))))
+    body = rng.randbytes(rng.choice((0, 1, 5, 26, 300)))
     kinds = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"pHYs", b"eXIf",
              b"tIME", b"acTL", b"fcTL", b"fdAT", b"ABCD", b"abcd", b"\0\0\0\0", b"\xff\xff\xff\xff")  # fmt: skip
-    odd = (draw.choice(kinds), body)
-    content = png(GREY, *draw.choice(([odd, good], [good, odd], [odd, odd, good], [good, odd, good])))
-    return content + draw.choice((b"", b"", b"more", content))
+    odd = (rng.choice(kinds), body)
+    content = png(GREY, *rng.choice(([odd, good], [good, odd], [odd, odd, good], [good, odd, good])))
+    return content + rng.choice((b"", b"", b"more", content))
 
 
-def checksum(draw: Random) -> bytes:
+def checksum(rng: Random) -> bytes:
     """A wrong CRC."""
     content = bytearray(encode(face()))
-    at = draw.choice((29, len(content) - 1, len(content) - 13))
-    content[at] ^= 1 << draw.randrange(8)
+    at = rng.choice((29, len(content) - 1, len(content) - 13))
+    content[at] ^= 1 << rng.randrange(8)
     return bytes(content)
 
 
-def another_format(draw: Random) -> bytes:
+def another_format(rng: Random) -> bytes:
     """A sound picture of another form: colour, 16 bits, palette, another size, animated, JPEG and so on."""
     grey = Image.fromarray(face())
     modes = ("RGB", "RGBA", "LA", "P", "1", "I;16", "L")
-    image = grey.resize((96, 96)) if draw.random() < 0.2 else grey
+    image = grey.resize((96, 96)) if rng.random() < 0.2 else grey
     buffer = io.BytesIO()
-    if draw.random() < 0.4:
-        name = draw.choice(("JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "PCX"))
-        image.convert(draw.choice(("L", "RGB"))).save(buffer, name)
-    elif draw.random() < 0.3:
+    if rng.random() < 0.4:
+        name = rng.choice(("JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "PCX"))
+        image.convert(rng.choice(("L", "RGB"))).save(buffer, name)
+    elif rng.random() < 0.3:
         image.save(buffer, "PNG", save_all=True, append_images=[image, image.rotate(90)])
     else:
-        image.convert(draw.choice(modes)).save(buffer, "PNG")
+        image.convert(rng.choice(modes)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def interlaced(draw: Random) -> bytes:
+def interlaced(rng: Random) -> bytes:
     """Adam7, as it should be or cut."""
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     raw = b"".join(rows_of(np.ascontiguousarray(face()[y::down, x::right])) for x, y, right, down in passes)
-    raw = raw if draw.random() < 0.5 else raw[: draw.randrange(len(raw))]
+    raw = raw if rng.random() < 0.5 else raw[: rng.randrange(len(raw))]
     return png((*GREY[:6], 1), (b"IDAT", zlib.compress(raw)))
 
 
@@ -149,16 +149,16 @@ STRUCTURED = {
 MUST_FAIL = ("bomb", "checksum", "claims")
 
 
-def sound_png(draw: Random) -> bytes:
+def sound_png(rng: Random) -> bytes:
     """One that the program wrote, or that another writer did."""
-    if draw.random() < 0.5:
+    if rng.random() < 0.5:
         return encode(face())
     buffer = io.BytesIO()
-    Image.fromarray(face()).save(buffer, "PNG", compress_level=draw.choice((1, 9)))
+    Image.fromarray(face()).save(buffer, "PNG", compress_level=rng.choice((1, 9)))
     return buffer.getvalue()
 
 
-def mutate_png(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_png(folder: Path, kind: str, rng: Random) -> Mutant:
     """A folder of generated images, one of them damaged."""
     (folder / "0").mkdir()
     (folder / "manifest.json").write_text("{}")
@@ -166,10 +166,10 @@ def mutate_png(folder: Path, kind: str, draw: Random) -> Mutant:
     path = folder / "0" / "0_1.png"
     if kind == "a file full of holes":
         with open(path, "wb") as file:
-            file.write(sound_png(draw))
+            file.write(sound_png(rng))
             file.truncate(BOMB)
     else:
-        made = STRUCTURED[kind](draw) if kind in STRUCTURED else DAMAGES[kind](sound_png(draw), draw)
+        made = STRUCTURED[kind](rng) if kind in STRUCTURED else DAMAGES[kind](sound_png(rng), rng)
         path.write_bytes(made)
     return Mutant(path, ("make again",), refused=kind in MUST_FAIL)
 
@@ -187,42 +187,42 @@ def read_png(mutant: Mutant) -> None:
     assert mode == "L" and np.array_equal(seen, pack.images[1])
 
 
-def sound_picture(ending: str, draw: Random) -> bytes:
+def sound_picture(ending: str, rng: Random) -> bytes:
     """A face of any usual format, perhaps in colour, perhaps with EXIF data."""
     image = Image.fromarray(face())
-    if draw.random() < 0.4:
+    if rng.random() < 0.4:
         image = image.convert("RGB")
-    if draw.random() < 0.3:
+    if rng.random() < 0.3:
         image = image.resize((64, 80))
     options = {}
-    if ending in (".jpg", ".png", ".webp", ".tif") and draw.random() < 0.5:
+    if ending in (".jpg", ".png", ".webp", ".tif") and rng.random() < 0.5:
         exif = Image.Exif()
-        exif[0x0112], exif[0x010F] = draw.randint(1, 8), "maker"
+        exif[0x0112], exif[0x010F] = rng.randint(1, 8), "maker"
         options["exif"] = exif
     buffer = io.BytesIO()
     image.save(buffer, ENDINGS[ending], **options)
     return buffer.getvalue()
 
 
-def any_picture(kind: str, draw: Random) -> tuple[str, bytes]:
+def any_picture(kind: str, rng: Random) -> tuple[str, bytes]:
     """A damaged picture and its ending."""
     if kind == "a large claim":  # just below what Pillow itself takes for a bomb
-        side = draw.choice((9_400, 13_300))
-        return ".png", png((side, side, 8, draw.choice((0, 2, 6)), 0, 0, 0), (b"IDAT", zeros_packed(64 << 20)))
+        side = rng.choice((9_400, 13_300))
+        return ".png", png((side, side, 8, rng.choice((0, 2, 6)), 0, 0, 0), (b"IDAT", zeros_packed(64 << 20)))
     if kind in STRUCTURED:
-        return ".png", STRUCTURED[kind](draw)
-    ending = draw.choice(list(ENDINGS))
-    return ending, DAMAGES[kind](sound_picture(ending, draw), draw)
+        return ".png", STRUCTURED[kind](rng)
+    ending = rng.choice(list(ENDINGS))
+    return ending, DAMAGES[kind](sound_picture(ending, rng), rng)
 
 
-def mutate_folder(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_folder(folder: Path, kind: str, rng: Random) -> Mutant:
     """train/happy and test/sad with a picture each, and a damaged one of a perhaps odd name."""
     for name in ("train/happy", "test/sad"):
         (folder / name).mkdir(parents=True)
         Image.fromarray(face()).save(folder / name / "a.png")
-    ending, content = any_picture(kind, draw)
+    ending, content = any_picture(kind, rng)
     odd_names = ("b", "PublicTest_1", "line\nbreak", "\x1b[2J", "émotion", "x" * 200, "with space", "b'\"", "\udcff")
-    path = folder / "train" / "happy" / (draw.choice((*["b"] * 10, *odd_names)) + ending)
+    path = folder / "train" / "happy" / (rng.choice((*["b"] * 10, *odd_names)) + ending)
     path.write_bytes(content)
     return Mutant(path, refused=kind in ("claims", "a large claim"))
 
@@ -234,9 +234,9 @@ def read_folder(mutant: Mutant) -> None:
     assert sorted(splits.labels.tolist()) == [3, 3, 4]
 
 
-def mutate_photograph(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_photograph(folder: Path, kind: str, rng: Random) -> Mutant:
     """A picture to edit or to read."""
-    ending, content = any_picture(kind, draw)
+    ending, content = any_picture(kind, rng)
     path = folder / f"photo{ending}"
     path.write_bytes(content)
     return Mutant(path, refused=kind == "claims", may_write=())

@@ -1,4 +1,4 @@
-"""Texts, damaged: a generator's and its reader's configs, manifests of generated images, logs, caches' headers."""
+"""Texts, damaged: configs of a generator and its encoder, manifests of generated images, logs, caches' headers."""
 
 import json
 from functools import cache
@@ -24,35 +24,35 @@ from EmotionGAN.networks.face_encoder import save_face_encoder
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
 TEXTS = {
-    "deep nesting": lambda text, draw: "[" * draw.choice((500, 100_000)) + text,
-    "deep object": lambda text, draw: '{"a":' * 100_000,
-    "not finite": lambda text, draw: text.replace("1", draw.choice(("NaN", "Infinity", "-Infinity", "1e999")), 1),
-    "huge number": lambda text, draw: text.replace("1", "1" + "0" * draw.choice((30, 4000, 5000)), 1),
-    "another top": lambda text, draw: json.dumps(draw.choice([v for v in ODD_VALUES if v != ODD_VALUES[12]])),
-    "a key twice": lambda text, draw: text.replace("{", '{"format": 7, "seed": "x", "image_size": -16, ', 1),
-    "encoding": lambda text, draw: text.encode(draw.choice(("utf-16", "utf-8-sig", "utf-32"))).decode("latin-1"),
-    "nested value": lambda text, draw: json.dumps(json.loads(text) | {"command": nested(400), "emotions": nested(90)}),
+    "deep nesting": lambda text, rng: "[" * rng.choice((500, 100_000)) + text,
+    "deep object": lambda text, rng: '{"a":' * 100_000,
+    "not finite": lambda text, rng: text.replace("1", rng.choice(("NaN", "Infinity", "-Infinity", "1e999")), 1),
+    "huge number": lambda text, rng: text.replace("1", "1" + "0" * rng.choice((30, 4000, 5000)), 1),
+    "another top": lambda text, rng: json.dumps(rng.choice([v for v in ODD_VALUES if v != ODD_VALUES[12]])),
+    "a key twice": lambda text, rng: text.replace("{", '{"format": 7, "seed": "x", "image_size": -16, ', 1),
+    "encoding": lambda text, rng: text.encode(rng.choice(("utf-16", "utf-8-sig", "utf-32"))).decode("latin-1"),
+    "nested value": lambda text, rng: json.dumps(json.loads(text) | {"command": nested(400), "emotions": nested(90)}),
 }
 JSON_KINDS = (*TREES, *TEXTS, *DAMAGES)
 
 
-def damaged_json(sound: dict, kind: str, draw: Random) -> bytes:
+def damaged_json(sound: dict, kind: str, rng: Random) -> bytes:
     """A JSON file of `sound`, damaged as a tree, as a text or as bytes."""
     if kind in TREES:
-        changed = TREES[kind](sound, draw)
+        changed = TREES[kind](sound, rng)
         try:
             return json.dumps(changed).encode("utf-8", "surrogatepass")
         except ValueError:  # Python itself does not write integers of more than 4300 digits
             return json.dumps(changed, default=str).encode()
     text = json.dumps(sound, indent=2)
     if kind in TEXTS:
-        return TEXTS[kind](text, draw).encode("latin-1" if kind == "encoding" else "utf-8")
-    return DAMAGES[kind](text.encode(), draw)
+        return TEXTS[kind](text, rng).encode("latin-1" if kind == "encoding" else "utf-8")
+    return DAMAGES[kind](text.encode(), rng)
 
 
 @cache
 def sound_generator() -> dict[str, bytes]:
-    """The files of a tiny generator with its reader of a face's own point."""
+    """The files of a tiny generator with its encoder of faces."""
     import tempfile
 
     torch.manual_seed(0)
@@ -81,20 +81,20 @@ CONFIGS = {
 }
 
 
-def mutate_config(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_config(folder: Path, kind: str, rng: Random) -> Mutant:
     """A generator's folder with a damaged config.json (or reader.json)."""
     files = dict(sound_generator())
     write_files(folder, files)
-    name = "config.json" if kind in CONFIGS else draw.choice(("config.json", "config.json", "reader.json"))
+    name = "config.json" if kind in CONFIGS else rng.choice(("config.json", "config.json", "reader.json"))
     sound = json.loads(files[name])
-    content = json.dumps(sound | CONFIGS[kind]).encode() if kind in CONFIGS else damaged_json(sound, kind, draw)
+    content = json.dumps(sound | CONFIGS[kind]).encode() if kind in CONFIGS else damaged_json(sound, kind, rng)
     (folder / name).write_bytes(content)
     # a config that is sound in itself may not be that of the weights, which are then named
     return Mutant(folder, refused=kind in CONFIGS, may_write=())
 
 
 def read_generator(mutant: Mutant) -> None:
-    """Load it, edit two faces, read their points."""
+    """Load it, edit two faces, encode them."""
     editor = Editor.load(mutant.path, torch.device("cpu"))
     faces = torch.arange(2 * 48 * 48).remainder(251).byte().view(2, 48, 48)
     edited = editor.edit(faces, torch.zeros(2, 2))
@@ -125,11 +125,11 @@ def sound_images() -> dict[str, bytes]:
         return {str(path.relative_to(name)): path.read_bytes() for path in files}
 
 
-def mutate_manifest(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_manifest(folder: Path, kind: str, rng: Random) -> Mutant:
     """A folder of augmentations with a damaged manifest."""
     files = dict(sound_images())
     sound = json.loads(files["manifest.json"])
-    write_files(folder, files | {"manifest.json": damaged_json(sound, kind, draw)})
+    write_files(folder, files | {"manifest.json": damaged_json(sound, kind, rng)})
     return Mutant(folder, whole_cache="packed_images.cache")
 
 
@@ -141,9 +141,9 @@ def read_manifest_and_images(mutant: Mutant) -> None:
     assert all(isinstance(value, (str, int)) and len(str(value)) < 10_000 for value in origin.values())
 
 
-def mutate_half_made(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_half_made(folder: Path, kind: str, rng: Random) -> Mutant:
     """The same, to be gone on with: images of one face are missing."""
-    mutant = mutate_manifest(folder, kind, draw)
+    mutant = mutate_manifest(folder, kind, rng)
     for path in (folder / "1").glob("1_*.png"):
         path.unlink()
     return Mutant(mutant.path, may_write=("manifest.json", ".png", ".lock"))
@@ -171,49 +171,49 @@ ODD_NUMBERS = ("9" * 400, "9" * 5000, "-1", "0", "nan", "inf", "1e308", "-1e308"
                "1" + "0" * 19, "1e400", "1,5", "99999999")  # fmt: skip
 
 
-def damaged_log(kind: str, draw: Random) -> bytes:
+def damaged_log(kind: str, rng: Random) -> bytes:
     """A log of six epochs, damaged."""
-    epoch = draw.choice((CLASSIFIER, BYOL))
+    epoch = rng.choice((CLASSIFIER, BYOL))
     lines = (HEAD + "".join(epoch.format(number) for number in range(1, 7))).splitlines()
     if kind == "numbers":
-        at = draw.randrange(6, len(lines))
+        at = rng.randrange(6, len(lines))
         words = lines[at].split(" ")
-        place = draw.choice([place for place, word in enumerate(words) if word[-1:].isdigit() or word.endswith("%")])
-        odd = draw.choice(ODD_NUMBERS)
-        words[place] = draw.choice((odd, f"{odd}%", f"{odd}/9", f"1/{odd}", f"{odd}/{odd}"))
+        place = rng.choice([place for place, word in enumerate(words) if word[-1:].isdigit() or word.endswith("%")])
+        odd = rng.choice(ODD_NUMBERS)
+        words[place] = rng.choice((odd, f"{odd}%", f"{odd}/9", f"1/{odd}", f"{odd}/{odd}"))
         lines[at] = " ".join(words)
     elif kind == "epoch alone":
-        odd = draw.choice(ODD_NUMBERS)
-        lines[6:] = [epoch.format(1).replace("1/9", draw.choice((f"{odd}/{odd}", f"1/{odd}")))]
+        odd = rng.choice(ODD_NUMBERS)
+        lines[6:] = [epoch.format(1).replace("1/9", rng.choice((f"{odd}/{odd}", f"1/{odd}")))]
     elif kind == "lines":
-        draw.shuffle(lines)
+        rng.shuffle(lines)
     elif kind == "a line twice":
-        at = draw.randrange(len(lines))
-        lines[at:at] = lines[at : at + draw.choice((1, 3))]
+        at = rng.randrange(len(lines))
+        lines[at:at] = lines[at : at + rng.choice((1, 3))]
     elif kind == "a line missing":
-        del lines[draw.randrange(len(lines))]
+        del lines[rng.randrange(len(lines))]
     elif kind == "names":
-        odd = draw.choice(
+        odd = rng.choice(
             ("../../etc/passwd", "a b", "", "x" * 5000, "٣", "a\u2028b", ".hidden", "\x1b[2J", "nul\0", "CON")
         )
-        lines[draw.choice((1, 2))] = f"{draw.choice(('net_name', 'exp_name'))}: {odd}"
+        lines[rng.choice((1, 2))] = f"{rng.choice(('net_name', 'exp_name'))}: {odd}"
     elif kind == "a figure twice":
-        lines[-1] += "  " + draw.choice(("epoch 5", "epoch 2.5", "loss 7", "validation accuracy 1.00%", "x 1", "lr"))
+        lines[-1] += "  " + rng.choice(("epoch 5", "epoch 2.5", "loss 7", "validation accuracy 1.00%", "x 1", "lr"))
     elif kind == "a very long line":
-        lines[draw.randrange(len(lines))] += draw.choice(("x", " a", "  a 1", "1")) * 300_000
+        lines[rng.randrange(len(lines))] += rng.choice(("x", " a", "  a 1", "1")) * 300_000
     text = "\n".join(lines) + "\n"
     if kind == "encoding":
-        return text.encode(draw.choice(("utf-16", "utf-8-sig", "utf-32", "cp037")))
-    return DAMAGES[kind](text.encode(), draw) if kind in DAMAGES else text.encode("utf-8", "surrogatepass")
+        return text.encode(rng.choice(("utf-16", "utf-8-sig", "utf-32", "cp037")))
+    return DAMAGES[kind](text.encode(), rng) if kind in DAMAGES else text.encode("utf-8", "surrogatepass")
 
 
 LOG_KINDS = ("numbers", "lines", "a line twice", "a line missing", "names", "a figure twice", "a very long line",
              "epoch alone", "encoding", *DAMAGES, "numbers", "epoch alone")  # fmt: skip
 
 
-def mutate_log(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_log(folder: Path, kind: str, rng: Random) -> Mutant:
     path = folder / "training.log"
-    path.write_bytes(damaged_log(kind, draw))
+    path.write_bytes(damaged_log(kind, rng))
     return Mutant(path, may_write=(".png",))
 
 
@@ -234,18 +234,18 @@ def draw_one_log(mutant: Mutant) -> None:
     assert pictures and all(path.is_file() for path in pictures)
 
 
-def mutate_cache(folder: Path, kind: str, draw: Random) -> Mutant:
+def mutate_cache(folder: Path, kind: str, rng: Random) -> Mutant:
     """The CSV's cache or the packed images', damaged: both are made again, or still say the truth."""
     write_csv(folder / "icml_face_data.csv", small_rows(train=7, val=1, test=1))
     write_files(folder, sound_images())
     read_both(folder)
-    name = draw.choice(("icml_face_data.cache", "packed_images.cache"))
+    name = rng.choice(("icml_face_data.cache", "packed_images.cache"))
     content = (folder / name).read_bytes()
     if kind in TREES:
-        header = damaged_json(json.loads(content[:HEADER_BYTES]), kind, draw)
+        header = damaged_json(json.loads(content[:HEADER_BYTES]), kind, rng)
         (folder / name).write_bytes(header.ljust(HEADER_BYTES)[: 2 * HEADER_BYTES] + content[HEADER_BYTES:])
     else:
-        (folder / name).write_bytes(DAMAGES[kind](content, draw))
+        (folder / name).write_bytes(DAMAGES[kind](content, rng))
     return Mutant(folder)
 
 
