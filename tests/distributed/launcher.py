@@ -25,7 +25,7 @@ from core_code.core_utils.errors import run_command
 from core_code.core_utils.plots import saving
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.training import byol as train_byol
-from core_code.training import runs  # noqa: F401
+from core_code.training import settings  # noqa: F401
 from core_code.training.classifier import ClassifierTask
 from EmotionGAN.editor import Editor
 from EmotionGAN.learn import __main__ as learn  # noqa: F401
