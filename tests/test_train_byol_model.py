@@ -266,6 +266,22 @@ def test_without_fine_tune_only_the_heads_learn_and_the_log_says_so(there):
     assert "only the projection" not in log_text("tuned/logs")
 
 
+def test_a_checkpoint_with_the_names_of_earlier_versions_goes_on(there):
+    there(*ALONE, "--epochs", "2", "--scheduler", "step", "--output_root", "unbroken")
+    there(*ALONE, "--epochs", "1", "--scheduler", "step")
+    path = "checkpoints/ckpt_byol_small_E_last_trained_epoch.pth"
+    state = torch.load(path, weights_only=True)
+    state["settings"]["other_light"] = state["settings"].pop("photometric")
+    for name in ("smallest_crop", "prediction_lr"):
+        del state["settings"][name]
+    (record,) = state["history"]
+    for name in ("feature", "projection"):
+        record[f"{name}_spread"] = record.pop(f"{name}_std")
+    torch.save(state, path)
+    there(*ALONE, "--epochs", "2", "--scheduler", "step", "--resume")
+    assert differences(checkpoint(), checkpoint(folder="unbroken/checkpoints")) == []
+
+
 def test_a_collapse_is_warned_of(there, monkeypatch, capsys):
     there(*ALONE, "--epochs", "1", "--output_root", "healthy")
     measure = BYOLTask.measure

@@ -27,7 +27,7 @@ TYPES = {"name": str, "experiment": str, "net": dict, "epoch": int, "optimizer":
          "scheduler": dict, "seed": int, "history": list, "settings": dict}  # fmt: skip
 KEYS = tuple(TYPES)
 PUBLISHED_KEYS = ("net", "epoch", "optimizer", "loss", "name", "experiment")  # all that the published program saved
-# What is drawn and compared of each epoch, beside its number.
+# What is plotted and compared of each epoch, beside its number.
 FIGURES = ("loss", "seconds", "validation_accuracy")
 BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_std", "projection_std")
 OLD_FIGURES = {"feature_spread": "feature_std", "projection_spread": "projection_std"}  # in files of earlier versions

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and how a command ends on them."""
+"""Errors that the user can correct, and how a command ends on them."""
 
 import sys
 from collections.abc import Callable
@@ -29,8 +29,8 @@ def one_line(text: str) -> str:
 def run_command(main: Callable[[], None], go_on: str = "start the same command again to go on") -> None:
     """Run a command's `main`; an InputError becomes one line on stderr and exit status 2.
 
-    Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; what was saved by then has
-    been said by the loop that was interrupted. Outside of it, `go_on` says how to.
+    Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; the
+    loop that was interrupted puts what is saved into the message; outside of one, `go_on` is the message.
     """
     with catch_sigterm():
         try:
@@ -44,7 +44,7 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
             end(INTERRUPTED, f"interrupted: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
 
 
-def end(status: int, said: str) -> NoReturn:
-    """Say how the command ended, on a line below a progress bar, and end it."""
-    print(f"\n{said}", file=sys.stderr)
+def end(status: int, message: str) -> NoReturn:
+    """Print how the command ended, on a line below a progress bar, and end it."""
+    print(f"\n{message}", file=sys.stderr)
     sys.exit(status)

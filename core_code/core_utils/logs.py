@@ -14,7 +14,7 @@ class TrainingLog:
     """A text file that gets a line at a time, each on disk as soon as it is written.
 
     Named after the moment it was opened; a second run in the same second gets a number behind it. Of several
-    processes the writer alone has a log; what the others write goes nowhere.
+    processes the main one alone has a log; what the others write is dropped.
     Raises InputError when the folder cannot be written to.
     """
 

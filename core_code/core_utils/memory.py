@@ -1,4 +1,4 @@
-"""Memory on a CPU: what is freed is used again, not given back to the system and asked for anew."""
+"""Memory on a CPU: freed memory is reused rather than returned to the system and allocated anew."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both stop a loop between two steps, which then says what is saved."""
+"""Exit handlers for Ctrl-C and SIGTERM: both stop a loop between two steps, with a message of what is saved."""
 
 import signal
 import sys
@@ -32,9 +32,9 @@ def catch_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def exit_with_message(interrupt: KeyboardInterrupt, said: str) -> NoReturn:
-    """Raise what ends the command with the shell's status for the signal; `said` is what is saved, on stderr."""
+def exit_with_message(interrupt: KeyboardInterrupt, message: str) -> NoReturn:
+    """Raise what ends the command with the shell's status for the signal; `message`, on stderr, is what is saved."""
     if isinstance(interrupt, Terminated):
-        print(f"\nterminated: {said}", file=sys.stderr)
+        print(f"\nterminated: {message}", file=sys.stderr)
         raise SystemExit(TERMINATED) from interrupt
-    raise KeyboardInterrupt(said) from interrupt
+    raise KeyboardInterrupt(message) from interrupt

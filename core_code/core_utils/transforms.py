@@ -1,7 +1,7 @@
 """What the nets see: whole batches of uint8 faces become float views on the device that trains.
 
-Every function works on a batch and is the same on CPU and GPU. What is random is drawn first, on the CPU from an
-explicit generator, so that every device draws the same views. Everything is computed on one channel; the three
+Every function works on a batch and is the same on CPU and GPU. Random numbers come first, on the CPU from an
+explicit generator, so that every device sees the same views. Everything is computed on one channel; the three
 equal channels that ImageNet weights expect are a view of it that costs no memory.
 """
 
@@ -41,10 +41,10 @@ def train_view(
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are `part` of a batch, the chances
-    are drawn for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in (0,1], is
-    the least share of a face's area that a view shows. Returns `dtype` [B,channels,size,size] in [0,1], computed in
-    float32.
+    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are the shard `part` of a batch, random
+    numbers are sampled for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in
+    (0,1], is the least share of a face's area that a view shows. Returns `dtype` [B,channels,size,size] in [0,1],
+    computed in float32.
     """
     count, rows = part or (len(faces), slice(None))
     crops = Crops(*(side[rows] for side in draw_crops(count, *faces.shape[1:], generator, smallest_crop)))
@@ -59,7 +59,7 @@ def train_view(
 
 
 def evaluation_view(faces: Tensor, size: int, dtype: torch.dtype = torch.float32, channels: int = 3) -> Tensor:
-    """The middle of each face: resized to 256/224 of `size`, of which the central `size` pixels are kept.
+    """The centre crop of each face: resized to 256/224 of `size`, of which the central `size` pixels are kept.
 
     `faces` uint8 [B,H,W]. Returns `dtype` [B,channels,size,size] in [0,1], computed in float32.
     """
@@ -78,7 +78,7 @@ def as_floats(faces: Tensor) -> Tensor:
 def draw_crops(
     count: int, height: int, width: int, generator: torch.Generator, smallest: float = SMALLEST_CROP
 ) -> Crops:
-    """Boxes as torchvision's RandomResizedCrop draws them, for a whole batch at once.
+    """Boxes as torchvision's RandomResizedCrop samples them, for a whole batch at once.
 
     Area uniform from `smallest` of the face to all of it, aspect ratio log-uniform in CROP_RATIO, sides rounded to
     whole pixels; the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
@@ -137,7 +137,7 @@ def central_weights(source: int, resized: int, size: int) -> Tensor:
 def adjust_sharpness(views: Tensor, factors: Tensor) -> Tensor:
     """Move each view away from its blurred self: factor 1 changes nothing, 2 sharpens, 0 blurs.
 
-    `views` float [B,S,S] in [0,1], `factors` float [B]. The blur is (3x3 box + 4 x the middle) / 13, as in PIL;
+    `views` float [B,S,S] in [0,1], `factors` float [B]. The blur is (3x3 box + 4 x the centre) / 13, as in PIL;
     the outermost pixels stay as they are. In place where it can be: at 224 pixels memory is what costs.
     """
     if min(views.shape[1:]) < 3:

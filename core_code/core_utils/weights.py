@@ -1,4 +1,4 @@
-"""Weights out of files, judged before they are used: the file before torch reads it, its tensors before a net or an
+"""Weights out of files, checked before they are used: the file before torch reads it, its tensors before a net or an
 optimizer takes them."""
 
 import io

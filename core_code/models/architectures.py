@@ -25,7 +25,7 @@ class Architecture:
     """A torchvision net.
 
     `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
-    `head` the dotted path of the last linear layer, which reads `features` numbers. `renamed` is a pattern and its
+    `head` the dotted path of the last linear layer, whose input is `features` numbers. `renamed` is a pattern and its
     replacement where ImageNet files have older parameter names than the module. A study of fine-tuning chooses among
     `study_batch_sizes`.
     """

@@ -180,7 +180,7 @@ def faces_without(augmentations: Augmentations | None, faces: int) -> int:
 
 
 def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:
-    """Log when the representation no longer tells faces apart, which the loss does not show: it looks perfect."""
+    """Log a collapse of the representation, which the loss does not show: it looks perfect."""
     for what in ("feature", "projection"):
         value = record[f"{what}_std"]
         if not value >= COLLAPSE_STD:

@@ -54,7 +54,7 @@ def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:
 
 
 def data_provenance(faces: FER2013, images: Path | None) -> dict[str, str | int]:
-    """What tells these training faces, and the folder of images generated from them, from others."""
+    """What identifies these training faces, and the folder of images generated from them."""
     origin = {"training_data": faces.fingerprint()}
     if images:
         manifest = read_json(images / MANIFEST_NAME)

@@ -1,4 +1,4 @@
-"""Two layers as CPUs compute them fastest in bfloat16, for generating; what they compute is the plain layers' too.
+"""Two layers as CPUs compute them fastest in bfloat16, for generating; the results are those of PyTorch's layers.
 
 Of a 128-px GANmut generator's time (one thread, bfloat16, AMD Zen 5) convolutions are 85 %, which run at the
 arithmetic peak; these two take what can be saved of the rest.

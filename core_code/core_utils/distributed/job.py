@@ -1,7 +1,7 @@
-"""Many processes that do one piece of work, on one machine or many: started as `torchrun --nproc_per_node N ...`.
+"""Jobs of several processes, on one machine or many: started as `torchrun --nproc_per_node N ...`.
 
-Without torchrun a process is alone: it is rank 0 of 1, the writer, and everything here does nothing. The processes
-talk through NCCL where the tensors are on GPUs, through gloo where they are on CPUs.
+Without torchrun a process is alone: it is rank 0 of 1, the main process, and everything here does nothing. The
+processes communicate through NCCL where the tensors are on GPUs, through gloo where they are on CPUs.
 """
 
 import os
@@ -22,46 +22,46 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import Store
 
-ANSWER_WITHIN = timedelta(minutes=10)  # in a step: a process that is silent for longer has hung
-FIRST_WITHIN = timedelta(days=1)  # what one process does before the others may take its time
+ANSWER_WITHIN = timedelta(minutes=10)  # in a step: a process that does not answer for longer has hung
+FIRST_WITHIN = timedelta(days=1)  # for what one process does before the others
 LOOK_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
 class Job:
-    """This process's number of how many, the number on its machine, the machine's, and what all can write to."""
+    """This process's rank, how many there are, its rank on its machine, the machine, and the store that all share."""
 
     rank: int
     world_size: int
     local_rank: int
     machine: str
     store: "Store"
-    meetings: Iterator[int] = field(default_factory=count)  # all processes come to the same ones in the same order
+    meetings: Iterator[int] = field(default_factory=count)  # numbers of barriers, the same in all processes
 
 
 job: Job | None = None
 
 
 def rank() -> int:
-    """This process's number, 0 when it is alone."""
+    """This process's index in the job, 0 when it is alone."""
     return job.rank if job else 0
 
 
 def world_size() -> int:
-    """How many processes work on this, on all machines together; 1 when this one is alone."""
+    """The number of processes of the job, on all machines together; 1 when this one is alone."""
     return job.world_size if job else 1
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes files and talks to the person who watches: rank 0."""
+    """Whether this is the process that writes files and prints: rank 0."""
     return rank() == 0
 
 
 @contextmanager
 def distributed_session() -> Iterator[None]:
-    """Within it the processes of torchrun know each other; also a decorator. Does nothing without torchrun.
+    """Within it the processes of torchrun form a job; also a decorator. Does nothing without torchrun.
 
-    The writer alone is heard on stdout and draws progress bars. An error ends the job: torchrun stops the other
+    The main process alone prints to stdout and shows progress bars. An error ends the job: torchrun stops the other
     processes. Of errors that are the same everywhere, or follow from another's, one is shown.
     """
     global job
@@ -79,7 +79,7 @@ def distributed_session() -> Iterator[None]:
                 with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
                     yield
             leave()
-    except KeyboardInterrupt as interrupt:  # also while an error is dealt with: the others are told to end then
+    except KeyboardInterrupt as interrupt:  # also while an error is handled: torchrun then ends the others
         if is_main_process():
             raise
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
@@ -99,7 +99,7 @@ def one_error_shown() -> Iterator[None]:
 
 
 def join() -> Job:
-    """Meet the other processes, and take the GPU that is this one's."""
+    """Join the job's process group, and select this process's GPU."""
     import torch
     from torch import distributed
 
@@ -117,8 +117,8 @@ def agree_on_session_name(store: "Store", number: int, size: int) -> str:
     """A name that the processes of this start of the job agree on, and none of an earlier start has used.
 
     torchrun's store outlives a restart (of torch 2.15; machines count their restarts differently), and with it the
-    addresses and meetings of processes that are gone. So nobody believes what it finds there but an answer to its own
-    question: each asks by a word that is new, and process 0 answers with the name until all have heard it.
+    addresses and barriers of processes that have ended. So a process trusts nothing there but an answer to its own
+    question: each sets a random key, and process 0 answers with the name until all have confirmed it.
     """
     end = time.monotonic() + ANSWER_WITHIN.total_seconds()
 
@@ -147,9 +147,9 @@ def agree_on_session_name(store: "Store", number: int, size: int) -> str:
 
 
 def leave() -> None:
-    """Wait for the others, so that none of them misses this one, and take leave.
+    """Wait for the others, and leave the process group.
 
-    Not by a barrier: where no torchrun keeps the store, the process that keeps it may be gone when others look.
+    Not by a barrier: where torchrun does not host the store, the process that does may have ended when others look.
     """
     import torch
     from torch import distributed
@@ -159,7 +159,7 @@ def leave() -> None:
 
 
 def is_first_to_fail() -> bool:
-    """Whether no other process of the job has failed before; where that cannot be asked, one has."""
+    """Whether no other process of the job has failed before; False when the store does not answer."""
     try:
         return job.store.compare_set("failed", "", str(job.rank)) == str(job.rank).encode()
     except Exception:
@@ -193,9 +193,9 @@ def local_main_first() -> Iterator[None]:
 
 
 def wait_for(key: str, patience: timedelta) -> None:
-    """Until another process has set the key. Raises InputError when it has not within `patience`.
+    """Wait until another process has set the key. Raises InputError when it has not within `patience`.
 
-    Looks again and again, so that Ctrl-C and SIGTERM are heard.
+    By polling, so that Ctrl-C and SIGTERM are handled.
     """
     end = time.monotonic() + patience.total_seconds()
     try:
@@ -225,7 +225,7 @@ def all_reduce_sum(values: "Tensor") -> "Tensor":
 
 
 def all_gather(values: "Tensor") -> "Tensor":
-    """All processes' tensors, [N,...] in the order of their ranks. As `summed` otherwise."""
+    """All processes' tensors, [N,...] in the order of their ranks. As all_reduce_sum otherwise."""
     if job is None:
         return values[None]
     import torch
@@ -253,7 +253,7 @@ def check_same(number: int, what: str) -> None:
 
 
 def lost(error: Exception) -> InputError:
-    """What is said when another process does not answer."""
+    """The error when another process does not answer."""
     reason = str(error).strip().splitlines() or [type(error).__name__]
     return InputError(
         f"process {job.rank} of {job.world_size}: another process of this job has ended or does not answer "

@@ -1,4 +1,4 @@
-"""How far all processes of a job are with one piece of work, and waiting for the last of them."""
+"""Progress of one piece of work over all processes of a job, and a barrier at its end."""
 
 import time
 
@@ -20,7 +20,7 @@ class SharedWork:
         self.own = 0
 
     def report(self, done: int) -> int:
-        """Say how many this process has done so far; returns how many all have."""
+        """Report how many this process has done so far; returns how many all have."""
         more, self.own = done - self.own, done
         return self.count("done", more) if distributed.job else done
 
@@ -28,7 +28,7 @@ class SharedWork:
         """Wait until all processes are here; returns how many things they have done.
 
         However long that takes, as long as something is done: raises InputError when no process has reported more,
-        nor come here, within `silent_s` seconds, as happens when one was killed and nobody ends the job.
+        nor come here, within `silent_s` seconds, as happens when one was killed and the job is not ended.
         """
         if distributed.job is None:
             return self.own

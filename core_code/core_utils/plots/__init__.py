@@ -1,1 +1,1 @@
-"""Every picture that is drawn with matplotlib, and sheets of faces."""
+"""Every plot of matplotlib, and sheets of faces."""

@@ -64,7 +64,7 @@ def finish_curves(axes: Axes, epochs: Sequence[float]) -> None:
     """Whole epochs on the axis, and the legend below it, clear of all lines."""
     axes.set_xlabel("epoch")
     axes.margins(y=0.15)
-    if len(epochs) < FEW_EPOCHS:
+    if epochs:
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
@@ -121,8 +121,9 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
         axes.legend(frameon=False, loc="best", fontsize=8)
     losses.set_xlabel("")
     stds.set_xlabel("")
-    stds.set_ylim(bottom=0)
-    ranks.set_ylim(bottom=0)
+    for axes in (stds, ranks):
+        if math.isfinite(top := axes.dataLim.y1):
+            axes.set_ylim(0, 1.15 * top or 1)
     return save_figure(figure, folder / f"byol_loss_{name}_{experiment}.png")
 
 
