@@ -25,7 +25,7 @@ def compile_editor(editor: Editor, batch_size: int) -> Editor:
     Raises RuntimeError, with one line as its message, where it cannot be compiled: no C++ compiler, or one that fails.
     """
     generator = copy.copy(editor.generator)  # its own forward, the same weights
-    generator.forward = torch.compile(editor.generator.forward, dynamic=False)
+    generator.forward = torch.compile(editor.generator.forward, dynamic=False)  # type: ignore[method-assign]
     compiled = replace(editor, generator=generator)
     try:
         with warnings.catch_warnings():

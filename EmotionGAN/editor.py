@@ -1,6 +1,7 @@
 """Faces and codes in, edited faces out, in batches; and loading a generator with what it needs to be used."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,13 +97,15 @@ class Editor:
         generator, space = load_generator(path)
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
+        if path.is_file() and generator.config.parametrisation == "linear":
+            fingerprint += "+affectnet"  # its edits by an earlier version were to other emotions: not to be mixed
         if accelerate:
             accelerate_generator(generator)
-        generator = generator.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        generator = generator.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         encoder = load_face_encoder(path) if path.is_dir() else None
         if encoder:
             fingerprint += "+" + hashlib.sha256((path / ENCODER_FILE).read_bytes()).hexdigest()
-            encoder = encoder.to(device, memory_format=torch.channels_last)
+            encoder = encoder.to(device).to(memory_format=torch.channels_last)
         return cls(generator, space, device, dtype, path.name, fingerprint, encoder)
 
     @property
@@ -135,7 +138,7 @@ class Editor:
         """
         if boxes is not None:
             return self.edit_boxes(faces.to(self.device), codes, boxes.to(self.device))
-        return from_range(self.generate(self.to_range(faces), codes), tuple(faces.shape[-2:]))
+        return from_range(self.generate(self.to_range(faces), codes), faces.shape[-2:])
 
     def edit_all(self, faces: Tensor, codes: Tensor, batch_size: int = 128) -> Tensor:
         """`edit` of any number of faces, uint8 [N,H,W] on the CPU, in batches with a progress bar."""
@@ -150,7 +153,7 @@ class Editor:
         images = to_range(faces, faces.shape[-1], self.generator.config.channels)
         seen = cut_out(images, boxes, self.image_size).contiguous(memory_format=torch.channels_last)
         change = (self.generate(seen, codes) - seen).mean(dim=1, keepdim=True)
-        return from_range(images + put_back(change, boxes, faces.shape[-1]), tuple(faces.shape[-2:]))
+        return from_range(images + put_back(change, boxes, faces.shape[-1]), faces.shape[-2:])
 
     def to_range(self, faces: Tensor) -> Tensor:
         """uint8 [B,H,W] as the generator takes them: float [B,C,S,S] in [-1,1] on the device."""
@@ -169,14 +172,14 @@ def to_range(faces: Tensor, size: int, channels: int) -> Tensor:
     return images.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
-def from_range(images: Tensor, size: tuple[int, int]) -> Tensor:
+def from_range(images: Tensor, size: Sequence[int]) -> Tensor:
     """float [B,C,S,S] in [-1,1] -> uint8 [B,H,W]: the channels' mean, resized to `size` (H, W)."""
     grey = resize(images.float().mean(dim=1, keepdim=True), size)
     return ((grey[:, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(images: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear with antialiasing; the images themselves when they already have the size."""
     if tuple(images.shape[-2:]) == tuple(size):
         return images
-    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(images, list(size), mode="bilinear", antialias=True, align_corners=False)

@@ -43,8 +43,10 @@ def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int = FRA
     Greys are kept as they are; colours are reduced to 256 for all frames.
     """
     first, *rest = with_one_palette(frames)
-    settings = {"format": "GIF", "save_all": True, "append_images": rest, "duration": milliseconds, "loop": 0}
-    atomic_write(path, lambda file: first.save(file, **settings))
+    atomic_write(
+        path,
+        lambda file: first.save(file, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0),
+    )
     return path
 
 

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,26 +17,19 @@ if TYPE_CHECKING:
     from EmotionGAN.editor import Editor
 
 
-def coordinate(text: str) -> float:
-    """A number from -1 to 1."""
+def number(text: str, low: float, high: float, expected: str) -> float:
+    """A finite number in [low, high], described by `expected` in the error."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not -1 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from -1 to 1, found {text!r}")
+    if not low <= value <= high or math.isinf(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
     return value
 
 
-def degrees(text: str) -> float:
-    """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a number of degrees, found {text!r}")
-    return value
+coordinate = partial(number, low=-1, high=1, expected="a number from -1 to 1")
+degrees = partial(number, low=-math.inf, high=math.inf, expected="a number of degrees")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -45,13 +39,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "Give the faces of a photograph another expression. Each face is found, edited at the generator's own size, "
         "and the change alone is added to the photograph at full resolution; all else stays as it is. Choose one of "
         "--emotion, --x with --y, --theta with --rho, --sheet and --gif. Edit people only with their consent, and say "
-        "that the picture is made.",
+        "that the picture is synthetic.",
         "python -m EmotionGAN.edit photo.jpg --emotion Happy",
     )
-    parser.add_argument("photo", type=Path, help="PNG, JPEG or another picture that Pillow reads; it stands first")
-    parser.add_argument("--emotion", type=str.capitalize, choices=EMOTIONS, default=None, help="to this one's centre")
+    parser.add_argument("photo", type=Path, help="PNG, JPEG or another picture that Pillow opens; the first argument")
+    parser.add_argument("--emotion", type=str.capitalize, choices=EMOTIONS, default=None, help="to its centre")
     parser.add_argument("--x", type=coordinate, default=None, help="to a point of the space, -1 to 1, with --y")
-    parser.add_argument("--y", type=coordinate, default=None, help="-1 to 1; EmotionGAN.figures draws the space")
+    parser.add_argument("--y", type=coordinate, default=None, help="-1 to 1; EmotionGAN.figures plots the space")
     parser.add_argument(
         "--theta", type=degrees, default=None, help="linear generators: to this angle, in degrees, with --rho"
     )
@@ -81,25 +75,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for one, other in (("x", "y"), ("theta", "rho")):
         if (getattr(args, one) is None) != (getattr(args, other) is None):
             parser.error(f"--{one} and --{other} are given together")
-    wishes = [args.emotion is not None, args.x is not None, args.theta is not None, args.sheet, args.gif]
-    if sum(wishes) != 1:
+    targets = [args.emotion is not None, args.x is not None, args.theta is not None, args.sheet, args.gif]
+    if sum(targets) != 1:
         parser.error("choose one of --emotion, --x with --y, --theta with --rho, --sheet and --gif")
     return args
 
 
 def default_output(args: argparse.Namespace) -> Path:
-    """Beside the photo, named after it and what is wanted."""
+    """Beside the photo, named after it and the target."""
     if args.gif:
-        return args.photo.with_name(f"{args.photo.stem}_walk.gif")
-    if args.sheet:
-        wish = "emotions"
+        name = "walk.gif"
+    elif args.sheet:
+        name = "emotions.png"
     elif args.emotion is not None:
-        wish = args.emotion
+        name = f"{args.emotion}.png"
     elif args.x is not None:
-        wish = f"x{args.x:g}_y{args.y:g}"
+        name = f"x{args.x:g}_y{args.y:g}.png"
     else:
-        wish = f"theta{args.theta:g}_rho{args.rho:g}"
-    return args.photo.with_name(f"{args.photo.stem}_{wish}.png")
+        name = f"theta{args.theta:g}_rho{args.rho:g}.png"
+    return args.photo.with_name(f"{args.photo.stem}_{name}")
 
 
 def check_output(output: Path, photo: Path, channels: int, ending: str | None) -> None:
@@ -114,8 +108,8 @@ def check_output(output: Path, photo: Path, channels: int, ending: str | None) -
         raise InputError(f"{output}: unknown ending {output.suffix!r}, expected {ending}")
 
 
-def wanted_point(args: argparse.Namespace, editor: "Editor") -> "Tensor":
-    """The point of the space that the flags name: float [1,2]. Raises InputError."""
+def target_point(args: argparse.Namespace, editor: "Editor") -> "Tensor":
+    """The code that the flags name: float [1,2]. Raises InputError."""
     import torch
 
     if args.emotion is not None:
@@ -150,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     check_output(output, args.photo, photograph.pixels.shape[2], ending)
     device = pick_device(args.device)
     editor = Editor.load(args.generator, device, pick_dtype(args.precision, device))
-    point = None if args.sheet or args.gif else wanted_point(args, editor)
+    point = None if args.sheet or args.gif else target_point(args, editor)
     crops = face_crops(photograph, args.face_detector, editor.generator.config.framing, str(args.photo))
     if args.face is not None:
         crops = [chosen_crop(crops, args.face, args.photo)]

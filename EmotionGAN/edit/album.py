@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
@@ -11,10 +10,8 @@ from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
 from EmotionGAN.edit.photographs import add_changes, luminance_changes, shrunk
+from EmotionGAN.editor import Editor
 from EmotionGAN.walk import walk, write_gif
-
-if TYPE_CHECKING:
-    from EmotionGAN.editor import Editor
 
 COLUMNS = 4
 SMALLEST_CELL, LARGEST_CELL = 192, 400  # pixels of a cell's longer side
@@ -24,8 +21,8 @@ AROUND = 0.2  # of the crops' common box is shown beside it
 GIF_SIDE = 640  # pixels of the longer side
 
 
-def write_sheet(path: Path, editor: "Editor", photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
-    """Write a PNG of what is around the faces, as it is and at each emotion's centre, with titles.
+def write_sheet(path: Path, editor: Editor, photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
+    """Write a PNG of the faces' surroundings, unedited and at each emotion's centre, with titles.
 
     Returns the number of pictures on it.
     """
@@ -80,7 +77,7 @@ def titled(cells: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def write_walk(path: Path, editor: "Editor", photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
+def write_walk(path: Path, editor: Editor, photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
     """Write a GIF that goes from emotion to emotion and back to the first; large photographs are made smaller.
 
     Returns the number of its frames.

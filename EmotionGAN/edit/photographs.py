@@ -1,29 +1,25 @@
-"""Editing faces in photographs of any size: a face is cut out, a generator says at its own small size what changes,
-and the change alone, enlarged, is added to the photograph, so that its own detail stays.
+"""Editing faces in photographs of any size: a face is cropped, the generator edits it at its own small size, and the
+change alone, enlarged, is added to the photograph, which keeps its detail.
 
 Pixels are uint8 [H,W,C] throughout: grey (C = 1), RGB (3), either with transparency (2, 4).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
-from core_code.core_utils.devices import autocast
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels, cut
-from EmotionGAN.editor import resize
-
-if TYPE_CHECKING:
-    from EmotionGAN.editor import Editor
-    from EmotionGAN.networks.generator import GeneratorConfig
+from EmotionGAN.editor import Editor, resize
+from EmotionGAN.networks.generator import GeneratorConfig
 
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in PIL's "L"
-FEATHER = 0.14  # of a crop's side: over so much the change fades in
-PASSES = 64  # faces at once
+FADE_WIDTH = 0.14  # of a crop's side: over so much the change fades in
+BATCH_SIZE = 64
 
 
 def shrunk(photograph: Photograph, crops: Sequence[Box], longest: int) -> tuple[Photograph, list[Box]]:
@@ -37,16 +33,16 @@ def shrunk(photograph: Photograph, crops: Sequence[Box], longest: int) -> tuple[
     return Photograph(np.array(image).reshape(height, width, -1), photograph.profile), boxes
 
 
-def generator_view(crop: np.ndarray, config: "GeneratorConfig") -> Tensor:
-    """A crop uint8 [h,w,C] as the generator was taught to see faces: float [1,C',S,S] in [-1,1], antialiased."""
+def generator_view(crop: np.ndarray, config: GeneratorConfig) -> Tensor:
+    """A crop uint8 [h,w,C] as the generator takes faces: float [1,C',S,S] in [-1,1], antialiased."""
     colours = crop[:, :, : colour_channels(crop)].astype(np.float32)
     if config.colours == "grey":
-        seen = grey(colours)[:, :, None]
+        planes = grey(colours)[:, :, None]
     else:
-        seen = np.broadcast_to(colours, (*colours.shape[:2], 3))
-        seen = seen[:, :, ::-1] if config.colours == "BGR" else seen
-    planes = torch.from_numpy(np.ascontiguousarray(seen)).permute(2, 0, 1)[None]
-    return resize(planes, (config.image_size, config.image_size)) / 127.5 - 1
+        planes = np.broadcast_to(colours, (*colours.shape[:2], 3))
+        planes = planes[:, :, ::-1] if config.colours == "BGR" else planes
+    images = torch.from_numpy(np.ascontiguousarray(planes)).permute(2, 0, 1)[None]
+    return resize(images, (config.image_size, config.image_size)) / 127.5 - 1
 
 
 def grey(colours: np.ndarray) -> np.ndarray:
@@ -55,21 +51,17 @@ def grey(colours: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def luminance_changes(editor: "Editor", photograph: Photograph, crops: Sequence[Box], codes: Tensor) -> np.ndarray:
-    """What each code [M,2] adds to the luminance of each of F crops: float [M,F,S,S] in grey levels, -255 to 255,
-    at the generator's own size S. With a progress bar."""
-    from tqdm import tqdm
-
+def luminance_changes(editor: Editor, photograph: Photograph, crops: Sequence[Box], codes: Tensor) -> np.ndarray:
+    """The change of luminance of each of F crops at each code [M,2]: float [M,F,S,S] in grey levels, -255 to 255, at
+    the generator's size S. With a progress bar."""
     views = torch.cat([generator_view(cut(photograph.pixels, crop), editor.generator.config) for crop in crops])
     faces = torch.arange(len(crops)).repeat(len(codes))
     points = codes.repeat_interleave(len(crops), dim=0)
-    batches = list(zip(faces.split(PASSES), points.split(PASSES), strict=True))
+    batches = list(zip(faces.split(BATCH_SIZE), points.split(BATCH_SIZE), strict=True))
     changes = []
     for batch, at in tqdm(batches, desc="editing", unit="batch", delay=2, leave=False):
         images = views[batch].to(editor.device, memory_format=torch.channels_last)
-        with autocast(editor.device, editor.dtype):
-            edited, _, _ = editor.generator(images, at.to(editor.device))
-        changes.append(luminance(edited.float() - images, editor.generator.config.colours).cpu())
+        changes.append(luminance(editor.generate(images, at) - images, editor.generator.config.colours).cpu())
     return (torch.cat(changes) * 127.5).unflatten(0, (len(codes), len(crops))).numpy()
 
 
@@ -86,15 +78,15 @@ def add_changes(
 ) -> Photograph:
     """Add `strength` times each crop's change, float [S,S] in grey levels, to the photograph's luminance.
 
-    Enlarged (or shrunk) by a bicubic kernel, faded towards the crop's sides within the picture. Colours stay: what
-    gets darker keeps its proportions of red, green and blue, what gets brighter is given the same of each (the first
-    alone would tint what is bright, the second what is dark). Nothing outside the crops changes.
+    Resized by a bicubic kernel and faded towards the crop's sides within the picture. Hues are kept: darker pixels keep
+    their proportions of red, green and blue, brighter ones get the same increment of each (the first alone would tint
+    bright pixels, the second dark ones). Pixels outside the crops stay.
     """
     height, width, _ = photograph.pixels.shape
     total = np.zeros((height, width, 1), dtype=np.float32)
     for crop, change in zip(crops, changes, strict=True):
         whole = Image.fromarray(change.astype(np.float32)).resize((crop.width, crop.height), Image.Resampling.BICUBIC)
-        faded = np.array(whole) * feather(crop, width, height)
+        faded = np.array(whole) * blending_mask(crop, width, height)
         top, left = max(crop.top, 0), max(crop.left, 0)
         within = faded[top - crop.top : height - crop.top, left - crop.left : width - crop.left]
         total[top : top + within.shape[0], left : left + within.shape[1], 0] += within
@@ -105,24 +97,24 @@ def add_changes(
 
 
 def with_luminance(colours: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """float [H,W,1] or RGB [H,W,3] with so much more luminance, change [H,W,1]: darker by a factor, brighter by a
-    sum; never below 0, but perhaps above 255."""
+    """float [H,W,1] or RGB [H,W,3] with its luminance changed by `change` [H,W,1]: darker by a factor, brighter by a
+    sum; never below 0, but possibly above 255."""
     before = grey(colours)[:, :, None]
     factor = (before + change.clip(max=0)).clip(min=0) / before.clip(min=1)
     return np.where(change < 0, colours * factor, colours + change)
 
 
-def feather(crop: Box, width: int, height: int) -> np.ndarray:
-    """How much of the change each pixel of the crop takes: float32 [h,w], 1 in the middle, falling smoothly
-    (3t^2 - 2t^3) to 0 at the oval that touches the sides; but not towards sides on or beyond the border of the picture
-    (width x height), where no seam can be."""
-    across = from_middle(crop.width, crop.left > 0, crop.right < width)
-    down = from_middle(crop.height, crop.top > 0, crop.bottom < height)
-    ramp = ((1 - np.hypot(down[:, None], across)) / (2 * FEATHER)).clip(0, 1)
+def blending_mask(crop: Box, width: int, height: int) -> np.ndarray:
+    """The share of the change for each pixel of the crop: float32 [h,w], 1 in the centre, falling smoothly (3t^2 -
+    2t^3) to 0 at the ellipse that touches the sides; but not towards sides on or beyond the border of the picture
+    (width x height), where there is no seam."""
+    across = from_centre(crop.width, crop.left > 0, crop.right < width)
+    down = from_centre(crop.height, crop.top > 0, crop.bottom < height)
+    ramp = ((1 - np.hypot(down[:, None], across)) / (2 * FADE_WIDTH)).clip(0, 1)
     return ramp**2 * (3 - 2 * ramp)
 
 
-def from_middle(length: int, to_start: bool, to_end: bool) -> np.ndarray:
-    """float32 [length]: how far each pixel is from the middle, 1 at the sides; 0 towards sides that do not count."""
-    places = (2 * np.arange(length, dtype=np.float32) + 1) / length - 1
-    return np.where(places < 0, -places * to_start, places * to_end)
+def from_centre(length: int, to_start: bool, to_end: bool) -> np.ndarray:
+    """float32 [length]: each pixel's distance from the centre, 1 at the sides; 0 towards sides that do not count."""
+    positions = (2 * np.arange(length, dtype=np.float32) + 1) / length - 1
+    return np.where(positions < 0, -positions * to_start, positions * to_end)

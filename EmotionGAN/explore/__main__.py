@@ -23,20 +23,16 @@ def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") ->
     """
     import torch
 
-    from core_code.core_utils.devices import autocast
-    from core_code.core_utils.transforms import evaluation_view
     from core_code.datasets.splits import SIDE
-    from core_code.training.inference import load_trained_file
+    from core_code.training.inference import load_trained_file, predict_batch
     from EmotionGAN.editor import resize
 
     net, size = load_trained_file(path)
     net = net.eval().to(device)
 
-    @torch.no_grad()
     def predict(faces: "Tensor") -> "Tensor":
         small = resize(faces[:, None].float(), (SIDE, SIDE))[:, 0].round().clamp(0, 255).to(torch.uint8)
-        with autocast(device, dtype):
-            return net(evaluation_view(small.to(device), size)).float().softmax(1).cpu()
+        return predict_batch(net, small.to(device), size, dtype).softmax(1).cpu()
 
     return predict
 

@@ -74,7 +74,7 @@ class Explorer:
         self.editor, self.faces, self.titles = editor, faces, titles
         self.predict, self.classifier = predict, classifier
         self.worker = ThreadPoolExecutor(1)
-        self.edit = lru_cache(maxsize=64)(self.edit)  # the page asks for a picture and its prediction separately
+        self.cached_edit = lru_cache(maxsize=64)(self.edit)  # the page asks for a picture and its prediction separately
         folder = Path(__file__).parent
         self.fixed = {path: Answer(200, kind, (folder / name).read_bytes()) for path, (name, kind) in PAGE.items()}
         self.fixed["/space"] = as_json(200, self.describe())
@@ -129,14 +129,14 @@ class Explorer:
     def answer_edit(self, query: str) -> Answer:
         """/edit?face=0&x=0.5&y=-0.5: the face at a point of [-1,1]^2, a grey PNG."""
         wanted = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
-        return as_png(self.worker.submit(self.edit, *wanted).result().numpy())
+        return as_png(self.worker.submit(self.cached_edit, *wanted).result().numpy())
 
     def answer_prediction(self, query: str) -> Answer:
         """/prediction?face=0&x=0.5&y=-0.5: the point's mixture of emotions and the classifier's prediction for the
         face there (null without one), two lists of seven shares."""
         face, x, y = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
         mixture = shares_at(self.editor.generator, torch.tensor([[x, y]]))[0]
-        prediction = self.worker.submit(lambda: self.probabilities(self.edit(face, x, y)[None])).result()
+        prediction = self.worker.submit(lambda: self.probabilities(self.cached_edit(face, x, y)[None])).result()
         return as_json(200, {"mixture": mixture.tolist(), "prediction": prediction[0] if prediction else None})
 
     def edit(self, face: int, x: float, y: float) -> Tensor:

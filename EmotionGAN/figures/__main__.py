@@ -9,15 +9,10 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 
 if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
     from core_code.datasets.augmentations.plan import Settings
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
 
-GRID_POINTS = 11
 WALKERS = ("Neutral", "Happy", "Sad", "Surprise")
 
 
@@ -34,74 +29,14 @@ def add_face_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def grid_codes(points: int = GRID_POINTS) -> "Tensor":
-    """Even points of [-1,1]^2 row by row, from (-1,1) at the top left to (1,-1): float [points * points, 2]."""
-    import torch
-
-    steps = torch.linspace(-1, 1, points)
-    return torch.stack([steps.repeat(points), steps.flip(0).repeat_interleave(points)], dim=1)
-
-
 def pick_face(train: "FER2013", wanted: int | None) -> int:
     """The row of the grid's face; None takes the first Neutral one. Raises InputError for one that is not there."""
     if wanted is None:
         neutral = train.labels == EMOTIONS.index("Neutral")
-        return int(neutral.to(int).argmax())
+        return int(neutral.int().argmax())
     if not 0 <= wanted < len(train):
         raise InputError(f"--face {wanted}: no such training face, expected 0 to {len(train) - 1}")
     return wanted
-
-
-def draw_grid(path: Path, face: "Tensor", caption: str, editor: "Editor") -> Path:
-    """The face uint8 [H,W] edited all over the square, beside the original; tiles nearest the centres are framed."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    from core_code.core_utils.plots.palette import EMOTION_COLOURS
-    from core_code.core_utils.plots.saving import save_figure
-
-    codes = grid_codes()
-    edits = editor.edit_all(face.expand(len(codes), -1, -1), codes).numpy()
-    figure = Figure(figsize=(11, 9))
-    tiles = figure.add_axes((0.2, 0, 0.8 * 9 / 8.8, 1))
-    fill_tiles(tiles, edits, editor.space.centres, codes)
-    original = figure.add_axes((0, 0.82, 0.14, 0.14 * 11 / 9))
-    original.imshow(face.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    original.axis("off")
-    original.set_title(caption, fontsize=9, loc="left")
-    handles = [
-        Patch(facecolor="none", edgecolor=colour, linewidth=2.5, label=emotion)
-        for emotion, colour in zip(editor.space.emotions, EMOTION_COLOURS, strict=True)
-    ]
-    figure.legend(
-        handles=handles, title="nearest its centre", loc="upper left", bbox_to_anchor=(-0.008, 0.8), frameon=False,
-        fontsize=9, title_fontsize=9, alignment="left", handlelength=1, handleheight=1, labelspacing=0.7,
-    )  # fmt: skip
-    return save_figure(figure, path)
-
-
-def fill_tiles(axes: "Axes", edits: "np.ndarray", centres: "Tensor", codes: "Tensor") -> None:
-    """Put edits uint8 [P*P,H,W] of grid_codes in their places, with coordinates as ticks and frames in the emotions'
-    colours around those nearest centres [7,2]."""
-    from matplotlib.patches import Rectangle
-
-    from core_code.core_utils.plots.face_sheets import GAP, place
-    from core_code.core_utils.plots.palette import EMOTION_COLOURS
-
-    points = round(len(codes) ** 0.5)
-    canvas, height, width = place(edits.reshape(points, points, *edits.shape[1:]))
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    steps = [f"{round(step, 1) + 0.0:.1f}" for step in codes[:points, 0].tolist()]  # + 0.0: no "-0.0"
-    axes.set_xticks([column * (width + GAP) + (width - 1) / 2 for column in range(points)], steps)
-    axes.set_yticks([row * (height + GAP) + (height - 1) / 2 for row in range(points)], steps[::-1])
-    axes.set(xlabel="x", ylabel="y")
-    axes.tick_params(length=0, labelsize=8)
-    axes.spines[:].set_visible(False)
-    for centre, colour in zip(centres, EMOTION_COLOURS, strict=True):
-        row, column = divmod(int((codes - centre).norm(dim=1).argmin()), points)
-        corner = (column * (width + GAP) - 1.5, row * (height + GAP) - 1.5)
-        frame = Rectangle(corner, width + 2, height + 2, fill=False, edgecolor=colour, linewidth=2.5, clip_on=False)
-        axes.add_patch(frame)
 
 
 def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "Editor") -> Path:
@@ -141,6 +76,7 @@ def walk_rows(labels: list[int]) -> list[int]:
 def draw_all(editor: "Editor", train: "FER2013", face: int, seed: int, folder: Path) -> list[Path]:
     """All pictures into `folder`; returns their paths."""
     from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Settings
+    from EmotionGAN.figures.grid import draw_grid
     from EmotionGAN.figures.space import draw_space
     from EmotionGAN.figures.walk import write_face_walk
 

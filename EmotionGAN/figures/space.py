@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
-from torch import Tensor
-
-matplotlib.use("Agg")
-
 from matplotlib import patches
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from torch import Tensor
 
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.plots.saving import save_figure
@@ -79,21 +75,21 @@ def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height
     points [N,2] in [-1,1]; height of a line of text in the same units. Of the positions around its point each label
     takes the one with the least overlap with others and the least area outside of the square, in three rounds.
     """
-    points = np.asarray(points, dtype=float)
+    anchors = np.asarray(points, dtype=float)
     sizes = np.array([[TEXT_ASPECT * height * len(text), height] for text in texts])
-    marks = [np.concatenate([point - height / 3, point + height / 3]) for point in points]
+    marks = [np.concatenate([point - height / 3, point + height / 3]) for point in anchors]
     choices = [
         [point + np.array(side) * (size / 2 + reach * height) for reach in (0.8, 1.5, 2.5) for side in SIDES]
-        for point, size in zip(points, sizes, strict=True)
+        for point, size in zip(anchors, sizes, strict=True)
     ]
-    places: list[np.ndarray | None] = [None] * len(points)
+    places: dict[int, np.ndarray] = {}
     for _ in range(3):
         for i, size in enumerate(sizes):
-            others = [box_of(places[j], sizes[j]) for j in range(len(points)) if j != i and places[j] is not None]
+            others = [box_of(places[j], sizes[j]) for j in places if j != i]
             costs = [cost_of(box_of(place, size), [*others, *marks]) for place in choices[i]]
             order = [cost + 1e-3 * height**2 * rank for rank, cost in enumerate(costs)]
             places[i] = choices[i][int(np.argmin(order))]
-    return [tuple(place.tolist()) for place in places]
+    return [tuple(places[i].tolist()) for i in range(len(places))]
 
 
 def box_of(centre: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -187,14 +183,14 @@ def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
 def add_legend(figure: Figure, linear: bool, half_widths: Sequence[float]) -> None:
     """The legend, below the picture."""
     wide, narrow = half_widths
-    grey = {"color": "#555555"}
+    grey = "#555555"
     entries = [
-        Line2D([], [], marker="o", linestyle="", label="centre", **grey),
+        Line2D([], [], marker="o", linestyle="", label="centre", color=grey),
         Line2D([], [], linewidth=1.6, label="axis: direction of an emotion" if linear else "one standard deviation",
-               **grey),
-        Line2D([], [], linestyle="--", linewidth=1, label=f"augmentations: centre ±{wide:g}", **grey),
+               color=grey),
+        Line2D([], [], linestyle="--", linewidth=1, label=f"augmentations: centre ±{wide:g}", color=grey),
         Line2D([], [], marker="s", markerfacecolor="none", linestyle="", label=f"expansion: centre ±{narrow:g}",
-               **grey),
+               color=grey),
         patches.Patch(color="#dddddd", label="background: softmax(-distance)"),
     ]  # fmt: skip
     figure.legend(handles=entries, loc="lower center", ncols=3, frameon=False, fontsize=9)

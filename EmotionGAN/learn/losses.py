@@ -7,12 +7,20 @@ Each loss is the mean over the whole batch, of which every process has B rows; a
 that of these rows' share of the mean.
 """
 
+from functools import reduce
+from operator import add
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import global_mean
 from EmotionGAN.networks.discriminator import Discriminator
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of the terms of a loss -> scalar."""
+    return reduce(add, terms.values())
 
 
 def mean(values: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def pretraining_step(trainer: Trainer, faces: BalancedFaces, rng: torch.Generato
     trainer.discriminator_adam.zero_grad()
     output = trainer.discriminator(jitter(images, rng, shard))
     terms = classification_losses(trainer.config, output, labels, trainer.generator)
-    sum(terms.values()).backward()
+    losses.total(terms).backward()
     all_reduce_gradients(trainer.discriminator.parameters())
     trainer.discriminator_adam.step()
     return detached(terms | {"accuracy": accuracy(output, labels)})
@@ -139,7 +139,7 @@ def discriminator_step(
         ),
         "codes": config.lambda_codes * losses.code_error(fake.codes, edits.codes.detach()),
     } | classification_losses(config, real, labels, trainer.generator)
-    loss = sum(terms.values())
+    loss = losses.total(terms)
     if trainer.step % config.r1_every == 0:
         with torch.autocast(images.device.type, enabled=False):
             loss = loss + config.lambda_r1 * config.r1_every * losses.r1_penalty(discriminator, images, labelled)
@@ -169,7 +169,7 @@ def generator_step(trainer: Trainer, edits: Edits, identity: Tensor, rng: torch.
         "agreement": config.lambda_agreement * losses.agreement(output.classes, edits.distances),
         "centres": config.lambda_centres * losses.cross_entropy(at_centres, edits.targets),
     }
-    sum(terms.values()).backward()
+    losses.total(terms).backward()
     all_reduce_gradients(generator.parameters())
     trainer.generator_adam.step()
     discriminator.requires_grad_(True)

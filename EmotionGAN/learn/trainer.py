@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,14 @@ from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.networks.discriminator import Discriminator
-from EmotionGAN.networks.generator import Generator, GeneratorConfig, accelerate_generator, build_generator
+from EmotionGAN.networks.generator import (
+    GaussianGenerator,
+    Generator,
+    GeneratorConfig,
+    LinearGenerator,
+    accelerate_generator,
+    build_generator,
+)
 
 # Initial centres of the gaussians: six emotions on a ring, similar ones side by side, Neutral in the middle.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
@@ -32,11 +40,11 @@ def initialise_centres(generator: Generator) -> None:
     angles = torch.deg2rad(torch.tensor([float(FIRST_ANGLES.get(e, 0)) for e in generator.config.emotions]))
     points = FIRST_RADIUS * torch.stack([angles.cos(), angles.sin()], dim=-1)
     neutral = generator.config.emotions.index("Neutral")
-    if generator.config.parametrisation == "gaussian":
+    if isinstance(generator, GaussianGenerator):
         points[neutral] = 0
         generator.mu.weight.copy_(torch.atanh(points))
         generator.covariance_axes.weight.fill_(FIRST_VARIANCE)
-    else:
+    elif isinstance(generator, LinearGenerator):
         generator.axes.weight.copy_(6 * torch.cat([points[:neutral], points[neutral + 1 :]]))
         generator.axes.bias.fill_(-1.5)
 
@@ -49,13 +57,13 @@ class Trainer:
         torch.manual_seed(seed)
         self.config, self.seed, self.device = config, seed, device
         self.generator = accelerate_generator(build_generator(generator_config))
-        self.generator = self.generator.to(device, memory_format=torch.channels_last)
+        self.generator = self.generator.to(device).to(memory_format=torch.channels_last)
         initialise_centres(self.generator)
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.discriminator = Discriminator(
             generator_config.image_size, generator_config.channels,
             config.discriminator_width, config.discriminator_layers,
-        ).to(device, memory_format=torch.channels_last)  # fmt: skip
+        ).to(device).to(memory_format=torch.channels_last)  # fmt: skip
         fused = device.type in {"cpu", "cuda"}
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), config.generator_lr, BETAS, fused=fused)
         self.discriminator_adam = torch.optim.Adam(
@@ -77,16 +85,17 @@ class Trainer:
         saved = load_weights(path, "checkpoint of a learning run")
         try:
             for name, part in self.parts().items():
-                state = saved.get(name, saved.get(OLD_PARTS.get(name, name)))
+                state: Any = saved.get(name, saved.get(OLD_PARTS.get(name, name)))
                 if isinstance(part, torch.optim.Optimizer):
                     load_optimizer(part, state)
                 elif wrong := state_dict_mismatch(state, part.state_dict()):
                     raise ValueError(f"{name}: {wrong}")
                 else:
                     part.load_state_dict(state)
-            self.step = saved.get("step")
-            if type(self.step) is not int or not 0 <= self.step < 1 << 63:
+            step = saved.get("step")
+            if type(step) is not int or not 0 <= step < 1 << 63:
                 raise ValueError("its step is not a whole number")
+            self.step = step
         except ValueError as error:
             raise InputError(
                 f"{path}: holds a run of another generator or discriminator ({error}); choose another --dest"
@@ -102,7 +111,8 @@ class Trainer:
                 self.generator.overlay.fit(faces.images, faces.labels)
             barrier(FIRST_WITHIN)
             broadcast_weights(self.generator.overlay)
-            nn.init.zeros_(self.generator.main[-1].weight)
+            for weight in self.generator.main[-1].parameters():
+                nn.init.zeros_(weight)
             self.ema.load_state_dict(self.generator.state_dict())
 
     def is_finite(self) -> bool:

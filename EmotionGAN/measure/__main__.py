@@ -24,9 +24,7 @@ def load_classifier(files: "CheckpointFiles", device: "torch.device", dtype: "to
     import torch
 
     from core_code.core_utils.checkpoints import BEST
-    from core_code.core_utils.devices import autocast
-    from core_code.core_utils.transforms import evaluation_view
-    from core_code.training.inference import load_trained
+    from core_code.training.inference import load_trained, predict_batch
     from EmotionGAN.measure.quality import Classifier
 
     net, size = load_trained(files, BEST)
@@ -34,13 +32,9 @@ def load_classifier(files: "CheckpointFiles", device: "torch.device", dtype: "to
     features: list[Tensor] = []
     net.head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float().cpu()))
 
-    @torch.no_grad()
     def predict(faces: "Tensor") -> "tuple[Tensor, Tensor]":
         features.clear()
-        logits = []
-        for batch in faces.split(256):
-            with autocast(device, dtype):
-                logits.append(net(evaluation_view(batch.to(device), size)).float().cpu())
+        logits = [predict_batch(net, batch.to(device), size, dtype).cpu() for batch in faces.split(256)]
         return torch.cat(logits), torch.cat(features)
 
     return Classifier(predict, files.path(BEST).name)

@@ -8,14 +8,10 @@ classifier is much more confident than on real faces are not.
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
 import torch
-from torch import Tensor
-
-matplotlib.use("Agg")
-
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from core_code.core_utils.plots.face_sheets import face_sheet
 from core_code.core_utils.plots.saving import save_figure

@@ -3,6 +3,7 @@
 Layers, names and shapes are those of GANmut (CVPR 2021), so that its published checkpoints load strictly.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,12 +16,15 @@ from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
 from core_code.core_utils.errors import InputError
 from EmotionGAN.networks.overlay import Overlay
 
-PARAMETRISATIONS = ("gaussian", "linear")
-OUTPUTS = ("plain", "overlay")
-CODE_INPUTS = ("maps", "norms")
 STYLE_WIDTH = 64
-COLOURS = ("grey", "RGB", "BGR")
-FRAMINGS = ("fer2013", "dlib")
+CHOICES = {
+    "parametrisation": ("gaussian", "linear"),
+    "colours": ("grey", "RGB", "BGR"),
+    "output": ("plain", "overlay"),
+    "codes": ("maps", "norms"),
+    "framing": ("fer2013", "dlib"),
+}
+LARGEST = {"image_size": 1024, "width": 512, "blocks": 64}
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,10 @@ class GeneratorConfig:
         if missing := known - values.keys():
             raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
         chosen = {name: values[name] for name in known}
-        choices = {
-            "parametrisation": PARAMETRISATIONS, "output": OUTPUTS, "codes": CODE_INPUTS, "colours": COLOURS,
-            "framing": FRAMINGS,
-        }  # fmt: skip
-        for name, allowed in choices.items():
+        for name, allowed in CHOICES.items():
             if chosen[name] not in allowed:
                 raise InputError(f"{where}: {name} is {chosen[name]!r}, expected one of {', '.join(allowed)}")
-        for name, largest in {"image_size": 1024, "width": 512, "blocks": 64}.items():
+        for name, largest in LARGEST.items():
             if type(chosen[name]) is not int or not 1 <= chosen[name] <= largest:
                 raise InputError(f"{where}: {name} is {chosen[name]!r}, expected a whole number from 1 to {largest}")
         if chosen["image_size"] % 16:
@@ -100,8 +100,9 @@ class InstanceNorm(nn.InstanceNorm2d):
         super().__init__(channels, affine=True, track_running_stats=True)
         self.style = nn.Linear(STYLE_WIDTH, 2 * channels) if styled else None
 
-    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
-        scale, shift = self.weight, self.bias
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
+        scale: Tensor = self.weight
+        shift: Tensor = self.bias
         if self.style is not None:
             style_scale, style_shift = self.style(style).float()[:, None].chunk(2, dim=-1)
             scale, shift = scale * (1 + style_scale), shift * (1 + style_scale) + style_shift
@@ -137,18 +138,21 @@ class ResidualBlock(nn.Module):
 class Layers(nn.Sequential):
     """nn.Sequential that passes the style to the layers that use one."""
 
-    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
         for layer in self:
             x = layer(x, style) if isinstance(layer, (InstanceNorm, ResidualBlock)) else layer(x)
         return x
 
 
 class Generator(nn.Module):
-    """The image network. Subclasses parametrise the conditional space: where each emotion lies, and how far a code is
-    from it.
+    """The image network. Subclasses parametrise the conditional space in the order of their weights: `stored_centres`,
+    float [7,2] in [-1,1], and `stored_distances` of codes [B,2], float [B,7], smaller is nearer.
 
-    `centres` and `distances` are in the order of EMOTIONS, whatever order the weights have.
+    `centres` and `distances` are the same in the order of EMOTIONS.
     """
+
+    stored_centres: Callable[[], Tensor]
+    stored_distances: Callable[[Tensor], Tensor]
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -195,7 +199,7 @@ class Generator(nn.Module):
         return self.main(torch.cat([images, maps], dim=1), None)
 
     def distances(self, codes: Tensor) -> Tensor:
-        """How far each code [B,2] is from each emotion: [B,7], smaller is nearer."""
+        """How far each code [B,2] is from each emotion: [B,7]."""
         return self.by_label(self.stored_distances(codes), dim=1)
 
     def centres(self) -> Tensor:
@@ -207,14 +211,6 @@ class Generator(nn.Module):
         if self.config.emotions == EMOTIONS:
             return values
         return torch.stack([values.select(dim, self.config.emotions.index(emotion)) for emotion in EMOTIONS], dim)
-
-    def stored_distances(self, codes: Tensor) -> Tensor:
-        """`distances` in the order of the weights."""
-        raise NotImplementedError
-
-    def stored_centres(self) -> Tensor:
-        """`centres` in the order of the weights."""
-        raise NotImplementedError
 
 
 class GaussianGenerator(Generator):
@@ -285,10 +281,9 @@ def accelerate_generator(generator: Generator) -> Generator:
         if isinstance(module, InstanceNorm):
             module.accelerated = True
     last = generator.main[-1]
+    assert isinstance(last, nn.Conv2d)
     with torch.device("meta"):
-        faster = FewChannelConv2d(
-            last.in_channels, last.out_channels, last.kernel_size, padding=last.padding, bias=False
-        )
+        faster = FewChannelConv2d(last.in_channels, last.out_channels, 7, padding=3, bias=False)
     faster.weight = last.weight
     generator.main[-1] = faster
     return generator

@@ -23,6 +23,10 @@ class Overlay(nn.Module):
     reader by a few steps); adversarial training goes on from there. image_size is the side of the images.
     """
 
+    mean: Tensor
+    axes: Tensor
+    scales: Tensor
+
     def __init__(self, image_size: int, amplitude: float = 4.0) -> None:
         super().__init__()
         pixels = image_size**2

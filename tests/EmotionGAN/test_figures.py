@@ -15,6 +15,7 @@ from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.figures import __main__ as figures
+from EmotionGAN.figures.grid import fill_tiles, grid_codes
 from EmotionGAN.figures.space import (
     axis_ends,
     background,
@@ -114,12 +115,12 @@ def test_names_cover_neither_each_other_nor_a_centre(where, height):
 
 
 def test_tiles_stand_where_their_codes_are():
-    codes = figures.grid_codes()
+    codes = grid_codes()
     assert codes[0].tolist() == [-1, 1] and codes[-1].tolist() == [1, -1] and len(codes) == 121
     edits = ((codes[:, 0] + 1) * 100 + (codes[:, 1] + 1) * 10).round().to(torch.uint8)
     axes = Figure().add_subplot()
     centres = torch.tensor([[-1.0, -1], [1, 1], [0, 0.04], [0.6, 0], [0, -0.6], [-0.6, 0], [0, 0.6]])
-    figures.fill_tiles(axes, edits[:, None, None].expand(-1, 48, 48).numpy(), centres, codes)
+    fill_tiles(axes, edits[:, None, None].expand(-1, 48, 48).numpy(), centres, codes)
     shown = axes.images[0].get_array()
     for x, y, column, row in [(-1, 1, 0, 0), (1, 1, 10, 0), (0, -1, 5, 10), (0.4, -0.2, 7, 6)]:
         middle = (axes.get_yticks()[row], axes.get_xticks()[column])

@@ -38,7 +38,7 @@ def learn(job):
 
     def run(processes: int, dest: str, *flags: str, fault: dict | None = None):
         fault = fault and {"of": "learning", **fault}
-        return job(processes, "EmotionGAN.learn", *TINY, "--dest", dest, *flags, fault=fault)
+        return job(processes, "EmotionGAN.learn.__main__", *TINY, "--dest", dest, *flags, fault=fault)
 
     return run
 
