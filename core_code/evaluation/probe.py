@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
@@ -159,33 +160,21 @@ def probe(
 
     features, labels = features_of("train")
     print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
-    classifier = linear_classifier(features, labels, f"{title}, fitting")
+    classifier = linear_classifier(features, labels)
     return {split: float(classifier.score(*features_of(split))) for split in SPLITS}
 
 
-def linear_classifier(features: np.ndarray, labels: np.ndarray, title: str = "fitting") -> Pipeline:
+def linear_classifier(features: np.ndarray, labels: np.ndarray) -> GridSearchCV:
     """Multinomial logistic regression on features float [N,F] of mean 0 and variance 1, fitted to all of them.
 
     Its L2 penalty is chosen for each net on every fifth face, held out from that choice's fits: features that differ in
     few directions want less of it than those that differ in many.
     """
-    held = held_out(len(labels))
-    bar = tqdm(total=len(STRENGTHS) + 1, desc=title, unit=" fits", leave=False, delay=2)
-
-    def accuracy(strength: float) -> float:
-        found = fit(strength, features[~held], labels[~held]).score(features[held], labels[held])
-        bar.update()
-        return found
-
-    with bar:
-        return fit(max(STRENGTHS, key=accuracy), features, labels)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    split = PredefinedSplit(held_out(len(labels)).astype(int) - 1)  # -1: never held out
+    return GridSearchCV(pipeline, {"logisticregression__C": STRENGTHS}, cv=split).fit(features, labels)
 
 
 def held_out(count: int) -> np.ndarray:
     """Which of so many faces the penalty is chosen on: bool [N]."""
     return np.arange(count) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-
-
-def fit(strength: float, features: np.ndarray, labels: np.ndarray) -> Pipeline:
-    """The classifier of one penalty."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500)).fit(features, labels)

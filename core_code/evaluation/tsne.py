@@ -6,7 +6,6 @@ python -m core_code.evaluate --net_name resnet18 --exp_names Baseline --tsne Tru
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ MOST_FACES = 2000
 FEWEST_FACES = 10
 COMPONENTS = 50
 PERPLEXITY = 30
+Silhouettes = dict[str, float | None]
 
 
 class SomeFaces(LabelledFaces):
@@ -32,19 +32,6 @@ class SomeFaces(LabelledFaces):
 
     def __init__(self, faces: torch.Tensor, labels: torch.Tensor) -> None:
         self.faces, self.labels = faces, labels
-
-
-class FeatureMap(NamedTuple):
-    """points: float [N,2]. The silhouettes, of the features and of the points, are in [-1,1]; None where fewer than
-    two labels occur (or each face has its own)."""
-
-    points: np.ndarray
-    silhouette: float | None
-    silhouette_on_map: float | None
-
-    def __str__(self) -> str:
-        values = (f"{'-' if value is None else f'{value:.3f}'}" for value in (self.silhouette, self.silhouette_on_map))
-        return "silhouette {} in the features; {} on this map".format(*values)
 
 
 def faces_to_map(settings: EvaluationSettings) -> SomeFaces:
@@ -66,11 +53,12 @@ def faces_to_map(settings: EvaluationSettings) -> SomeFaces:
     return SomeFaces(faces[chosen], labels[chosen])
 
 
-def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> FeatureMap:
-    """t-SNE of features [N,F], which are first reduced to their 50 leading principal components.
+def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, Silhouettes]:
+    """t-SNE of features [N,F], first reduced to their 50 leading principal components: points [N,2], and silhouettes.
 
     L. van der Maaten, G. Hinton, "Visualizing data using t-SNE", 2008. Perplexity 30, less for fewer than 91 faces.
-    Silhouettes: P. Rousseeuw, 1987: 1 for tight groups far apart, 0 for mixed ones. Raises InputError for features that
+    Silhouettes of the features and of the points, in [-1,1] (P. Rousseeuw, 1987): 1 for tight groups far apart, 0 for
+    mixed ones; None where fewer than two labels occur, or each face has its own. Raises InputError for features that
     are not finite.
     """
     from sklearn.decomposition import PCA  # scikit-learn is slow to load, and few evaluations need it
@@ -82,14 +70,14 @@ def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> Feature
     reduced = PCA(min(COMPONENTS, *features.shape), svd_solver="full").fit_transform(features)
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
-    if not 2 <= len(np.unique(labels)) < len(labels):
-        return FeatureMap(points, None, None)
-    return FeatureMap(points, *(float(silhouette_score(space, labels)) for space in (features, points)))
+    grouped = 2 <= len(np.unique(labels)) < len(labels)
+    spaces = {"silhouette": features, "silhouette_on_map": points}
+    return points, {key: float(silhouette_score(each, labels)) if grouped else None for key, each in spaces.items()}
 
 
 def draw_maps(
     settings: EvaluationSettings, nets: Mapping[str, Trained], data: SomeFaces
-) -> tuple[dict[str, dict[str, float | None]], list[Path]]:
+) -> tuple[dict[str, Silhouettes], list[Path]]:
     """tsne_<net>_<exp>_<tsne_on>.png of each experiment; returns the silhouettes by experiment, and the paths.
 
     Raises InputError for features that are not finite.
@@ -106,12 +94,12 @@ def draw_maps(
         except InputError as error:
             raise InputError(f"{settings.net_name}, {name}: {error}") from error
     paths = []
-    for name, found in maps.items():
+    for name, (points, silhouettes) in maps.items():
+        values = ("-" if value is None else f"{value:.3f}" for value in silhouettes.values())
+        title = (
+            f"{settings.net_name}, {name}: t-SNE of {len(labels)} faces of {settings.tsne_on}\n"
+            "silhouette {} in the features; {} on this map".format(*values)
+        )
         path = settings.picture("tsne", f"{name}_{settings.tsne_on}")
-        title = f"{settings.net_name}, {name}: t-SNE of {len(labels)} faces of {settings.tsne_on}\n{found}"
-        paths.append(plot_map(found.points, labels, EMOTIONS, path, title))
-    silhouettes = {
-        name: {"silhouette": found.silhouette, "silhouette_on_map": found.silhouette_on_map}
-        for name, found in maps.items()
-    }
-    return silhouettes, paths
+        paths.append(plot_map(points, labels, EMOTIONS, path, title))
+    return {name: silhouettes for name, (_, silhouettes) in maps.items()}, paths

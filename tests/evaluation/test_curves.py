@@ -142,7 +142,7 @@ def test_a_log_of_byol_makes_byols_curve(tmp_path, drawn):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (FIRST, ", line 1: an epoch, expected lines 'net_name"),
         (HEAD + FIRST + "epoch two\n", ", line 8: expected 'epoch 1/100  loss ...', found 'epoch two'"),
@@ -166,7 +166,7 @@ def test_a_log_of_byol_makes_byols_curve(tmp_path, drawn):
         (HEAD + FIRST + SECOND.replace("lr", "l\xff"), ", line 8: expected 'epoch 1/100  loss ...'"),
     ],
 )
-def test_bad_logs_are_errors_of_one_line_that_name_the_line(tmp_path, capsys, text, said):
+def test_bad_logs_are_errors_of_one_line_that_name_the_line(tmp_path, capsys, text, message):
     good = write(tmp_path / "good.log", HEAD + FIRST)
     bad = tmp_path / "bad.log"
     bad.write_bytes(text.encode("latin-1"))
@@ -174,7 +174,7 @@ def test_bad_logs_are_errors_of_one_line_that_name_the_line(tmp_path, capsys, te
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: evaluate.main(command))
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert ended.value.code == 2 and line.startswith(f"error: {bad}") and said in line
+    assert ended.value.code == 2 and line.startswith(f"error: {bad}") and message in line
     assert not (tmp_path / "out").exists()
 
 

@@ -162,7 +162,7 @@ def test_every_model_is_compared_with_the_first_one_face_by_face(undrawn, there,
 
 
 @pytest.mark.parametrize("tta", ["flip", "ten_crop"])
-def test_augmentation_at_test_time_stands_beside_the_plain_figures(undrawn, there, capsys, tta):
+def test_augmentation_at_test_time_stands_beside_the_figures_without_it(undrawn, there, capsys, tta):
     plain = there("--exp_names", "A", "B")["splits"]
     splits = there("--exp_names", "A", "B", "--tta", tta)["splits"]
     data = FER2013(phase="test")

@@ -140,9 +140,9 @@ def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: there("--exp_names", "E"))
     assert ended.value.code == 2
-    (said,) = capsys.readouterr().err.strip().splitlines()
-    assert "ckpt_byol_small_E_best_validation.pth" in said
-    assert "python train_byol_model.py --net_name small --exp_name E" in said
+    (message,) = capsys.readouterr().err.strip().splitlines()
+    assert "ckpt_byol_small_E_best_validation.pth" in message
+    assert "python train_byol_model.py --net_name small --exp_name E" in message
     assert not Path("plots_output").exists()
 
 

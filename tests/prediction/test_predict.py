@@ -1,4 +1,4 @@
-"""python -m core_code.predict: what is read in cut-out faces and in photographs, and where it is written."""
+"""python -m core_code.predict: predictions for cut-out faces and for photographs, and their files."""
 
 import csv
 import importlib
@@ -49,7 +49,7 @@ def there(tmp_path, monkeypatch, small):
 
 @pytest.fixture
 def scenes(monkeypatch) -> ModuleType:
-    """Photographs of nobody, for tests that find faces in them."""
+    """photographs without people, for tests that find faces in them."""
     pytest.importorskip("dlib")
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "EmotionGAN")
     return importlib.import_module("scenes")
@@ -90,7 +90,7 @@ def check(row: dict, chances: torch.Tensor) -> None:
     assert row["confidence"] == pytest.approx(chances.max().item(), abs=1e-5)
 
 
-def test_cut_out_faces_are_read_as_the_net_reads_them(there, capsys):
+def test_cut_out_faces_get_the_probabilities_of_the_net(there, capsys):
     found = there("cut", "--face_detector", "none", "--csv", "out.csv")
     chances = logits_of("A", FACES).softmax(1)
     assert [row["picture"] for row in found["faces"]] == ["cut/x.png", "cut/y.png", "cut/z.png"]
@@ -144,7 +144,7 @@ def test_a_large_picture_in_colour_becomes_a_grey_face_of_48_pixels(there):
     check(found["faces"][0], logits_of("A", np.array(grey)[None]).softmax(1)[0])
 
 
-def test_faces_in_a_scene_are_found_and_read_from_left_to_right(there, scenes, capsys):
+def test_faces_in_a_scene_are_found_from_left_to_right(there, scenes, capsys):
     Image.fromarray(scenes.scene(((480, 250), (160, 230)))).save("scene.png")
     Image.fromarray(scenes.background()).save("empty.png")
     found = there("scene.png", "empty.png", "--draw", "drawn")["faces"]
@@ -181,7 +181,7 @@ def test_without_dlib_the_error_says_how_to_get_it_even_for_several_pictures(the
         there("cut")
 
 
-def test_drawn_copies_are_large_enough_to_read_and_spare_what_was_given(there):
+def test_drawn_copies_are_enlarged_and_no_input_is_overwritten(there):
     Path("other").mkdir()
     Image.fromarray(FACES[2]).save("other/x.png")
     Image.fromarray(FACES[2]).save("cut/x_read.png")
@@ -192,12 +192,12 @@ def test_drawn_copies_are_large_enough_to_read_and_spare_what_was_given(there):
     assert new == {"x_read_2.png", "x_read_3.png", "x_read_read.png", "y_read.png", "z_read.png"}
     copy = read_photograph(Path("cut/y_read.png"))
     assert copy.size == (336, 336)
-    middle = copy.pixels[168 - 28 : 168 + 28, 168 - 28 : 168 + 28]
-    assert (middle == np.kron(FACES[1][20:28, 20:28], np.ones((7, 7), np.uint8))[:, :, None]).all()
+    centre = copy.pixels[168 - 28 : 168 + 28, 168 - 28 : 168 + 28]
+    assert (centre == np.kron(FACES[1][20:28, 20:28], np.ones((7, 7), np.uint8))[:, :, None]).all()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["none.png"], "none.png: no such picture or folder"),
         (["cut", "bad.png"], "bad.png: not a readable picture"),
@@ -208,13 +208,13 @@ def test_drawn_copies_are_large_enough_to_read_and_spare_what_was_given(there):
         (["cut", "--csv", "out.json"], "out.json: --json and --csv are one file"),
     ],
 )
-def test_bad_input_is_an_error_of_one_line(there, capsys, arguments, said):
+def test_bad_input_is_an_error_of_one_line(there, capsys, arguments, message):
     Path("bad.png").write_bytes(Path("cut/x.png").read_bytes()[:100])
     Path("bare").mkdir()
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: there(*arguments, "--face_detector", "none"))
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert ended.value.code == 2 and line.startswith(f"error: {said}")
+    assert ended.value.code == 2 and line.startswith(f"error: {message}")
     assert not Path("out.json").exists()
 
 
