@@ -70,9 +70,7 @@ def significance(row: dict[str, Any]) -> tuple[str, str]:
         else "better" if test["only_this"] > test["only_other"] else "worse"
         for test in tests
     )  # fmt: skip
-    words = [
-        conclusion if len(conclusions) == 1 else f"{conclusion}: {count}" for conclusion, count in conclusions.items()
-    ]
+    words = [name if len(conclusions) == 1 else f"{name}: {count}" for name, count in conclusions.items()]
     ps = ["< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.2g}" for test in tests]
     return f"each {ps[0]}" if len(ps) > 1 and len(set(ps)) == 1 else " / ".join(ps), ", ".join(words)
 
@@ -113,9 +111,7 @@ def figures_table(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         if published is not None and rows.published_top1.notna().any():
             cells[f"published {title}"] = [percent(value, "") for value in published]
     cells["difference"] = [signed(value) for value in rows.difference]
-    cells[P_VALUE] = [
-        f"{p}\n{conclusion}" if p else "" for p, conclusion in zip(rows.p_values, rows.conclusion, strict=True)
-    ]
+    cells[P_VALUE] = rows.p_values + np.where(rows.p_values == "", "", "\n" + rows.conclusion)
     return cells
 
 
