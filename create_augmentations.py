@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     face_count = min(args.max_faces or len(train), len(train))
     editor = Editor.load(args.generator, device, dtype)
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
-    boxes = detect_faces(args.face_detector, train.faces[:face_count], editor)
+    boxes = detect_faces(args.face_detector, train, face_count, editor, args.dest_folder)
     images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most
     editor, compiled = choose_editor(editor, args.compile, args.dest_folder, images, args.batch_size)
     settings = Settings(

@@ -240,15 +240,17 @@ def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(of_cu
     assert store.first.diff().tolist()[:10] == [2, 0] * 5
 
 
-def test_a_run_without_the_faces_that_are_not_found_is_gone_on_with(of_cut_outs, even_faces_alone):
+def test_a_run_without_the_faces_that_are_not_found_is_gone_on_with(of_cut_outs, even_faces_alone, monkeypatch):
     made = Path("data/fer2013_augmentations")
     of_cut_outs("--num_augments", "2", "--max_faces", "10")
     before = {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()}
     for image in made.glob("4/*.png"):
         image.unlink()
-    of_cut_outs("--num_augments", "2", "--max_faces", "10")
+    with monkeypatch.context() as no_second_search:
+        no_second_search.setattr(detection, "find_boxes", lambda faces: pytest.fail("searched again"))
+        of_cut_outs("--num_augments", "2", "--max_faces", "10")
+        create_augmentations.main(manifest_of(made)["command"].split()[2:])
     assert {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()} == before
-    create_augmentations.main(manifest_of(made)["command"].split()[2:])
     of_cut_outs("--num_augments", "2", "--max_faces", "20")
     assert manifest_of(made)["images"] == 20 == len(list(made.glob("*/*.png")))
 
@@ -274,7 +276,7 @@ def test_whole_faces_are_edited_where_no_detector_is_wanted_or_needed(there, tmp
 def test_a_published_checkpoint_is_given_what_dlib_finds(there, even_faces_alone, tmp_path):
     torch.save(build_generator(GeneratorConfig()).state_dict(), tmp_path / "1800000-G.ckpt")
     editor = Editor.load(tmp_path / "1800000-G.ckpt", torch.device("cpu"))
-    boxes = detection.detect_faces("auto", FER2013(phase="train").faces, editor)
+    boxes = detection.detect_faces("auto", FER2013(phase="train"), 40, editor, tmp_path / "made")
     assert boxes.isfinite().all(dim=1).tolist() == [True, False] * 20
 
 

@@ -19,7 +19,9 @@ Arrays = dict[str, np.ndarray]
 Pieces = Callable[[], Iterator[np.ndarray]]  # an array that is computed piece by piece, each time that it is called
 
 
-def load_or_make(path: Path, source: str, layout: Layout, make: Callable[[], dict[str, np.ndarray | Pieces]]) -> Arrays:
+def load_or_make(
+    path: Path, source: str, layout: Layout, make: Callable[[], Mapping[str, np.ndarray | Pieces]]
+) -> Arrays:
     """The arrays cached in `path`, mapped into memory; or those of `make()`, which are then cached.
 
     The file is a header of JSON, filled up with spaces to HEADER_BYTES, then the arrays in the order of `layout`.
@@ -47,7 +49,7 @@ def in_memory(array: np.ndarray | Pieces, dtype: type, item: tuple[int, ...]) ->
     return array if isinstance(array, np.ndarray) else np.concatenate([np.empty((0, *item), dtype), *array()])
 
 
-def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: dict[str, np.ndarray | Pieces]) -> None:
+def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: Mapping[str, np.ndarray | Pieces]) -> None:
     """Write the arrays, then the header before them."""
     file.write(bytes(HEADER_BYTES))
     lengths, checksum = dict.fromkeys(layout, 0), 0

@@ -2,26 +2,30 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.tables import write_csv
+from core_code.datasets.cache import Arrays, load_or_make
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import Editor
 from EmotionGAN.face_crops import find_boxes
 
 AUTO, DLIB, NONE = "auto", "dlib", "none"
-NOT_FOUND_NAME = "faces_not_found.csv"
+BOXES_NAME, NOT_FOUND_NAME = "face_boxes.cache", "faces_not_found.csv"
 
 
-def detect_faces(detector: str, faces: Tensor, editor: Editor) -> Tensor | None:
-    """The boxes of faces uint8 [N, 48, 48] that the generator edits: float [N, 4], NaN where no face is found.
+def detect_faces(detector: str, train: FER2013, face_count: int, editor: Editor, folder: Path) -> Tensor | None:
+    """The boxes of the first training faces that the generator edits: float [face_count, 4], NaN where none is found.
 
     None where whole faces are edited. `detector` is dlib, none, or auto: dlib for a generator whose config says that
-    its training faces were cut out by it, none for others. Logs how many faces are found. Raises InputError without
-    dlib, for dlib with a generator of whole faces, and when no face is found.
+    its training faces were cut out by it, none for others. The boxes are cached in `folder`, for a run that goes on.
+    Logs how many faces are found. Raises InputError without dlib, for dlib with a generator of whole faces, and when
+    no face is found.
     """
     framing = editor.generator.config.framing
     if detector == NONE or (detector == AUTO and framing != DLIB):
@@ -30,11 +34,16 @@ def detect_faces(detector: str, faces: Tensor, editor: Editor) -> Tensor | None:
         raise InputError(
             f"--face_detector dlib: {editor.name} was trained on whole {framing} faces; leave the flag out"
         )
-    boxes = find_boxes(faces)
-    found = int(boxes.isfinite().all(dim=1).sum())
-    print(f"dlib finds {found} of {len(faces)} faces; the others get no image")
-    if not found:
-        raise InputError("--face_detector dlib: no face found in any of the training faces")
+
+    def find() -> Arrays:
+        boxes = find_boxes(train.faces[:face_count])
+        if not boxes.isfinite().any():
+            raise InputError("--face_detector dlib: no face found in any of the training faces")
+        return {"boxes": boxes.numpy()}
+
+    cached = load_or_make(folder / BOXES_NAME, train.fingerprint(face_count), {"boxes": (np.float32, (4,))}, find)
+    boxes = torch.from_numpy(cached["boxes"])
+    print(f"dlib finds {int(boxes.isfinite().all(dim=1).sum())} of {face_count} faces; the others get no image")
     return boxes
 
 
