@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch_hooks import before_step, weights_after_steps
 
 import optuna_study
 import train_byol_model
@@ -18,7 +19,6 @@ from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.search import plots as study_plots
 from core_code.search.files import read_study
-from core_code.training.classifier import ClassifierTask
 
 SCRIPT = Path(optuna_study.__file__)
 TINY = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu",
@@ -147,17 +147,8 @@ def test_plots_are_made_again_without_torch_and_without_trials(there, tmp_path, 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_tells_what_is_kept_and_the_study_is_resumed(there, monkeypatch, capsys, number, status):
-    step, steps = ClassifierTask.step, []
-
-    def interrupted_step(*args):
-        steps.append(1)
-        if len(steps) == 2:
-            os.kill(os.getpid(), number)
-        return step(*args)
-
-    monkeypatch.setattr(ClassifierTask, "step", interrupted_step)
-    with pytest.raises(SystemExit) as ended:
+def test_an_interruption_tells_what_is_kept_and_the_study_is_resumed(there, capsys, number, status):
+    with pytest.raises(SystemExit) as ended, before_step(2, lambda: os.kill(os.getpid(), number)):
         run_command(lambda: there("--n_trials", "2"))
     assert ended.value.code == status
     message = capsys.readouterr().err
@@ -167,9 +158,9 @@ def test_an_interruption_tells_what_is_kept_and_the_study_is_resumed(there, monk
     assert [trial.state.name for trial in read_study(RESULTS).trials] == ["COMPLETE", "FAIL", "COMPLETE"]
 
 
-def test_a_study_of_which_no_trial_succeeds_ends_with_an_error(there, monkeypatch, capsys):
-    monkeypatch.setattr(ClassifierTask, "step", lambda self, views, labels: views.sum() * float("nan"))
-    message = one_error(capsys, lambda: there("--n_trials", "2"))
+def test_a_study_of_which_no_trial_succeeds_ends_with_an_error(there, capsys):
+    with weights_after_steps(float("nan")):
+        message = one_error(capsys, lambda: there("--n_trials", "2"))
     assert "no trial is complete (2 failed)" in message
     assert [trial.state.name for trial in read_study(RESULTS).trials] == ["FAIL", "FAIL"]
 

@@ -4,26 +4,27 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from coded_faces import coded_face, read_codes
 from PIL import Image
+from small_faces import small_rows, write_csv
+from torch_hooks import before_step, shown_to
 from training_runs import differences, make_augmentations
 
 import train_byol_model
 import train_model
-from core_code.core_utils import transforms
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
 from core_code.core_utils.transforms import train_view
-from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
-from core_code.training import byol as train_byol
-from core_code.training.byol import BYOLTask, make_byol_task
+from core_code.training.byol import make_byol_task
 from core_code.training.loop import rng_for
 from core_code.training.settings import TrainingSettings
 
@@ -75,30 +76,14 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
     assert "lr: 0.01" in log_text() and "BYOL(" in log_text()
 
 
-@pytest.mark.parametrize("worsening", [False, True])
-def test_the_best_epoch_where_the_loss_falls_and_where_it_rises(there, monkeypatch, worsening):
-    losses = iter([-0.5, -0.4, -0.3] if worsening else [-0.5, -0.6, -0.7])
-    figures = {"feature_std": 1.0, "projection_std": 1.0, "feature_rank": 9.0}
-    monkeypatch.setattr(BYOLTask, "measure", lambda *args: {"validation_loss": next(losses), **figures})
-    monkeypatch.setattr(BYOLTask, "steps", lambda *args: iter([(torch.zeros(()), 40)]))
-    there(*ALONE, "--epochs", "3", "--scheduler", "none")
-    assert checkpoint("best_validation")["epoch"] == (1 if worsening else 3)
-
-
-def test_the_validation_loss_and_the_feature_std_are_those_of_the_saved_net(there, monkeypatch):
-    drawn = []
-
-    def note(*args, **options) -> torch.Tensor:
-        drawn.append(train_view(*args, **options))
-        return drawn[-1]
-
-    monkeypatch.setattr(train_byol, "train_view", note)
-    there(*ALONE, "--epochs", "1")
+def test_the_validation_loss_and_the_feature_std_are_those_of_the_saved_net(there):
+    with shown_to(BYOL) as calls:
+        there(*ALONE, "--epochs", "1")
     net = BYOL("small")
     net.load_state_dict(checkpoint()["net"])
     net.train()
-    (view,) = drawn[3:]  # 40 faces in batches of 16, then the 14 of val in one
-    views = view.expand(-1, 3, -1, -1)
+    views = calls[-1].views  # of the 14 faces of val, after the training
+    assert [len(call.views) for call in calls] == [32, 32, 16, 28]
     with torch.no_grad():
         features = net(views)
         predictions = net.prediction(net.projection(features))
@@ -121,50 +106,37 @@ def test_validation_leaves_the_net_as_it_is(there):
     assert differences(before, dict(task.net.state_dict())) != [], "training must go on to measure"
 
 
-def test_second_views_are_of_the_faces_augmentations_and_how_many_have_none_is_logged(there, monkeypatch):
+def test_second_views_are_of_the_faces_augmentations_and_how_many_have_none_is_logged(there):
+    """Faces that are recognised in their views, and augmentations of the first 25 that tell whose they are."""
+    rows = [(label, usage, coded_face(code)) for code, (label, usage, _) in enumerate(small_rows(test=7))]
+    write_csv(Path("data/fer2013/icml_face_data.csv"), rows)
     make_augmentations("--max_faces", "25")
-    pairs = []
-    views = BYOLTask.views
-
-    def note(self, faces, partners, *args) -> torch.Tensor:
-        pairs.append((faces, partners))
-        return views(self, faces, partners, *args)
-
-    monkeypatch.setattr(BYOLTask, "views", note)
-    there(*QUICK, "--epochs", "1", "--fine_tune")
+    for path in Path("data/fer2013_augmentations").glob("*/*.png"):
+        Image.fromarray(coded_face(61 + int(path.stem.split("_")[0]))).save(path)
+    with shown_to(BYOL) as calls:
+        there(*QUICK, "--epochs", "1", "--fine_tune")
     assert "a GAN augmentation for 25 faces; of the face itself for 15 that have none" in log_text()
-    train = FER2013(phase="train")
-    augmentations = Augmentations.open(Path("data/fer2013_augmentations"), train)
-    rows = {face.numpy().tobytes(): row for row, face in enumerate(train.faces)}
-    seen = set()
-    for faces, partners in pairs[:-1]:
-        for face, partner in zip(faces, partners, strict=True):
-            row = rows[face.numpy().tobytes()]
-            seen.add(row)
-            own = augmentations.images[augmentations.first[row] : augmentations.first[row + 1]]
-            assert len(own) == (2 if row < 25 else 0)
-            assert any(torch.equal(partner, image) for image in (own if row < 25 else [face]))
-    assert seen == set(range(40))
-    faces, partners = pairs[-1]
-    assert torch.equal(faces, partners) and torch.equal(faces, FER2013(phase="val").faces)
+    pairs = [read_codes(call.views).view(2, -1) for call in calls]
+    faces, second = torch.cat(pairs[:-1], dim=1)
+    assert sorted(faces.tolist()) == list(range(40))
+    assert second.tolist() == [face + 61 if face < 25 else face for face in faces.tolist()]
+    assert pairs[-1].tolist() == [list(range(40, 54))] * 2  # val: two views of the face itself
 
 
-def test_without_augmentations_each_face_gets_two_different_views_of_itself(there, monkeypatch):
-    seen = []
-    step = BYOLTask.step
-    monkeypatch.setattr(BYOLTask, "step", lambda self, views: (seen.append(views), step(self, views))[1])
-    there(*ALONE, "--epochs", "1")
+def test_without_augmentations_each_face_gets_two_different_views_of_itself(there):
+    with shown_to(BYOL) as calls:
+        there(*ALONE, "--epochs", "1")
+    seen = [call.views for call in calls[:-1]]  # the last is of val
     assert "a GAN augmentation for 0 faces; of the face itself for 40" in log_text()
     assert [len(views) for views in seen] == [32, 32, 16]
     assert all((one != other).any() for views in seen for one, other in zip(*views.chunk(2), strict=True))
 
 
 @pytest.mark.parametrize("flag", ["--photometric", "--other_light"])
-def test_with_photometric_augmentation_each_view_gets_one_of_its_own(there, monkeypatch, flag):
-    seen = []
-    step = BYOLTask.step
-    monkeypatch.setattr(BYOLTask, "step", lambda task, views: (seen.append(views), step(task, views))[1])
-    there(*ALONE, "--epochs", "1", flag, "True")
+def test_with_photometric_augmentation_each_view_gets_one_of_its_own(there, flag):
+    with shown_to(BYOL) as calls:
+        there(*ALONE, "--epochs", "1", flag, "True")
+    seen = [call.views for call in calls[:-1]]  # the last is of val
     assert checkpoint()["settings"]["photometric"] is True
     generator = rng_for(1, 1, "views")
     batches = FaceBatches(FER2013(Path("data/fer2013"), "train"), 16, torch.device("cpu"), shuffle=True, seed=1)
@@ -176,18 +148,14 @@ def test_with_photometric_augmentation_each_view_gets_one_of_its_own(there, monk
         assert (views[:, 0] - plain).abs().mean() > 0.05
 
 
-def test_views_show_no_less_of_a_face_than_asked_for(there, monkeypatch, capsys):
-    drawn = []
-
-    def note(*args) -> transforms.Crops:
-        drawn.append(draw_crops(*args))
-        return drawn[-1]
-
-    draw_crops = transforms.draw_crops
-    monkeypatch.setattr(transforms, "draw_crops", note)
-    there(*ALONE, "--epochs", "1", "--smallest_crop", "0.6")
-    areas = torch.cat([crops.height * crops.width for crops in drawn]) / 48**2
-    assert 0.57 < areas.min() < 0.7 and areas.max() <= 1
+def test_views_show_no_less_of_a_face_than_asked_for(there, capsys):
+    with shown_to(BYOL) as calls:
+        there(*ALONE, "--epochs", "1", "--smallest_crop", "0.6")
+    generator = rng_for(1, 1, "views")
+    batches = FaceBatches(FER2013(Path("data/fer2013"), "train"), 16, torch.device("cpu"), shuffle=True, seed=1)
+    batches.set_epoch(1)
+    for (faces, _, _), call in zip(batches, calls[:-1], strict=True):
+        assert torch.equal(call.views, train_view(torch.cat([faces, faces]), 32, generator, smallest_crop=0.6))
     assert checkpoint()["settings"]["smallest_crop"] == 0.6
     with pytest.raises(SystemExit):
         there(*ALONE, "--smallest_crop", "0")
@@ -222,20 +190,11 @@ def test_the_scheduler_lowers_both_learning_rates(there):
 
 
 @pytest.mark.parametrize("more", [[], ["--prediction_lr", "0.002"]])
-def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys, more):
+def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, capsys, more):
     make_augmentations("--max_faces", "25")
     run = [*QUICK, "--epochs", "2", "--fine_tune", "True", *more]
     there(*run, "--output_root", "unbroken")
-    step, steps = BYOLTask.step, []
-
-    def interrupted_step(*args) -> torch.Tensor:
-        steps.append(1)
-        if len(steps) == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(*args)
-
-    monkeypatch.setattr(BYOLTask, "step", interrupted_step)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended, before_step(4, lambda: os.kill(os.getpid(), signal.SIGINT)):
         run_command(lambda: there(*run))
     assert ended.value.code == 130 and "ckpt_byol_small_E_last_trained_epoch.pth" in capsys.readouterr().err
     assert checkpoint()["epoch"] == 1
@@ -282,32 +241,33 @@ def test_a_checkpoint_with_the_names_of_earlier_versions_goes_on(there):
     assert differences(checkpoint(), checkpoint(folder="unbroken/checkpoints")) == []
 
 
-def test_a_collapse_is_warned_of(there, monkeypatch, capsys):
+def weights_of(last_convolution: Callable[[torch.Tensor], object]) -> list[str]:
+    """QUICK, but starting from a file of a net whose last convolution's weights [1024,192,1,1] were changed so."""
+    torch.manual_seed(5)
+    net = EmotionNet("small")
+    with torch.no_grad():
+        last_convolution(net.nn_model.conv5[0].weight)
+    torch.save(net.state_dict(), "weights.pth")
+    return ["weights.pth" if flag == "none" else flag for flag in QUICK]
+
+
+def test_a_collapse_is_warned_of(there, capsys):
+    """Of a frozen backbone that gives all faces the same features."""
     there(*ALONE, "--epochs", "1", "--output_root", "healthy")
-    measure = BYOLTask.measure
-
-    def collapsed(self, *args) -> dict[str, float]:
-        with torch.no_grad():
-            self.net.projection[3].weight.zero_()
-        return measure(self, *args)
-
-    monkeypatch.setattr(BYOLTask, "measure", collapsed)
     capsys.readouterr()
-    there(*ALONE, "--epochs", "1")
+    there(*weights_of(lambda weight: weight.zero_()), "--augmentations_folder", "none", "--epochs", "1")
     assert "warning: the representation has collapsed: projection std 0.0000 after epoch 1" in log_text()
     assert "collapsed" in capsys.readouterr().out
     assert "collapsed" not in log_text("healthy/logs")
 
 
-def test_features_in_few_directions_are_warned_of(there, monkeypatch):
-    measure = BYOLTask.measure
-
-    def on_a_line(self, *args) -> dict[str, float]:
-        return {**measure(self, *args), "feature_rank": train_byol.FEW_DIRECTIONS - 0.5}
-
-    monkeypatch.setattr(BYOLTask, "measure", on_a_line)
-    there(*ALONE, "--epochs", "1")
-    assert "warning: after epoch 1 the features tell faces apart in 2.5 directions only" in log_text()
+def test_features_in_few_directions_are_warned_of(there):
+    """Of a frozen backbone whose features are copies of two."""
+    flags = weights_of(lambda weight: weight.copy_(weight[:2].repeat(512, 1, 1, 1)))
+    there(*flags, "--augmentations_folder", "none", "--epochs", "1")
+    rank = checkpoint()["history"][0]["feature_rank"]
+    assert 1 <= rank <= 2.01
+    assert f"warning: after epoch 1 the features tell faces apart in {rank:.1f} directions only" in log_text()
 
 
 def test_fine_tuning_starts_from_the_best_checkpoints_online_backbone(there, monkeypatch):

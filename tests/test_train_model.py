@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix
+from torch_hooks import before_step, weights_after_steps
 from training_runs import differences, make_augmentations
 
 import train_model
@@ -102,21 +103,12 @@ def test_a_net_learns_what_can_be_learned(there, tmp_path):
     assert history[-1]["loss"] < history[0]["loss"] and history[-1]["validation_accuracy"] > 0.9
 
 
-def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatch, capsys):
+def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, capsys):
     make_augmentations("--max_faces", "25")
     run = [*QUICK, "--emotion_transform_prob", "0.6", "--fine_tune", "--epochs", "3", "--batch_size", "10"]
     there(*run, "--output_root", "unbroken")
-    step, steps = ClassifierTask.step, []
-
-    def interrupted_step(*args):
-        steps.append(1)
-        if len(steps) == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(*args)
-
-    monkeypatch.setattr(ClassifierTask, "step", interrupted_step)
     capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended, before_step(6, lambda: os.kill(os.getpid(), signal.SIGTERM)):
         run_command(lambda: there(*run))
     assert ended.value.code == 143
     said = capsys.readouterr().err
@@ -128,9 +120,8 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, monkeypatc
         assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
 
 
-def test_an_interruption_before_the_first_epoch_says_that_nothing_is_saved(there, monkeypatch, capsys):
-    monkeypatch.setattr(ClassifierTask, "step", lambda *args: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(SystemExit) as ended:
+def test_an_interruption_before_the_first_epoch_says_that_nothing_is_saved(there, capsys):
+    with pytest.raises(SystemExit) as ended, before_step(1, lambda: os.kill(os.getpid(), signal.SIGINT)):
         run_command(lambda: there(*BASELINE))
     assert ended.value.code == 130 and "0 of 100 epochs are saved" in capsys.readouterr().err
 
@@ -182,16 +173,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(the
     assert checkpoint()["epoch"] == 1 and all(torch.isfinite(value).all() for value in checkpoint()["net"].values())
 
 
-def test_weights_that_are_not_finite_are_not_saved(there, monkeypatch, capsys):
-    step = ClassifierTask.step
-
-    def breaking_step(self, views, labels):
-        loss = step(self, views, labels)
-        torch.nn.init.constant_(self.net.head.bias, float("inf"))
-        return loss
-
-    monkeypatch.setattr(ClassifierTask, "step", breaking_step)
-    with pytest.raises(SystemExit) as ended:
+def test_weights_that_are_not_finite_are_not_saved(there, capsys):
+    with pytest.raises(SystemExit) as ended, weights_after_steps(float("inf")):
         run_command(lambda: there(*BASELINE, "--epochs", "1", "--batch_size", "40"))
     assert ended.value.code == 2 and "weights became inf in epoch 1" in capsys.readouterr().err
     assert not list(Path("checkpoints").glob("*.pth"))

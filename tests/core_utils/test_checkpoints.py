@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core_code.core_utils.checkpoints import BEST, KEYS, KINDS, LAST, CheckpointFiles, load_net
+from core_code.core_utils.checkpoints import BEST, KEYS, KINDS, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.errors import InputError
 
 
@@ -72,3 +72,13 @@ def test_weights_of_another_shape_are_refused(tmp_path):
     path = files.save(BEST, state())
     with pytest.raises(InputError, match="not of this net"):
         load_net(torch.nn.Linear(2, 4), files.load(BEST), path)
+
+
+@pytest.mark.parametrize(
+    ("figures", "lowest", "highest"),
+    [([-0.5, -0.4, -0.3], 1, 3), ([-0.5, -0.6, -0.7], 3, 1), ([0.2, 0.1, 0.1], 2, 1), ([float("nan"), 0.3, 0.4], 2, 3)],
+)
+def test_the_best_epoch_is_the_first_of_the_lowest_loss_or_of_the_highest_accuracy(figures, lowest, highest):
+    history = [{"epoch": epoch, "figure": figure} for epoch, figure in enumerate(figures, start=1)]
+    assert best_epoch(history, "figure", higher_is_better=False) == lowest
+    assert best_epoch(history, "figure", higher_is_better=True) == highest

@@ -74,6 +74,12 @@ def test_crops_follow_torchvisions_distribution():
     assert (top + height).max() == 48 and (left + width).max() == 48
 
 
+def test_crops_show_no_less_than_the_smallest_share():
+    crops = transforms.draw_crops(4000, 48, 48, torch.Generator().manual_seed(0), 0.6)
+    areas = crops.height * crops.width / 48**2
+    assert 0.57 < areas.min() < 0.62 and areas.max() == 1
+
+
 def test_train_view_has_three_equal_channels_in_range_and_depends_on_the_generator_alone():
     faces = make_faces(64)
     first, again, other = (transforms.train_view(faces, 32, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
