@@ -27,8 +27,8 @@ def find_boxes(faces: Tensor) -> Tensor:
 def cut_out(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """float [B,C,H,H] -> the boxes' contents, float [B,C,size,size]; beyond the border the edge is repeated."""
     height = images.shape[-1]
-    scale, middle = (boxes[:, 2:] - boxes[:, :2]) / height, (boxes[:, 2:] + boxes[:, :2]) / height - 1
-    grid = F.affine_grid(transform(scale, middle), [len(images), 1, size, size], align_corners=False)
+    scale, centre = (boxes[:, 2:] - boxes[:, :2]) / height, (boxes[:, 2:] + boxes[:, :2]) / height - 1
+    grid = F.affine_grid(transform(scale, centre), [len(images), 1, size, size], align_corners=False)
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
 
 
@@ -37,13 +37,13 @@ def put_back(change: Tensor, boxes: Tensor, size: int) -> Tensor:
     float [B,C,S,S]; nothing outside the boxes, fading in over FADE_WIDTH of them."""
     if change.shape[-1] > size:
         change = F.interpolate(change, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    scale, middle = size / (boxes[:, 2:] - boxes[:, :2]), (boxes[:, 2:] + boxes[:, :2]) / size - 1
-    grid = F.affine_grid(transform(scale, -middle * scale), [len(change), 1, size, size], align_corners=False)
+    scale, centre = size / (boxes[:, 2:] - boxes[:, :2]), (boxes[:, 2:] + boxes[:, :2]) / size - 1
+    grid = F.affine_grid(transform(scale, -centre * scale), [len(change), 1, size, size], align_corners=False)
     distance = (1 - grid.abs().amax(dim=-1))[:, None] / (2 * FADE_WIDTH)
     placed = F.grid_sample(change, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return placed * distance.clamp(0, 1)
 
 
-def transform(scale: Tensor, middle: Tensor) -> Tensor:
+def transform(scale: Tensor, centre: Tensor) -> Tensor:
     """Scalings and shifts [B,2] as affine matrices [B,2,3]."""
-    return torch.cat([torch.diag_embed(scale), middle[:, :, None]], dim=2)
+    return torch.cat([torch.diag_embed(scale), centre[:, :, None]], dim=2)
