@@ -1,1 +1,1 @@
-"""Training and judging emotion classifiers on real and GAN-made faces."""
+"""Training and judging emotion classifiers on real and GAN-generated faces."""

@@ -11,7 +11,7 @@ def setting(default: Any, help: str, old: str | None = None) -> Any:
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """Stages, learning rates and weights of losses. Where GANmut's published value differs, the help says so."""
+    """Stages, learning rates and weights of losses. The help names GANmut's published value where it differs."""
 
     discriminator_steps: int = setting(
         2500, "stage 1: steps in which the discriminator learns to classify real faces; not in GANmut", "critic_steps"
