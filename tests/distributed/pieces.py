@@ -45,7 +45,7 @@ def check_part_of_two_batches() -> None:
 def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) -> None:
     """A net with batch norms: output, gradients, running statistics, in batches of which a process may have no row."""
     alone, shared = net, copy.deepcopy(net)
-    convert_sync_batch_norms(shared)
+    shared = convert_sync_batch_norms(shared)
     assert [*shared.state_dict()] == [*alone.state_dict()]
     inputs, expected_inputs = whole.clone().requires_grad_(), whole.clone().requires_grad_()
     rows = shard_of(len(whole)).rows
@@ -80,7 +80,7 @@ def check_bfloat16() -> None:
     whole = (100 + torch.randn(64, 4, 5, 5)).bfloat16()
     alone = nn.BatchNorm2d(4)
     shared = copy.deepcopy(alone)
-    convert_sync_batch_norms(shared)
+    shared = convert_sync_batch_norms(shared)
     mine = shared(whole[shard_of(64).rows])
     assert mine.dtype == torch.bfloat16
     expected = alone(whole.float())

@@ -82,10 +82,12 @@ class SyncBatchNorm2d(SyncBatchNorm, nn.BatchNorm2d):
 SYNC = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
 
 
-def convert_sync_batch_norms(net: nn.Module) -> None:
-    """Let every batch norm of the net take its statistics over all processes; when alone, leave it as it is."""
-    if world_size() > 1:
-        replace_modules(net, sync_batch_norm)
+def convert_sync_batch_norms(net: nn.Module) -> nn.Module:
+    """Let every batch norm of the net take its statistics over all processes; when alone, leave it as it is.
+
+    Returns the net, as replace_modules does.
+    """
+    return replace_modules(net, sync_batch_norm) if world_size() > 1 else net
 
 
 def sync_batch_norm(layer: nn.Module) -> SyncBatchNorm | None:
