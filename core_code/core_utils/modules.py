@@ -8,8 +8,8 @@ from torch import nn
 def replace_modules(net: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
     """Put `replacement(layer)` in the place of every layer for which it is not None; returns the net.
 
-    The net itself is changed in place, unless it is such a layer. Replacements share the layer's parameters and buffers (see `share_state`), so that names in state dicts and the
-    parameters that an optimizer holds stay the same.
+    The net itself is changed in place, unless it is such a layer. Replacements share the layer's parameters and
+    buffers (see `share_state`), so that names in state dicts and the parameters that an optimizer holds stay the same.
     """
     if (new := replacement(net)) is not None:
         return share_state(net, new)

@@ -53,9 +53,9 @@ def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:
     return {name: flags[name] for name in names}
 
 
-def data_provenance(faces: FER2013, images: Path | None) -> dict[str, str | int]:
+def data_provenance(faces: FER2013, images: Path | None) -> dict[str, Any]:
     """What identifies these training faces, and the folder of images generated from them."""
-    origin = {"training_data": faces.fingerprint()}
+    origin: dict[str, Any] = {"training_data": faces.fingerprint()}
     if images:
         manifest = read_json(images / MANIFEST_NAME)
         origin |= {f"images' {key}": manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}

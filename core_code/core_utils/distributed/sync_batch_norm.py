@@ -90,7 +90,7 @@ def convert_sync_batch_norms(net: nn.Module) -> nn.Module:
     return replace_modules(net, sync_batch_norm) if world_size() > 1 else net
 
 
-def sync_batch_norm(layer: nn.Module) -> SyncBatchNorm | None:
+def sync_batch_norm(layer: nn.Module) -> nn.Module | None:
     """What replaces a batch norm, without its parameters yet; None for other layers."""
     if type(layer) not in SYNC:
         return None
