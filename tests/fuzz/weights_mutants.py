@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 SIZE = 8
 NET, EXPERIMENT = "tiny", "E"
 LEARNED = GeneratorConfig("gaussian", 16, "grey", 1, 1, "plain", "maps", "fer2013")
-SETTINGS = LearnConfig(
+LEARNING = LearnConfig(
     discriminator_steps=2, steps=8, batch_size=4, discriminator_batch_size=4, discriminator_width=1,
     discriminator_layers=2,
 )  # fmt: skip
@@ -193,7 +193,7 @@ def sound_learning(steps: int) -> dict[str, Any]:
 def new_learning() -> tuple[Trainer, BalancedFaces]:
     """A learning run at its beginning, and its faces."""
     faces = training_faces()
-    return Trainer(LEARNED, SETTINGS, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
+    return Trainer(LEARNED, LEARNING, 1, CPU), BalancedFaces(faces.faces, faces.labels, 16, 1, CPU)
 
 
 def mutate_learning(folder: Path, kind: str, draw: Random) -> Mutant:
