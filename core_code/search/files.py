@@ -149,7 +149,7 @@ def rebuild_trial(pickled: Any) -> FrozenTrial:
     )
 
 
-def rebuild_distribution(pickled: StandIn) -> distributions.BaseDistribution:
+def rebuild_distribution(pickled: Any) -> distributions.BaseDistribution:
     """The range or the choices of a value."""
     if "Categorical" in pickled.name:
         return distributions.CategoricalDistribution([plain(choice) for choice in pickled.choices])
@@ -162,7 +162,7 @@ def rebuild_distribution(pickled: StandIn) -> distributions.BaseDistribution:
     )
 
 
-def member(kind: type[Member], pickled: StandIn) -> Member:
+def member(kind: type[Member], pickled: Any) -> Member:
     """A member of an enumeration, which is pickled as a call of its class, or of getattr by Python 3.11.0 to 3.11.3."""
     *_, value = pickled.arguments
     return kind[value] if pickled.name == "getattr" else kind(value)

@@ -69,5 +69,5 @@ def check_memo(content: bytes) -> None:
     Python reserves room for as many objects as the highest number, which makes gigabytes of nine bytes.
     """
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise ValueError(f"object {argument} in {len(content)} bytes")
