@@ -154,7 +154,7 @@ def test_a_malicious_pickle_does_nothing_and_is_no_study(written, tmp_path, name
 
 
 class Unknown:
-    """A class of somebody's program: it is made, gets its state and is changed by code of its own."""
+    """An object of an unknown class that pickles as the given call."""
 
     def __init__(self, call):
         self.call = call
