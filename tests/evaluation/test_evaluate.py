@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from PIL import Image
 from printed_tables import printed_tables
 from scipy.stats import binomtest
@@ -28,6 +31,7 @@ from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
+from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation import predictions, report, tsne
@@ -189,21 +193,29 @@ def test_augmentation_at_test_time_stands_beside_the_figures_without_it(undrawn,
 
 
 @pytest.mark.parametrize("on", ["val", "train", "augmentations"])
-def test_a_map_of_the_features_with_its_silhouettes(undrawn, there, monkeypatch, on):
-    drawn = []
-    monkeypatch.setattr(tsne, "plot_map", lambda *given: drawn.append(given) or given[3])
+def test_a_map_of_the_features_with_its_silhouettes(undrawn, there, monkeypatch, saved_figures, on):
     monkeypatch.setattr(tsne, "MOST_FACES", 19)
     if on == "augmentations":
         make_augmentations()
+        saved_figures.clear()
     maps = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
-    ((points, labels, emotions, path, title),) = drawn
-    assert path.name == f"tsne_small_A_{on}.png" and emotions == EMOTIONS
+    assert Path(f"plots_output/tsne_small_A_{on}.png").stat().st_size
+    ((axes,),) = (figure.axes for figure in saved_figures)
+    points, labels, title = *points_of(axes), axes.get_title(loc="left")
+    assert [text.get_text().split()[0] for text in axes.get_legend().get_texts()] == list(EMOTIONS)
     found = maps["experiments"]["A"]
     assert maps["on"] == on and points.shape == ((17, 2) if on == "train" else (19, 2))
     assert found["silhouette_on_map"] == pytest.approx(silhouette_score(points, labels))
     assert f"{found['silhouette']:.3f} in the features" in title
     again = there("--exp_names", "A", "--tsne", "--tsne_on", on)["tsne"]
-    assert again == maps and (drawn[1][0] == points).all()
+    assert again == maps and (points_of(saved_figures[1].axes[0])[0] == points).all()
+
+
+def points_of(axes: Axes) -> tuple[np.ndarray, list[int]]:
+    """The points of a map float [N,2] and, by their colours, their emotions' labels."""
+    (dots,) = axes.collections
+    colours = [colour.lower() for colour in EMOTION_COLOURS]
+    return np.asarray(dots.get_offsets()), [colours.index(to_hex(colour)) for colour in dots.get_facecolors()]
 
 
 def test_the_silhouette_is_of_what_goes_into_the_last_layer(undrawn, there):
