@@ -79,14 +79,14 @@ def test_every_training_and_pretraining_trains_the_whole_net(preset):
     assert commands and all(flags.fine_tune is True for flags in commands)
 
 
-def test_the_tenth_trains_on_a_tenth_of_the_faces_with_nesterovs_sgd():
+def test_the_tenth_trains_on_a_tenth_of_the_faces_with_larger_crops():
     study, steps = plan("--preset", "tenth")
     assert study.max_faces == 2871 == round(FACES / 10)
     for step in steps.values():
         flags = flags_of(step)
         assert flags.max_faces == 2871
         if step.kind == "training":
-            assert (flags.optimizer, flags.nesterov, flags.lr, flags.weight_decay) == ("sgd", True, 0.05, 5e-4)
+            assert (flags.optimizer, flags.batch_size, flags.lr, flags.epochs) == ("adam", 64, 1e-3, 24)
             assert (flags.label_smoothing, flags.smallest_crop, flags.image_size) == (0.1, 0.5, 40)
     _, steps = plan("--preset", "tenth", "--max_faces", "500")
     assert {flags_of(step).max_faces for step in steps.values()} == {500}
