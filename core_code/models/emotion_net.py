@@ -18,6 +18,7 @@ EMOTION_COUNT = 7
 HIDDEN_HEAD = 128
 DOWNLOAD_PATIENCE_S = 30
 PREFIX = "nn_model."
+PUBLISHED_BYOL = "backbone."  # what the published program's BYOL holds the net without its head as, in a Sequential
 
 
 class EmotionNet(nn.Module):
@@ -127,13 +128,26 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
 def bare_state(state: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed.
 
-    Names that are no texts are left out.
+    Names that are no texts are left out. The published program's BYOL has `backbone.<index of the child>.*`; its other
+    parts (`backbone_momentum.*`, `projection_head.*` and so on) are left out.
     """
     if isinstance(state.get("net"), dict):
         state = state["net"]
     state = {key: value for key, value in state.items() if isinstance(key, str)}
-    if any(key.startswith(PREFIX) for key in state):
-        state = {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
+    for prefix in (PREFIX, PUBLISHED_BYOL):
+        if any(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            if prefix == PUBLISHED_BYOL:
+                state = with_names_of_children(state, architecture)
+            break
     if architecture.renamed:
         state = {re.sub(*architecture.renamed, key): value for key, value in state.items()}
     return state
+
+
+def with_names_of_children(state: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """A state dict of nn.Sequential(*children) under the names that the architecture has for its children."""
+    with torch.device("meta"):
+        children = {str(i): name for i, (name, _) in enumerate(build(architecture).named_children())}
+    parts = {key: key.partition(".") for key in state}
+    return {f"{children.get(child, child)}.{rest}": state[key] for key, (child, _, rest) in parts.items()}

@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.acceleration import accelerate
-from core_code.core_utils.checkpoints import BEST, CheckpointFiles, load_net, read_checkpoint
+from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, load_net, read_checkpoint
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.errors import InputError
@@ -110,9 +110,12 @@ def load_byol(
 ) -> tuple[dict[str, Any], Path]:
     """A BYOL checkpoint, of which `used` will be used beside the net, and its path.
 
-    Raises InputError; for a missing one it names the command that makes it.
+    Where there is no best one, as after the published program, the last epoch's is taken. Raises InputError; for a
+    missing one it names the command that makes it.
     """
     files = CheckpointFiles(folder, name, experiment, byol=True)
+    if kind == BEST and not files.path(BEST).exists() and files.path(LAST).exists():
+        kind = LAST
     path = files.path(kind)
     if not path.exists():
         command = f"python train_byol_model.py --net_name {name} --exp_name {experiment} --fine_tune True"

@@ -1,5 +1,6 @@
 """Checkpoints of the published program: net, epoch, optimizer, loss, name and experiment, and nothing else."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.transforms import evaluation_view
 from core_code.datasets.fer2013 import FER2013
+from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.inference import load_byol, load_trained, load_trained_file
 
@@ -100,18 +102,73 @@ def test_a_head_of_two_layers_is_recognised(tmp_path, small):
     assert size == 224 and torch.allclose(logits_of(found), logits_of(net), atol=1e-5)
 
 
-def test_weights_start_from_them_and_from_those_of_byol(tmp_path, small):
+def test_weights_start_from_them(tmp_path, small):
     trained = save_published(tmp_path / "any name.pth", small_net(), "small", "Regular")
     net = EmotionNet(small)
     net.load_backbone(str(tmp_path / "any name.pth"))
-    byol = CheckpointFiles(tmp_path, small, "Regular", byol=True).path("best_validation")
-    save_published(byol, small_net(nn.Identity()), None, None)
-    pretrained = EmotionNet(small)
-    pretrained.load_backbone_state(load_byol(tmp_path, small, "Regular")[0], str(byol))
-    for key, value in trained.state_dict().items():
-        if not key.startswith("fc."):
-            assert torch.equal(net.nn_model.state_dict()[key], value)
+    check_backbone(net, trained)
+
+
+def check_backbone(net: EmotionNet, published: nn.Module) -> None:
+    """Everything but the head is the published net's, and the head is not."""
+    own = net.nn_model.state_dict()
+    for key, value in published.state_dict().items():
+        assert torch.equal(own[key], value) != key.startswith("fc.")
+
+
+class PublishedBYOL(nn.Module):
+    """The published program's BYOL: the net's children but the head, and all else that it trains or averages."""
+
+    def __init__(self, net: nn.Module, features: int, classifier: bool = False) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(*list(net.children())[:-1])
+        if classifier:
+            self.fc1, self.fc2 = nn.Linear(features, 128), nn.Linear(128, 7)
+            return
+        self.projection_head, self.prediction_head = nn.Linear(features, 256), nn.Linear(256, 256)
+        self.backbone_momentum = copy.deepcopy(self.backbone).apply(forget)
+        self.projection_head_momentum = copy.deepcopy(self.projection_head)
+
+
+def forget(module: nn.Module) -> None:
+    """New random weights."""
+    if isinstance(module, nn.Conv2d):
+        module.reset_parameters()
+
+
+def save_published_byol(path: Path, net: nn.Module, features: int, classifier: bool = False) -> None:
+    """Write the checkpoint of a published pre-training, or of a classifier fine-tuned from it."""
+    state = {"net": PublishedBYOL(net, features, classifier).state_dict(), "epoch": 29, "optimizer": {}, "loss": -0.9,
+             "name": None, "experiment": None}  # fmt: skip
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize("architecture", ["small", "resnet18", "densenet201"])
+def test_load_byol_and_weights_take_the_backbone_of_a_published_byol(tmp_path, small, architecture):
+    torch.manual_seed(1)
+    published = small_net() if architecture == small else models.get_model(architecture, weights=None)
+    path = CheckpointFiles(tmp_path, architecture, "Regular", byol=True).path("last_trained_epoch")
+    save_published_byol(path, published, ARCHITECTURES[architecture].features)
+    pretrained, started = EmotionNet(architecture, hidden_head=True), EmotionNet(architecture)
+    state, found = load_byol(tmp_path, architecture, "Regular")
+    pretrained.load_backbone_state(state, str(found))
+    started.load_backbone(str(path))
+    head = f"{ARCHITECTURES[architecture].head}."
+    for key, value in published.state_dict().items():
+        if not key.startswith(head):
             assert torch.equal(pretrained.nn_model.state_dict()[key], value)
+            assert torch.equal(started.nn_model.state_dict()[key], value)
+
+
+def test_a_classifier_fine_tuned_from_a_published_byol_can_be_started_from(tmp_path, small):
+    published = small_net()
+    save_published_byol(tmp_path / "tuned.pth", published, 1024, classifier=True)
+    net = EmotionNet(small)
+    net.load_backbone(str(tmp_path / "tuned.pth"))
+    check_backbone(net, published)
+    save_published_byol(tmp_path / "other.pth", models.resnet18(weights=None), 512)
+    with pytest.raises(InputError, match=r"other\.pth: not weights of small"):
+        net.load_backbone(str(tmp_path / "other.pth"))
 
 
 def test_what_they_lack_and_what_does_not_fit_is_an_error_of_one_line(tmp_path, small):
