@@ -7,7 +7,6 @@ baseline: for each sampled face, list its folder, take one of its files, decode 
 all. ours_epoch: the same samples from the opened store. Prints one JSON object.
 """
 
-import json
 import os
 import random
 import sys
@@ -16,11 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
 import torch
 
 from benchmarks.baseline import random_augmentation
-from benchmarks.measuring import peak_megabytes, raw_parser, seconds
+from benchmarks.measuring import peak_megabytes, print_json, raw_parser, seconds
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
@@ -32,14 +30,7 @@ BATCH = 128
 
 def cpu_seconds() -> float:
     """Processor time of this process and of those it has started and ended, which other load changes little."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def list_and_decode(folder: Path, faces: list[int]) -> None:
-    """One augmentation of each face, by listing its folder."""
-    for face in faces:
-        np.asarray(random_augmentation(folder, face))
+    return sum(os.times()[:4])
 
 
 def sample_epoch(store: Augmentations, train: FER2013) -> None:
@@ -63,7 +54,7 @@ def main() -> None:
         folder = Path(name)
         write_folder(folder, train, args.num_augments)
         some = random.Random(1).sample(range(args.faces), min(args.baseline_faces, args.faces))
-        baseline = seconds(lambda: list_and_decode(folder, some)) / len(some) * args.faces
+        baseline = seconds(lambda: [random_augmentation(folder, face) for face in some]) / len(some) * args.faces
         before = cpu_seconds()
         first = seconds(lambda: Augmentations.open(folder, train))
         first_cpu = cpu_seconds() - before
@@ -83,7 +74,7 @@ def main() -> None:
         "baseline_over_later_start_and_epoch": round(baseline / (later + ours), 1),
         "peak_megabytes": round(peak_megabytes()),
     }
-    print(json.dumps(result, indent=2))
+    print_json(result)
 
 
 if __name__ == "__main__":

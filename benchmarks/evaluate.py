@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.baseline import BaselineFaces, baseline_net, evaluation_transform
-from benchmarks.measuring import describe_hardware, make_parser, print_speeds
+from benchmarks.measuring import make_parser, print_speeds
 from core_code.core_utils.acceleration import accelerate
-from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import run_command
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
@@ -52,15 +52,13 @@ def baseline_steps(faces: FER2013, args: argparse.Namespace, device: torch.devic
 
 def main() -> None:
     args = make_parser(__doc__, ("ours", "baseline")).parse_args()
-    device = pick_device(args.device)
-    dtype = pick_dtype(args.precision, device)
+    device, dtype = pick_hardware(args.device, args.precision)
     faces = FER2013(args.data_root, "val", args.dataset, args.max_faces)
     implementations = {
         "ours": lambda: our_steps(faces, args, device, dtype),
         "baseline": lambda: baseline_steps(faces, args, device),
     }
-    facts = {"net": args.net_name, "image_size": args.image_size, **describe_hardware(device, dtype)}
-    print_speeds(implementations, args, "faces", facts)
+    print_speeds(implementations, args, "faces", {"net": args.net_name, "image_size": args.image_size}, device, dtype)
 
 
 if __name__ == "__main__":

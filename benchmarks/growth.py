@@ -9,8 +9,6 @@ set's, repeated. Prints one JSON object; `per_face` is what a face costs at each
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmarks.measuring import peak_megabytes, raw_parser, seconds
+from benchmarks.measuring import peak_megabytes, print_json, raw_parser, run_script, seconds
 from benchmarks.synthetic_data import ManyFaces, write_csv, write_folder
 from core_code.core_utils import flags
-from core_code.core_utils.devices import pick_device, pick_dtype
-from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.devices import pick_hardware
+from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.make import generate_images
 from core_code.datasets.augmentations.plan import Settings
@@ -47,7 +45,7 @@ def data_path_epoch(faces: FER2013, augmentations: Augmentations, device: torch.
 
 def measure(count: int, args: argparse.Namespace) -> dict[str, float]:
     """Seconds of each kind of work for so many faces."""
-    device = pick_device(args.device)
+    device, dtype = pick_hardware(args.device, args.precision)
     faces = ManyFaces(count, args.data_root, args.dataset)
     with tempfile.TemporaryDirectory() as name:
         csv, images, full = (Path(name) / part for part in ("csv", "images", "full"))
@@ -55,7 +53,7 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, float]:
             folder.mkdir()
         write_csv(csv / "fer2013.csv", faces)
         write_folder(full, faces, 2)
-        editor = Editor.load(None, device, pick_dtype(args.precision, device))
+        editor = Editor.load(None, device, dtype)
         settings = Settings(num_augments=1)
         works = {
             "first_load_s": lambda: FER2013(csv, "train").faces[::1000].sum(),
@@ -79,22 +77,17 @@ def main() -> None:
     flags.add_device_flags(parser)
     args = parser.parse_args()
     if args.alone:
-        print(json.dumps(measure(args.faces, args)))
+        print_json(measure(args.faces, args))
         return
-    sizes = []
-    for times in args.times:
-        command = [sys.executable, __file__, *sys.argv[1:], "--alone", "--faces", str(args.faces * times)]
-        ended = subprocess.run(command, stdout=subprocess.PIPE)
-        if ended.returncode:
-            raise InputError(f"{args.faces * times} faces: failed with status {ended.returncode}; see its error above")
-        sizes.append(json.loads(ended.stdout.decode().splitlines()[-1]))
-        print(sizes[-1], file=sys.stderr)
-    costs = [name for name in sizes[0] if name.endswith("_s")]
+    alone = [*sys.argv[1:], "--alone", "--faces"]
+    sizes = [run_script(__file__, *alone, args.faces * times) for times in args.times]
+    smallest = sizes[0]
     per_face = {
-        name: [round(size[name] / size["faces"] / (sizes[0][name] / sizes[0]["faces"]), 2) for size in sizes]
-        for name in costs
+        name: [round(size[name] / size["faces"] / (smallest[name] / smallest["faces"]), 2) for size in sizes]
+        for name in smallest
+        if name.endswith("_s")
     }
-    print(json.dumps({"sizes": sizes, "per_face": per_face}, indent=2))
+    print_json({"sizes": sizes, "per_face": per_face})
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ import argparse
 import json
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from core_code.core_utils import flags
+from core_code.core_utils.errors import InputError
 from core_code.models.architectures import ARCHITECTURES
 
 MEGABYTE = 1e6
@@ -44,16 +47,15 @@ def make_parser(description: str, names: tuple[str, ...], net: bool = True) -> a
     return parser
 
 
-def print_speeds(implementations: Implementations, args: argparse.Namespace, unit: str, facts: dict[str, Any]) -> None:
-    """Measure the chosen implementations and print one JSON object: `facts`, the threads, the speeds."""
+def print_speeds(
+    implementations: Implementations, args: argparse.Namespace, unit: str, facts: dict[str, Any],
+    device: torch.device, dtype: torch.dtype,
+) -> None:  # fmt: skip
+    """Measure the chosen implementations and print one JSON object: `facts`, the hardware, the speeds."""
     chosen = {name: start for name, start in implementations.items() if not args.only or name in args.only}
     speeds = take_turns(chosen, args.rounds, getattr(args, "steps", 1))
-    print(json.dumps(facts | {"threads": torch.get_num_threads()} | figures(speeds, unit), indent=2))
-
-
-def describe_hardware(device: torch.device, dtype: torch.dtype) -> dict[str, str]:
-    """Device and dtype as texts."""
-    return {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
+    hardware = {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "threads": torch.get_num_threads()}
+    print_json(facts | hardware | figures(speeds, unit))
 
 
 def take_turns(implementations: Implementations, rounds: int, steps: int) -> dict[str, Speed]:
@@ -101,3 +103,19 @@ def peak_megabytes() -> float:
     """The most memory that this process has held so far."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """What a benchmark prints last, and run_script reads."""
+    print(json.dumps(result, indent=2))
+
+
+def run_script(script: Path | str, *arguments: object) -> dict[str, Any]:
+    """The JSON object that a benchmark prints in a process of its own. Raises InputError where it fails."""
+    command = [sys.executable, str(script), *map(str, arguments)]
+    print(f"$ {' '.join(command[1:])}", file=sys.stderr)
+    ended = subprocess.run(command, stdout=subprocess.PIPE)
+    if ended.returncode:
+        raise InputError(f"{Path(script).name} failed with status {ended.returncode}; see its error above")
+    text = ended.stdout.decode()
+    return json.loads(text[text.index("{\n") :])

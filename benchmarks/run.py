@@ -11,7 +11,6 @@ again (--again True runs them). Run nothing else meanwhile.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.measuring import raw_parser, run_script
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from benchmarks.table import BOTH, as_markdown
 from core_code.core_utils import flags
-from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.errors import run_command
 from core_code.core_utils.files import atomic_write, read_json, write_json
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.runner import hardware
@@ -43,11 +43,8 @@ class Row:
 
 def training(net: str, size: int, rounds: int = 3) -> Row:
     """Training with augmentations on disk."""
-    return Row(
-        "train.py",
-        ("--net_name", net, "--image_size", str(size), "--rounds", str(rounds), "--augmentations_folder", FOLDER),
-        BOTH,
-    )
+    given = ("--net_name", net, "--image_size", str(size), "--rounds", str(rounds), "--augmentations_folder", FOLDER)
+    return Row("train.py", given, BOTH)
 
 
 ROWS = {
@@ -69,31 +66,21 @@ OF_THE_CSV = "load"  # which there is for FER2013 alone
 WITHOUT_DEVICE = ("load", "store")
 
 
-def measure(name: str, args: argparse.Namespace, augmentations: Path | None) -> dict[str, Any]:
+def measure(name: str, args: argparse.Namespace, augmentations: Path) -> dict[str, Any]:
     """Run a row's script; what it prints, and the peak memory of its implementations alone."""
     row = ROWS[name]
-    command = [sys.executable, str(Path(__file__).with_name(row.script)), "--data_root", str(args.data_root)]
+    command = [Path(__file__).with_name(row.script), "--data_root", args.data_root]
     if name != OF_THE_CSV:
         command += ["--dataset", args.dataset]
     if name not in WITHOUT_DEVICE:
         command += ["--device", args.device, "--precision", args.precision]
-    command += [str(augmentations) if flag == FOLDER else flag for flag in row.flags]
-    result = run_script(command)
-    steps = ("--steps", "1") if row.script == "train.py" else ()
+    command += [augmentations if flag == FOLDER else flag for flag in row.flags]
+    result = run_script(*command)
+    steps = ("--steps", 1) if row.script == "train.py" else ()
     for name in row.alone:
-        alone = run_script([*command, "--rounds", "1", *steps, "--only", name])
+        alone = run_script(*command, "--rounds", 1, *steps, "--only", name)
         result[f"{name}_alone_peak_megabytes"] = alone["peak_megabytes"]
     return result
-
-
-def run_script(command: list[str]) -> dict[str, Any]:
-    """The JSON object that a script prints. Raises InputError where it fails."""
-    print(f"$ {' '.join(command[1:])}", file=sys.stderr)
-    ended = subprocess.run(command, stdout=subprocess.PIPE)
-    if ended.returncode:
-        raise InputError(f"{Path(command[1]).name} failed with status {ended.returncode}; see its error above")
-    text = ended.stdout.decode()
-    return json.loads(text[text.index("{\n") :])
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -101,13 +88,8 @@ def read_results(path: Path) -> dict[str, Any]:
     return json.loads(json.dumps(read_json(path)).replace("plain", "baseline"))
 
 
-def needs_folder(names: list[str]) -> bool:
-    """Whether any of the rows reads augmentations."""
-    return any(FOLDER in ROWS[name].flags for name in names)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = raw_parser(__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=tuple(ROWS), default=list(ROWS), metavar="ROW", help="some of: " + ", ".join(ROWS)
     )
@@ -123,7 +105,7 @@ def main() -> None:
         wanted.remove(OF_THE_CSV)
     faces = FER2013(args.data_root, "train", args.dataset)
     with tempfile.TemporaryDirectory() as folder:
-        if needs_folder(wanted):
+        if any(FOLDER in ROWS[name].flags for name in wanted):
             write_folder(Path(folder), ManyFaces(len(faces), args.data_root, args.dataset), NUM_AUGMENTS)
         for name in wanted:
             rows = results.get("rows", {}) | {name: measure(name, args, Path(folder))}

@@ -18,17 +18,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from benchmarks.baseline import BaselineFaces, train_steps, train_transform
-from benchmarks.measuring import describe_hardware, make_parser, print_speeds
+from benchmarks.baseline import BaselineFaces, baseline_net, train_steps, train_transform
+from benchmarks.measuring import Implementations, make_parser, print_speeds
 from core_code.core_utils import flags
-from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
-from core_code.models.architectures import ARCHITECTURES
+from core_code.models.architectures import ARCHITECTURES, HyperParameters
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask
 from core_code.training.loop import Task
@@ -46,21 +48,30 @@ def training_parser(description: str, names: tuple[str, ...]) -> argparse.Argume
     return parser
 
 
-def training_settings(args: argparse.Namespace, device: torch.device) -> TrainingSettings:
-    """As in training, at a constant learning rate."""
-    return TrainingSettings(
+def prepare(
+    args: argparse.Namespace, defaults: HyperParameters
+) -> tuple[torch.device, FER2013, Augmentations | None, TrainingSettings]:
+    """Device, faces, their augmentations if any, and settings as in training at a constant learning rate."""
+    args.batch_size = args.batch_size or defaults.batch_size
+    device, dtype = pick_hardware(args.device, args.precision)
+    torch.manual_seed(args.seed)
+    faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
+    folder = args.augmentations_folder
+    training = TrainingSettings(
         epochs=1, lr=1e-4, weight_decay=0.0, optimizer="adam", scheduler="none",
-        image_size=args.image_size, seed=1, dtype=pick_dtype(args.precision, device),
+        image_size=args.image_size, seed=1, dtype=dtype,
     )  # fmt: skip
+    return device, faces, Augmentations.open(folder, faces) if folder else None, training
 
 
-def facts(
-    args: argparse.Namespace, training: TrainingSettings, device: torch.device, augmentations: Augmentations | None
-) -> dict[str, str | int]:
-    """What is measured."""
+def print_training_speeds(
+    implementations: Implementations, args: argparse.Namespace, augmentations: Augmentations | None,
+    device: torch.device, dtype: torch.dtype,
+) -> None:  # fmt: skip
+    """`print_speeds` with what is trained."""
     count = len(augmentations.images) if augmentations else 0
-    shown = {"net": args.net_name, "image_size": args.image_size, "batch_size": args.batch_size, "augmentations": count}
-    return shown | describe_hardware(device, training.dtype)
+    facts = {"net": args.net_name, "image_size": args.image_size, "batch_size": args.batch_size, "augmentations": count}
+    print_speeds(implementations, args, "faces", facts, device, dtype)
 
 
 def our_steps(task: Task) -> Iterator[int]:
@@ -82,26 +93,30 @@ def fixed_steps(task: ClassifierTask) -> Iterator[int]:
         yield len(labels)
 
 
+def baseline_steps(faces: BaselineFaces, args: argparse.Namespace, device: torch.device) -> Iterator[int]:
+    """Endless training; yields the faces of each step."""
+    net = baseline_net(args.net_name).to(device).train()
+
+    def loss_of(views: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(net(views.to(device)), labels.to(device))
+
+    return train_steps(faces, args.batch_size, args.workers, net.parameters(), loss_of)
+
+
 def main() -> None:
     args = training_parser(__doc__, ("ours", "baseline", "fixed")).parse_args()
-    args.batch_size = args.batch_size or ARCHITECTURES[args.net_name].defaults.batch_size
-    device = pick_device(args.device)
-    torch.manual_seed(args.seed)
-    faces = FER2013(args.data_root, "train", args.dataset, args.max_faces)
-    folder = args.augmentations_folder
-    augmentations = Augmentations.open(folder, faces) if folder else None
+    device, faces, augmentations, training = prepare(args, ARCHITECTURES[args.net_name].defaults)
     batches = FaceBatches(
         faces, args.batch_size, device, shuffle=True, augmentations=augmentations, probability=PROBABILITY
     )
-    training = training_settings(args, device)
     task = ClassifierTask(EmotionNet(args.net_name).to(device).train(), batches, batches, training)
-    baseline = BaselineFaces(faces, train_transform(args.image_size), folder, PROBABILITY)
+    baseline = BaselineFaces(faces, train_transform(args.image_size), args.augmentations_folder, PROBABILITY)
     implementations = {
         "ours": lambda: our_steps(task),
-        "baseline": lambda: train_steps(baseline, args.net_name, args.batch_size, args.workers, device),
+        "baseline": lambda: baseline_steps(baseline, args, device),
         "fixed": lambda: fixed_steps(task),
     }
-    print_speeds(implementations, args, "faces", facts(args, training, device, augmentations))
+    print_training_speeds(implementations, args, augmentations, device, training.dtype)
 
 
 if __name__ == "__main__":

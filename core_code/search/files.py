@@ -1,8 +1,8 @@
 """A study on disk: its .pkl, which any Optuna user opens with pickle.load, and a reader that runs nothing in it."""
 
-import argparse
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +20,9 @@ from core_code.core_utils.locks import wait_for_lock
 from core_code.models.architectures import ARCHITECTURES
 from core_code.search.inert_pickle import StandIn, load_inert
 
+FOLDER = "optuna_study_output"
 SETTINGS = "settings"
 RESULTS = "optuna_study_results_"
-Plain = str | int | float | bool | None
 Member = TypeVar("Member", TrialState, StudyDirection)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # the scripts log how trials end
@@ -46,16 +46,6 @@ class StudyFiles:
         """The study as a pickle."""
         return self.folder / f"{RESULTS}{self.run}.pkl"
 
-    @property
-    def database(self) -> Path:
-        """The SQLite file of the study, unless --storage names another place."""
-        return self.folder / f"optuna_study_{self.run}.db"
-
-    @property
-    def trials(self) -> Path:
-        """All trials as a table."""
-        return self.folder / f"optuna_study_trials_{self.run}.csv"
-
     def picture(self, kind: str) -> Path:
         """The file of a plot."""
         return self.folder / f"{kind}_{self.run}.png"
@@ -73,13 +63,8 @@ def in_memory(study: optuna.Study) -> optuna.Study:
 
     It has a plain sampler and no pruner; to go on with a study, start optuna_study.py on its storage.
     """
-    copy = optuna.create_study(
-        study_name=study.study_name,
-        direction=study.direction,
-        storage=optuna.storages.InMemoryStorage(),
-        sampler=optuna.samplers.RandomSampler(),
-        pruner=optuna.pruners.NopPruner(),
-    )
+    sampler, pruner = optuna.samplers.RandomSampler(), optuna.pruners.NopPruner()
+    copy = optuna.create_study(study_name=study.study_name, direction=study.direction, sampler=sampler, pruner=pruner)
     for name, value in study.user_attrs.items():
         copy.set_user_attr(name, value)
     copy.add_trials(study.get_trials(deepcopy=False))
@@ -122,7 +107,8 @@ def rebuild(pickled: Any) -> optuna.Study:
     info = pickled._storage._studies[pickled._study_id]
     if len(info.directions) != 1:
         raise ValueError(f"expected a study of one value, found {len(info.directions)}")
-    study = optuna.create_study(study_name=text(info.name), direction=member(StudyDirection, info.directions[0]))
+    name, direction = checked("text", info.name), member(StudyDirection, info.directions[0])
+    study = optuna.create_study(study_name=name, direction=direction)
     for name, value in attributes(info.user_attrs).items():
         study.set_user_attr(name, value)
     if SETTINGS in info.user_attrs:
@@ -133,19 +119,22 @@ def rebuild(pickled: Any) -> optuna.Study:
 
 def rebuild_trial(pickled: Any) -> FrozenTrial:
     """A trial out of the attributes of a pickled one."""
+    steps = pickled.intermediate_values.items()
     return FrozenTrial(
-        number=whole(pickled._number),
+        number=checked("whole number", pickled._number),
         state=member(TrialState, pickled.state),
         value=None,
-        values=[number(value) for value in pickled._values] if pickled._values is not None else None,
-        datetime_start=moment(pickled._datetime_start),
-        datetime_complete=moment(pickled.datetime_complete),
+        values=None if pickled._values is None else [number(value) for value in pickled._values],
+        datetime_start=checked("moment", pickled._datetime_start),
+        datetime_complete=checked("moment", pickled.datetime_complete),
         params=plain_dict(pickled._params),
-        distributions={text(name): rebuild_distribution(value) for name, value in pickled._distributions.items()},
+        distributions={
+            checked("text", name): rebuild_distribution(value) for name, value in pickled._distributions.items()
+        },
         user_attrs=attributes(pickled._user_attrs),
         system_attrs={},
-        intermediate_values={whole(step): float(value) for step, value in pickled.intermediate_values.items()},
-        trial_id=whole(pickled._trial_id),
+        intermediate_values={checked("whole number", step): float(value) for step, value in steps},
+        trial_id=checked("whole number", pickled._trial_id),
     )
 
 
@@ -153,13 +142,12 @@ def rebuild_distribution(pickled: Any) -> distributions.BaseDistribution:
     """The range or the choices of a value."""
     if "Categorical" in pickled.name:
         return distributions.CategoricalDistribution([plain(choice) for choice in pickled.choices])
-    log = bool(getattr(pickled, "log", "Log" in pickled.name))
+    log, step = bool(getattr(pickled, "log", "Log" in pickled.name)), getattr(pickled, "step", None)
     if "Int" in pickled.name:
-        return distributions.IntDistribution(whole(pickled.low), whole(pickled.high), log, whole(pickled.step))
-    step = getattr(pickled, "step", None)
-    return distributions.FloatDistribution(
-        number(pickled.low), number(pickled.high), log, None if step is None else number(step)
-    )
+        low, high, step = (checked("whole number", value) for value in (pickled.low, pickled.high, pickled.step))
+        return distributions.IntDistribution(low, high, log, step)
+    step = None if step is None else number(step)
+    return distributions.FloatDistribution(number(pickled.low), number(pickled.high), log, step)
 
 
 def member(kind: type[Member], pickled: Any) -> Member:
@@ -175,57 +163,45 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
-def plain(value: Any) -> Plain:
-    """The value, where it is plain; of a class or a function its name. Raises ValueError otherwise."""
-    if isinstance(value, type) and issubclass(value, StandIn):
-        value = value.name
-    if not is_plain(value):
-        raise ValueError(f"expected a number or a text, found {type(value).__name__}")
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str) and value.isprintable(),
+    "whole number": lambda value: type(value) is int and 0 <= value < 1 << 31,
+    "number": lambda value: isinstance(value, (int, float)) and math.isfinite(value),
+    "moment": lambda value: value is None or isinstance(value, datetime),
+    "number or a text": is_plain,
+}
+
+
+def checked(kind: str, value: Any) -> Any:
+    """The value, where it is of a kind in CHECKS; raises ValueError otherwise."""
+    if not CHECKS[kind](value):
+        raise ValueError(f"expected a {kind}, found {type(value).__name__}")
     return value
-
-
-def plain_dict(values: dict[Any, Any]) -> dict[str, Plain]:
-    """Plain values by name. Raises ValueError for others."""
-    return {text(name): plain(value) for name, value in values.items()}
-
-
-def attributes(values: dict[Any, Any]) -> dict[str, Plain]:
-    """The plain ones of a user's attributes, which may be anything."""
-    return {
-        name: value for name, value in values.items() if isinstance(name, str) and is_plain(name) and is_plain(value)
-    }
-
-
-def text(value: Any) -> str:
-    """A printable text; raises ValueError otherwise."""
-    if isinstance(value, str) and is_plain(value):
-        return value
-    raise ValueError(f"expected a text, found {type(value).__name__}")
-
-
-def whole(value: Any) -> int:
-    """A count; raises ValueError otherwise."""
-    if type(value) is int and 0 <= value < 1 << 31:
-        return value
-    raise ValueError(f"expected a whole number, found {type(value).__name__}")
 
 
 def number(value: Any) -> float:
     """A finite number; raises ValueError otherwise."""
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    raise ValueError(f"expected a number, found {type(value).__name__}")
+    return float(checked("number", value))
 
 
-def moment(value: Any) -> datetime | None:
-    """A moment, or none; raises ValueError otherwise."""
-    if value is None or isinstance(value, datetime):
-        return value
-    raise ValueError(f"expected a moment, found {type(value).__name__}")
+def plain(value: Any) -> str | float | None:
+    """The value, where it is plain; of a class or a function its name. Raises ValueError otherwise."""
+    is_name = isinstance(value, type) and issubclass(value, StandIn)
+    return checked("number or a text", value.name if is_name else value)
+
+
+def plain_dict(values: dict[Any, Any]) -> dict[str, Any]:
+    """Plain values by name. Raises ValueError for others."""
+    return {checked("text", name): plain(value) for name, value in values.items()}
+
+
+def attributes(values: dict[Any, Any]) -> dict[str, Any]:
+    """The plain ones of a user's attributes, which may be anything."""
+    return {name: value for name, value in values.items() if CHECKS["text"](name) and is_plain(value)}
 
 
 def settings_from_name(path: Path, direction: StudyDirection) -> dict[str, Any]:
-    """What optuna_study_results_<net>_<experiment>.pkl says of a study that does not say it itself."""
+    """The settings of a study without any, from the name optuna_study_results_<net>_<experiment>.pkl."""
     if not path.stem.startswith(RESULTS):
         raise ValueError(f"without settings of optuna_study.py; name it {RESULTS}<net>_<experiment>.pkl")
     run = path.stem.removeprefix(RESULTS)
@@ -235,11 +211,8 @@ def settings_from_name(path: Path, direction: StudyDirection) -> dict[str, Any]:
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """Raise ValueError unless these are the settings of a study; they name files and become part of a command."""
+    """Raise an error unless these are the settings of a study; they name files and become part of a command."""
     for name in ("net_name", "exp_name"):
-        try:
-            run_name(settings[name])
-        except argparse.ArgumentTypeError as error:
-            raise ValueError(str(error)) from error
+        run_name(settings[name])
     if not isinstance(settings["byol"], bool):
         raise ValueError("its settings do not tell whether it is BYOL's")

@@ -9,15 +9,18 @@ from typing import Any
 
 import optuna
 import torch
+from optuna.study import StudyDirection
 from optuna.trial import Trial
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import best_epoch
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_AUGMENTATIONS
 from core_code.core_utils.logs import TrainingLog
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.search.results import describe_values
@@ -33,7 +36,7 @@ Objective = Callable[[Trial], float]
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What all trials of a study share. `augmentations_folder` is for BYOL alone; None: without augmentations."""
+    """The flags of optuna_study.py, which document them; `deadline`, of time.time(), is when no more trial begins."""
 
     net_name: str
     exp_name: str
@@ -43,32 +46,28 @@ class SearchSettings:
     val_faces: int
     dataset: str
     data_root: Path
-    augmentations_folder: Path | None
+    augmentations_folder: Path
     weights: str
     image_size: int
     seed: int
-    device: torch.device
-    dtype: torch.dtype
-    accelerate: bool = True
+    device: str
+    precision: str
+    accelerate: bool
+    output_root: Path
+    storage: str | None
+    workers: int
+    n_trials: int
+    deadline: float
 
 
-@dataclass(frozen=True)
-class Subset:
-    """A part of a data set. faces: uint8 [N, 48, 48]; labels: int64 [N]; rows: int64 [N], where they come from."""
+class Subset(LabelledFaces):
+    """`count` faces of others, or all where there are fewer, at even distances: of sorted faces each class keeps its
+    share. rows: int64 [N], which ones they are."""
 
-    faces: Tensor
-    labels: Tensor
-    rows: Tensor
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-
-def evenly_spaced(faces: FER2013, count: int) -> Subset:
-    """`count` faces, or all where there are fewer, at even distances: of sorted faces each class keeps its share."""
-    count = min(count, len(faces))
-    rows = torch.arange(count) * len(faces) // count
-    return Subset(faces.faces[rows], faces.labels[rows], rows)
+    def __init__(self, faces: LabelledFaces, count: int) -> None:
+        count = min(count, len(faces))
+        self.rows = torch.arange(count) * len(faces) // count
+        self.faces, self.labels = faces.faces[self.rows], faces.labels[self.rows]
 
 
 def augmentations_of(augmentations: Augmentations, rows: Tensor) -> Augmentations:
@@ -79,9 +78,10 @@ def augmentations_of(augmentations: Augmentations, rows: Tensor) -> Augmentation
     return Augmentations(augmentations.images[torch.arange(int(first[-1])) + shift], first)
 
 
-def direction_of(byol: bool) -> str:
+def direction_of(byol: bool) -> StudyDirection:
     """Accuracy goes up, BYOL's loss down."""
-    return "maximize" if (BYOLTask if byol else ClassifierTask).higher_is_better else "minimize"
+    higher_is_better = (BYOLTask if byol else ClassifierTask).higher_is_better
+    return StudyDirection.MAXIMIZE if higher_is_better else StudyDirection.MINIMIZE
 
 
 def prepare(settings: SearchSettings) -> tuple[MakeTask, dict[str, Any]]:
@@ -91,19 +91,21 @@ def prepare(settings: SearchSettings) -> tuple[MakeTask, dict[str, Any]]:
     InputError.
     """
     originals = FER2013(settings.data_root, "train", settings.dataset)
-    train = evenly_spaced(originals, settings.train_faces)
-    val = evenly_spaced(FER2013(settings.data_root, "val", settings.dataset), settings.val_faces)
-    folder = settings.augmentations_folder if settings.byol else None
+    train = Subset(originals, settings.train_faces)
+    val = Subset(FER2013(settings.data_root, "val", settings.dataset), settings.val_faces)
+    device, dtype = pick_hardware(settings.device, settings.precision)
+    use = settings.byol and str(settings.augmentations_folder) != NO_AUGMENTATIONS
+    folder = settings.augmentations_folder if use else None
     augmentations = augmentations_of(Augmentations.open(folder, originals), train.rows) if folder else None
     make_net(settings)
 
     def make_task(values: Values) -> Task:
         training = TrainingSettings(
-            epochs=settings.epochs, image_size=settings.image_size, seed=settings.seed, dtype=settings.dtype,
+            epochs=settings.epochs, image_size=settings.image_size, seed=settings.seed, dtype=dtype,
             accelerate=settings.accelerate,
             **{name: values[name] for name in ("lr", "weight_decay", "optimizer", "scheduler")},
         )  # fmt: skip
-        size, device = values["batch_size"], settings.device
+        size = values["batch_size"]
         batches = FaceBatches(train, size, device, shuffle=True, seed=settings.seed)
         val_batches = FaceBatches(val, size, device)
         if settings.byol:

@@ -29,9 +29,8 @@ def one_of(*names: str) -> Callable[[str], str]:
     """The one that a text begins with, as "CosineAnnealingLR" with cosine."""
 
     def choose(value: str) -> str:
-        for name in names:
-            if value.lower().startswith(name):
-                return name
+        if chosen := [name for name in names if value.lower().startswith(name)]:
+            return chosen[0]
         raise argparse.ArgumentTypeError(f"expected {' or '.join(names)}, found {value!r}")
 
     return choose
@@ -54,11 +53,6 @@ def is_counted(trial: FrozenTrial) -> bool:
     return trial.state.is_finished()
 
 
-def shown_value(study: optuna.Study, value: float) -> str:
-    """A trial's value for people: accuracy in percent, or BYOL's loss."""
-    return f"{value:.4f}" if settings_of(study)["byol"] else f"{100 * value:.2f}%"
-
-
 def rounded(value: Any) -> Any:
     """A float with three significant digits; anything else as it is."""
     return float(f"{value:.3g}") if isinstance(value, float) else value
@@ -72,8 +66,10 @@ def describe_values(values: dict[str, Any]) -> str:
 def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
     """How a trial ended, one line."""
     seconds = f"{trial.duration.total_seconds():.0f} s" if trial.duration else ""
+    value = trial.value or 0.0
+    figure = f"{value:.4f}" if settings_of(study)["byol"] else f"{100 * value:.2f}%"
     if trial.state == TrialState.COMPLETE:
-        what = f"{shown_value(study, trial.value)} in epoch {trial.user_attrs.get('best_epoch', '?')}"
+        what = f"{figure} in epoch {trial.user_attrs.get('best_epoch', '?')}"
     elif trial.state == TrialState.PRUNED:
         what = f"pruned after epoch {trial.last_step}"
     elif trial.state == TrialState.FAIL:
@@ -85,23 +81,19 @@ def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
 
 def describe_counts(study: optuna.Study) -> str:
     """How many trials there are of each kind, one line."""
-    trials = study.get_trials(deepcopy=False)
-    failed = [is_counted(trial) for trial in trials if trial.state == TrialState.FAIL]
-    kinds = {
-        "complete": sum(trial.state == TrialState.COMPLETE for trial in trials),
-        "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "failed": failed.count(True),
-        "interrupted": failed.count(False),
-        "running": sum(trial.state == TrialState.RUNNING for trial in trials),
-    }
-    return ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number) or "no trials yet"
+    kinds = [
+        trial.state.name.lower() if trial.state != TrialState.FAIL else "failed" if is_counted(trial) else "interrupted"
+        for trial in study.get_trials(deepcopy=False)
+    ]
+    shown = ("complete", "pruned", "failed", "interrupted", "running")
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in shown if kind in kinds) or "no trials yet"
 
 
 def ranking(study: optuna.Study) -> list[FrozenTrial]:
     """The complete trials, the best first; of equals the earlier one."""
     sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(trials, key=lambda trial: (sign * trial.value, trial.number))
+    return sorted(trials, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
 
 def trials_table(study: optuna.Study, trials: Sequence[FrozenTrial]) -> pd.DataFrame:
@@ -133,21 +125,14 @@ def chosen_table(study: optuna.Study) -> str:
     return as_markdown(pd.DataFrame([row]))
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial:
-    """The best complete trial. Raises InputError where there is none."""
-    best = ranking(study)
-    if not best:
-        raise InputError(f"study {study.study_name}: no trial is complete ({describe_counts(study)})")
-    return best[0]
-
-
 def best_values(study: optuna.Study) -> dict[str, Any]:
     """Those of batch_size, lr, weight_decay, optimizer and scheduler that the best trial has, as flags take them.
 
     Raises InputError where no trial is complete, and for values that are none.
     """
-    params = best_trial(study).params
-    values = {}
+    if not (best := ranking(study)):
+        raise InputError(f"study {study.study_name}: no trial is complete ({describe_counts(study)})")
+    params, values = best[0].params, {}
     for name, check in VALUES.items():
         given = params.get(name, params.get(OTHER_NAMES.get(name, name)))
         if given is not None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,7 +24,7 @@ NOT_DECIDING = ("data_root", "augmentations_folder")
 
 def storage_url(storage: str | None, files: StudyFiles) -> str:
     """A URL or the path of a journal file; None is a SQLite file beside the .pkl."""
-    return storage or f"sqlite:///{files.database}"
+    return storage or f"sqlite:///{files.folder}/optuna_study_{files.run}.db"
 
 
 def without_password(storage: str) -> str:
@@ -42,23 +44,18 @@ def open_storage(storage: str) -> BaseStorage:
     """
     with storage_errors(storage, opening=True):
         if "://" not in storage:
-            make_folder(parent_of(storage))
+            make_folder(Path(storage).parent)
             return JournalStorage(JournalFileBackend(storage))
         url = make_url(storage)
         options = {}
         if url.get_backend_name() == "sqlite":
             options = {"connect_args": {"timeout": SQLITE_PATIENCE_S}}
             if url.database:
-                make_folder(parent_of(url.database))
+                make_folder(Path(url.database).parent)
         return RDBStorage(storage, engine_kwargs=options)
 
 
-def parent_of(path: str) -> str:
-    """The folder of a file."""
-    return path.rpartition("/")[0] or "."
-
-
-def open_study(storage: str, files: StudyFiles, direction: str, settings: dict[str, Any]) -> optuna.Study:
+def open_study(storage: str, files: StudyFiles, direction: StudyDirection, settings: dict[str, Any]) -> optuna.Study:
     """Make the study <net>_<experiment> in the storage, or resume the one that is there.
 
     Raises InputError when that one was made with other settings (where the data lie does not count), for its

@@ -9,7 +9,6 @@ from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 
 import optuna
-import torch
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
@@ -17,7 +16,7 @@ from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.signals import catch_sigterm
 from core_code.search.files import StudyFiles
 from core_code.search.results import describe_trial, is_counted
-from core_code.search.study import Budget, fail_abandoned
+from core_code.search.study import fail_abandoned
 from core_code.training.loop import log_message
 
 POLL_S = 2.0
@@ -25,21 +24,20 @@ PATIENCE_S = 60
 
 
 def run_workers(
-    count: int, work: Callable[..., None], arguments: Sequence[object], study: optuna.Study, files: StudyFiles,
-    budget: Budget, log: TrainingLog,
-) -> None:  # fmt: skip
-    """Start `count` processes that call work(*arguments), log their trials as they end, and wait for all processes.
+    count: int, work: Callable[[], None], study: optuna.Study, files: StudyFiles, n_trials: int, log: TrainingLog
+) -> None:
+    """Start `count` processes that call `work`, log their trials as they end, and wait for all processes.
 
     However this ends, no worker is left and the .pkl is on disk. Raises InputError when all workers failed.
     """
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work, args=tuple(arguments), daemon=True) for _ in range(count)]
+    workers = [context.Process(target=work, daemon=True) for _ in range(count)]
     with catch_sigterm():
         try:
             with quiet_children():
                 for worker in workers:
                     worker.start()
-            watch(workers, study, budget, log)
+            watch(workers, study, n_trials, log)
         finally:
             stop(workers)
             fail_abandoned(study, files.folder)
@@ -66,11 +64,11 @@ def quiet_children() -> Iterator[None]:
             os.environ["TQDM_DISABLE"] = bars
 
 
-def watch(workers: Sequence[SpawnProcess], study: optuna.Study, budget: Budget, log: TrainingLog) -> None:
+def watch(workers: Sequence[SpawnProcess], study: optuna.Study, n_trials: int, log: TrainingLog) -> None:
     """Until the last worker has ended: a log line for each trial that ends, and a bar of those that count."""
     before = study.get_trials(deepcopy=False)
     logged = {trial.number for trial in before if trial.state.is_finished()}
-    with tqdm(total=budget.trials, initial=sum(map(is_counted, before)), desc="study", unit=" trials") as bar:
+    with tqdm(total=n_trials, initial=sum(map(is_counted, before)), desc="study", unit=" trials") as bar:
         alive = list(workers)
         while alive:
             connection.wait([worker.sentinel for worker in alive], POLL_S)
@@ -94,8 +92,3 @@ def stop(workers: Sequence[SpawnProcess]) -> None:
         if worker.is_alive():
             worker.kill()
             worker.join()
-
-
-def split_threads(workers: int) -> None:
-    """Give this process its share of the threads that torch would take."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))

@@ -16,7 +16,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.signals import Terminated
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.search.files import StudyFiles, read_study
-from core_code.search.objective import augmentations_of, evenly_spaced, make_objective
+from core_code.search.objective import Subset, augmentations_of, make_objective
 from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
@@ -223,10 +223,10 @@ def test_a_part_of_the_faces_keeps_the_shares_of_sorted_ones():
         def __len__(self):
             return 210
 
-    subset = evenly_spaced(Sorted(), 70)
+    subset = Subset(Sorted(), 70)
     assert torch.bincount(subset.labels).tolist() == [10] * 7
     assert torch.equal(subset.faces[:, 0, 0].long(), subset.rows) and len(subset.rows.unique()) == 70
-    assert len(evenly_spaced(Sorted(), 1000)) == 210
+    assert len(Subset(Sorted(), 1000)) == 210
 
 
 def test_a_part_of_the_faces_keeps_its_own_augmentations():
