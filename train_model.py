@@ -120,7 +120,7 @@ def open_data(
     originals = faces
     augmentations, probability, folder = None, 0.0, None
     if args.use_expanded_dataset:
-        from core_code.datasets.expanded import FER2013Exp
+        from core_code.datasets.augmentations.store import FER2013Exp
 
         folder = args.expanded_folder
         faces = FER2013Exp(faces, folder)

@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -40,13 +40,15 @@ def load_or_make(
         if not isinstance(error.__cause__, OSError):  # an error of `made`, not of the disk
             raise
     # a read-only folder costs time at every start, and nothing else
-    arrays = map_arrays(path, source, layout)
-    return arrays or {name: in_memory(made[name], *layout[name]) for name in layout}
+    return map_arrays(path, source, layout) or {
+        name: np.concatenate([np.empty((0, *item), dtype), *pieces_of(made[name])])
+        for name, (dtype, item) in layout.items()
+    }
 
 
-def in_memory(array: np.ndarray | Pieces, dtype: type, item: tuple[int, ...]) -> np.ndarray:
-    """The whole array."""
-    return array if isinstance(array, np.ndarray) else np.concatenate([np.empty((0, *item), dtype), *array()])
+def pieces_of(array: np.ndarray | Pieces) -> Iterable[np.ndarray]:
+    """The array in pieces, of which one that is computed already has but one."""
+    return [array] if isinstance(array, np.ndarray) else array()
 
 
 def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: Mapping[str, np.ndarray | Pieces]) -> None:
@@ -54,19 +56,14 @@ def write_arrays(file: BinaryIO, source: str, layout: Layout, arrays: Mapping[st
     file.write(bytes(HEADER_BYTES))
     lengths, checksum = dict.fromkeys(layout, 0), 0
     for name in layout:
-        array = arrays[name]
-        for piece in [array] if isinstance(array, np.ndarray) else array():
+        for piece in pieces_of(arrays[name]):
             file.write(piece.data)
             lengths[name] += len(piece)
             checksum = zlib.crc32(piece.data, checksum)
-    header = {"format": FORMAT, "source": source, "lengths": lengths, "checksum": with_lengths(checksum, lengths)}
+    checksum = zlib.crc32(json.dumps(lengths).encode(), checksum)
+    header = {"format": FORMAT, "source": source, "lengths": lengths, "checksum": checksum}
     file.seek(0)
     file.write(json.dumps(header).encode().ljust(HEADER_BYTES))
-
-
-def with_lengths(checksum: int, lengths: dict[str, Any]) -> int:
-    """The checksum of the content continued over the arrays' lengths."""
-    return zlib.crc32(json.dumps(lengths).encode(), checksum)
 
 
 def map_arrays(path: Path, source: str, layout: Layout) -> Arrays | None:
@@ -82,7 +79,7 @@ def map_arrays(path: Path, source: str, layout: Layout) -> Arrays | None:
             return None
         # a plain view of the mapping: slices of np.memmap carry its bookkeeping along
         content = np.memmap(path, dtype=np.uint8, mode="c").view(np.ndarray)[HEADER_BYTES:]
-        if with_lengths(zlib.crc32(content.data), lengths) != header["checksum"]:
+        if zlib.crc32(json.dumps(lengths).encode(), zlib.crc32(content.data)) != header["checksum"]:
             return None
         arrays, start = {}, 0
         for name, (dtype, item) in layout.items():

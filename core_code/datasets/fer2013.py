@@ -8,10 +8,10 @@ import torch
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
-from core_code.datasets.image_folder import load_folder, wanted_files
+from core_code.datasets.image_folder import load_folder
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.sample import sample_phase
-from core_code.datasets.splits import PHASES, Splits, cached_splits
+from core_code.datasets.splits import PHASES, cached_splits
 
 DEFAULT_ROOT = Path("data/fer2013")
 
@@ -28,12 +28,9 @@ class FER2013(LabelledFaces):
     """
 
     def __init__(
-        self,
-        data_root: Path = DEFAULT_ROOT,
-        phase: str = "train",
-        dataset: str = "fer2013",
+        self, data_root: Path = DEFAULT_ROOT, phase: str = "train", dataset: str = "fer2013",
         max_faces: int | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Load one phase.
 
         data_root: folder of icml_face_data.csv or fer2013.csv (`dataset="fer2013"`), or of the image folders
@@ -45,11 +42,8 @@ class FER2013(LabelledFaces):
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces {max_faces}, expected 1 or more")
         faces, labels = load_phase(Path(data_root), phase, dataset)
-        self.phase = phase
-        self.dataset = dataset
-        self.data_root = Path(data_root)
-        self.faces = torch.from_numpy(faces[:max_faces])
-        self.labels = torch.from_numpy(labels[:max_faces]).to(torch.int64)
+        super().__init__(torch.from_numpy(faces[:max_faces]), torch.from_numpy(labels[:max_faces]).to(torch.int64))
+        self.phase, self.dataset, self.data_root = phase, dataset, Path(data_root)
 
     def fingerprint(self, count: int | None = None) -> str:
         """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
@@ -62,23 +56,18 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
     """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]."""
     if dataset == "sample":
         return sample_phase(phase)
+    usage = USAGES[PHASES.index(phase)]
     if dataset == "fer2013":
-        where, splits = load_csv(data_root)
-        wanted = f"rows whose Usage is {USAGES[PHASES.index(phase)]}"
+        where = find_csv(data_root)
+        state, wanted = where.stat(), f"rows whose Usage is {usage}"
+        source = f"{where.name} {state.st_size} {state.st_mtime_ns}"
+        splits = cached_splits(where.with_suffix(".cache"), source, lambda: read_csv(where))
     elif dataset == "folder":
         where, splits = data_root, load_folder(data_root)
-        wanted = wanted_files(phase)
+        wanted = f"images in {'validation' if phase == 'val' else phase}/<emotion>/, or some named {usage}_*"
     else:
         raise ValueError(f"dataset {dataset!r}, expected fer2013, folder or sample")
     faces, labels = splits.phase(phase)
     if len(faces) == 0:
         raise InputError(f"{where}: no faces for {phase}, expected {wanted}")
     return faces, labels
-
-
-def load_csv(data_root: Path) -> tuple[Path, Splits]:
-    """The CSV's path and its faces, from the cache where that is up to date."""
-    path = find_csv(data_root)
-    state = path.stat()
-    source = f"{path.name} {state.st_size} {state.st_mtime_ns}"
-    return path, cached_splits(path.with_suffix(".cache"), source, lambda: read_csv(path))

@@ -63,7 +63,7 @@ def read_csv(path: Path) -> Splits:
 
 
 def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Label, phase and pixels, uint8 [1, 2304], of each row. Raises InputError naming the first line that is wrong."""
+    """Label, phase and pixels, uint8 [2304], of each row. Raises InputError naming the first line that is wrong."""
     width, *places = columns_of(path, file.readline(LONGEST_LINE))
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=2):
         if not line.strip():
@@ -85,18 +85,17 @@ def columns_of(path: Path, header: bytes) -> list[int]:
     names = [field.strip(AROUND_FIELD).lower() for field in header.removeprefix(b"\xef\xbb\xbf").split(b",")]
     for column in COLUMNS:
         if column.lower().encode() not in names:
-            raise InputError(
-                f"{path}, line 1: no column '{column}', expected a header with the columns {', '.join(COLUMNS)}"
-            )
+            expected = f"expected a header with the columns {', '.join(COLUMNS)}"
+            raise InputError(f"{path}, line 1: no column '{column}', {expected}")
     return [len(names), *(names.index(column.lower().encode()) for column in COLUMNS)]
 
 
 def decode_pixels(text: bytes, where: str) -> np.ndarray:
-    """One face's numbers as uint8 [1, 2304]. Raises InputError that begins with `where` and tells what is wrong."""
+    """One face's numbers as uint8 [2304]. Raises InputError that begins with `where` and tells what is wrong."""
     if not text.translate(None, DIGITS + BLANKS):
         numbers = np.fromstring(text, dtype=np.int64, sep=" ")  # one too large for its type becomes the largest
         if len(numbers) == PIXELS and numbers.max() <= 255:
-            return numbers.astype(np.uint8)[None]
+            return numbers.astype(np.uint8)
     words = text.split()
     if len(words) != PIXELS:
         raise InputError(f"{where}: {len(words)} pixels, expected {PIXELS} (48x48)")

@@ -14,6 +14,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import count, make_parser
+from core_code.core_utils.photos.face_finder import frontal_detector, load_dlib
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.sample import MODEL
 from core_code.datasets.splits import PIXELS, SIDE
@@ -56,12 +57,7 @@ def fit_from(
 
 def find_frontal(faces: np.ndarray) -> np.ndarray:
     """Which faces dlib finds alone, centred and of the usual size: uint8 [N, 48, 48] -> bool [N]."""
-    try:
-        import dlib
-    except ImportError as error:
-        raise InputError("dlib is missing, expected it for finding frontal faces: pip install dlib-bin") from error
-
-    detect = dlib.get_frontal_face_detector()
+    detect = frontal_detector(load_dlib())
     frontal = np.zeros(len(faces), dtype=bool)
     for index, face in enumerate(tqdm(faces, desc="finding frontal faces", unit="faces")):
         large = Image.fromarray(face).resize((DETECTOR_SIDE, DETECTOR_SIDE), Image.Resampling.BICUBIC)
@@ -112,7 +108,7 @@ def align(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     components hold more of the expressions. float32 [N, 48, 48] -> the moved faces, and the likeness reached [N].
     """
     side = 2 * MOST_SHIFT + 1
-    padded = np.pad(faces, ((0, 0), (MOST_SHIFT, MOST_SHIFT), (MOST_SHIFT, MOST_SHIFT)), mode="edge")
+    padded = np.pad(faces, ((0, 0), (MOST_SHIFT,) * 2, (MOST_SHIFT,) * 2), mode="edge")
     away = np.linspace(-1, 1, SIDE)
     middle = np.exp(-2 * (away[:, None] ** 2 + away**2))
     for _ in range(ROUNDS):

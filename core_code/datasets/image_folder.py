@@ -19,24 +19,14 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.pictures import open_picture
 from core_code.datasets.fer2013_csv import USAGES
-from core_code.datasets.splits import PHASES, PIXELS, SIDE, Splits, by_phase, cached_splits
+from core_code.datasets.splits import PHASES, SIDE, Splits, by_phase, cached_splits
 
 CACHE_NAME = "faces.cache"
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2}
-ALIASES = {  # beside the names of EMOTIONS themselves
-    "Angry": ("anger",),
-    "Disgust": ("disgusted",),
-    "Fear": ("fearful", "afraid", "scared"),
-    "Happy": ("happiness", "joy"),
-    "Sad": ("sadness",),
-    "Surprise": ("surprised",),
-    "Neutral": ("neutrality",),
-}
-LABEL_OF_FOLDER = {
-    name: label for label, emotion in enumerate(EMOTIONS) for name in (emotion.lower(), *ALIASES[emotion])
-}
-DECODED_AT_ONCE = 512
+NAMES = ("angry anger", "disgust disgusted", "fear fearful afraid scared", "happy happiness joy", "sad sadness",
+         "surprise surprised", "neutral neutrality")  # fmt: skip
+LABEL_OF_FOLDER = {name: label for label, names in enumerate(NAMES) for name in names.split()}
 LARGEST_PIXELS = 1 << 25  # of an image; several are decoded at the same time
 
 
@@ -62,12 +52,6 @@ def load_folder(data_root: Path) -> Splits:
     return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
 
 
-def wanted_files(phase: str) -> str:
-    """What an error message names as expected for a phase without faces."""
-    folder = {"train": "train", "val": "validation", "test": "test"}[phase]
-    return f"images in {folder}/<emotion>/, or some named {USAGES[PHASES.index(phase)]}_*"
-
-
 def find_images(data_root: Path) -> list[ImageFile]:
     """Every image below the phases' folders, sorted by path."""
     if not data_root.is_dir():
@@ -76,9 +60,8 @@ def find_images(data_root: Path) -> list[ImageFile]:
     if not folders:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
     named_by_usage = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
-    files = [
-        image for folder in folders for emotion in subfolders(folder) for image in images_of(emotion, named_by_usage)
-    ]
+    emotions = [emotion for folder in folders for emotion in subfolders(folder)]
+    files = [image for emotion in emotions for image in images_of(emotion, named_by_usage)]
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
     return sorted(files)
@@ -106,16 +89,11 @@ def images_of(folder: Path, named_by_usage: bool) -> Iterator[ImageFile]:
 
 def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
     """Decode all files, several at a time."""
-    pieces: list[np.ndarray] = []
-    with (
-        tqdm(total=len(files), unit=" images", desc=f"reading {data_root.name}", delay=2, leave=False) as bar,
-        ThreadPoolExecutor() as threads,
-    ):
-        for start in range(0, len(files), DECODED_AT_ONCE):
-            paths = [data_root / file.name for file in files[start : start + DECODED_AT_ONCE]]
-            pieces.append(np.stack(list(threads.map(read_face, paths))).reshape(-1, PIXELS))
-            bar.update(len(paths))
-    return by_phase(pieces, [file.label for file in files], [file.phase for file in files])
+    with ThreadPoolExecutor() as threads:
+        decoded = threads.map(read_face, [data_root / file.name for file in files])
+        progress = {"total": len(files), "unit": " images", "desc": f"reading {data_root.name}"}
+        faces = [face.ravel() for face in tqdm(decoded, **progress, delay=2, leave=False)]
+    return by_phase(faces, [file.label for file in files], [file.phase for file in files])
 
 
 def read_face(path: Path) -> np.ndarray:

@@ -1,13 +1,16 @@
 """The base of every dataset: faces and labels in memory, indexed one by one or in batches."""
 
+from dataclasses import dataclass
+
 import torch
 from torch.utils.data import Dataset
 
 from core_code.core_utils.emotions import EMOTIONS
 
 
+@dataclass(eq=False)
 class LabelledFaces(Dataset):
-    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], 0..6 in the order of EMOTIONS. Subclasses fill them in."""
+    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], 0..6 in the order of EMOTIONS."""
 
     faces: torch.Tensor
     labels: torch.Tensor

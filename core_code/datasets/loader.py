@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,15 +11,10 @@ from core_code.core_utils.distributed.data_parallel import Shard, shard_of
 from core_code.core_utils.distributed.job import world_size
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations.store import Augmentations
+from core_code.datasets.labelled_faces import LabelledFaces
 
 
-class Faces(Protocol):
-    """FER2013, FER2013Exp, or any other dataset with faces uint8 [N, 48, 48] and labels int64 [N]."""
-
-    faces: Tensor
-    labels: Tensor
-
-
+@dataclass(eq=False)
 class FaceBatches:
     """Batches of (faces uint8 [B, 48, 48], labels int64 [B], indices int64 [B]) on the device.
 
@@ -31,36 +26,29 @@ class FaceBatches:
     All random numbers depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
     """
 
-    def __init__(
-        self,
-        dataset: Faces,
-        batch_size: int,
-        device: torch.device,
-        shuffle: bool = False,
-        seed: int = 1,
-        augmentations: Augmentations | None = None,
-        probability: float = 0.0,
-        faces_per_epoch: int | None = None,
-    ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size {batch_size}, expected 1 or more")
-        if batch_size < world_size():
-            raise InputError(f"--batch_size {batch_size} for {world_size()} processes, expected a face for each")
-        if faces_per_epoch is not None and not shuffle:
+    dataset: LabelledFaces
+    batch_size: int
+    device: torch.device
+    shuffle: bool = False
+    seed: int = 1
+    augmentations: Augmentations | None = None
+    probability: float = 0.0
+    faces_per_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size {self.batch_size}, expected 1 or more")
+        if self.batch_size < world_size():
+            raise InputError(f"--batch_size {self.batch_size} for {world_size()} processes, expected a face for each")
+        if self.faces_per_epoch is not None and not self.shuffle:
             raise ValueError("faces_per_epoch without shuffle: only random chunks cover all faces in the end")
-        if augmentations is not None and len(augmentations) != len(dataset.faces):
-            raise ValueError(f"augmentations of {len(augmentations)} faces for {len(dataset.faces)} faces")
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.device = torch.device(device)
-        self.shuffle = shuffle
-        self.seed = seed
-        self.probability = probability
-        self.faces_per_epoch = faces_per_epoch
+        if self.augmentations is not None:
+            if len(self.augmentations) != len(self.dataset):
+                raise ValueError(f"augmentations of {len(self.augmentations)} faces for {len(self.dataset)} faces")
+            self.augmentations = self.augmentations.to(self.device) if self.probability else None
         self.epoch = 0
-        self.faces = dataset.faces.to(self.device)
-        self.labels = dataset.labels.to(self.device)
-        self.augmentations = augmentations.to(self.device) if augmentations is not None and probability else None
+        self.faces = self.dataset.faces.to(self.device)
+        self.labels = self.dataset.labels.to(self.device)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and random numbers come next."""

@@ -1,7 +1,5 @@
 """How FER2013's faces are cut, compared with dlib's boxes: `python -m core_code.datasets.measure_framing`."""
 
-import argparse
-
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -9,6 +7,7 @@ from tqdm import tqdm
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import FRONTAL, detect
+from core_code.datasets.fer2013 import FER2013
 
 MEASURED_SIDES = (128, 160, 192, 224, 256)
 
@@ -41,10 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         "python -m core_code.datasets.measure_framing --max_faces 1000",
     )
     flags.add_data_flags(parser)
-    args: argparse.Namespace = parser.parse_args(arguments)
-
-    from core_code.datasets.fer2013 import FER2013
-
+    args = parser.parse_args(arguments)
     faces = FER2013(args.data_root, "train", args.dataset, args.max_faces).faces.numpy()
     rows, seen = measure_framing(faces)
     if not len(rows):

@@ -38,21 +38,14 @@ def cached_splits(path: Path, source: str, read: Callable[[], Splits]) -> Splits
 
 
 def by_phase(faces: list[np.ndarray], labels: list[int], phases: list[int]) -> Splits:
-    """Sort rows into phases, keeping their order within each.
+    """Sort faces, uint8 [2304] each, with their labels and phases into phases, keeping their order within each.
 
-    faces: pieces of any number of rows, uint8 [rows, 2304]; labels and phases: one number a row. The pieces are
-    taken off the list as they are copied, so that the faces are in memory about once.
+    The faces are taken off the list as they are copied, so that they are in memory about once.
     """
     order = np.argsort(phases, kind="stable")
-    position = np.empty_like(order)
-    position[order] = np.arange(len(order))
     sorted_faces = np.empty((len(order), PIXELS), dtype=np.uint8)
-    row = 0
-    faces.reverse()
-    while faces:
-        piece = faces.pop()
-        sorted_faces[position[row : row + len(piece)]] = piece
-        row += len(piece)
+    for row in np.argsort(order)[::-1]:
+        sorted_faces[row] = faces.pop()
     return Splits(
         counts=np.bincount(phases, minlength=len(PHASES)),
         labels=np.asarray(labels, dtype=np.uint8)[order],

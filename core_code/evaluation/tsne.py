@@ -27,14 +27,7 @@ PERPLEXITY = 30
 Silhouettes = dict[str, float | None]
 
 
-class SomeFaces(LabelledFaces):
-    """Faces uint8 [N,48,48] and their labels int64 [N], chosen from a data set."""
-
-    def __init__(self, faces: torch.Tensor, labels: torch.Tensor) -> None:
-        self.faces, self.labels = faces, labels
-
-
-def faces_to_map(settings: EvaluationSettings) -> SomeFaces:
+def faces_to_map(settings: EvaluationSettings) -> LabelledFaces:
     """At most 2,000 random faces of `tsne_on`, the same for the same seed; an augmentation has its original's label.
 
     Raises InputError for data that cannot be read and for fewer than 10 faces.
@@ -50,7 +43,7 @@ def faces_to_map(settings: EvaluationSettings) -> SomeFaces:
         raise InputError(f"--tsne_on {on}: {len(faces)} faces, expected {FEWEST_FACES} or more")
     order = torch.randperm(len(faces), generator=torch.Generator().manual_seed(settings.seed))
     chosen = order[:MOST_FACES].sort().values
-    return SomeFaces(faces[chosen], labels[chosen])
+    return LabelledFaces(faces[chosen], labels[chosen])
 
 
 def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, Silhouettes]:
@@ -76,7 +69,7 @@ def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
 
 
 def draw_maps(
-    settings: EvaluationSettings, nets: Mapping[str, Trained], data: SomeFaces
+    settings: EvaluationSettings, nets: Mapping[str, Trained], data: LabelledFaces
 ) -> tuple[dict[str, Silhouettes], list[Path]]:
     """tsne_<net>_<exp>_<tsne_on>.png of each experiment; returns the silhouettes by experiment, and the paths.
 

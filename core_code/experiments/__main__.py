@@ -17,6 +17,10 @@ from core_code.core_utils.errors import InputError, run_command
 from core_code.experiments.presets import EXPERIMENTS, PRESETS, StudySettings
 from core_code.models.architectures import ARCHITECTURES
 
+COUNTS = {"epochs": "of the trainings", "image_size": "side of the views in pixels",
+          "num_augments": "augmentations a face", "byol_epochs": "of the pre-training",
+          "byol_image_size": "side of the views of the pre-training"}  # fmt: skip
+
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags; those of the preset default to it."""
@@ -29,11 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--nets", choices=tuple(ARCHITECTURES), nargs="+", help="(default: the preset's)")
     parser.add_argument("--experiments", choices=tuple(EXPERIMENTS), nargs="+", help="(default: the preset's)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="a training each (default: 1)")
-    for name, help in (
-        ("epochs", "of the trainings"), ("image_size", "side of the views in pixels"),
-        ("num_augments", "augmentations a face"), ("byol_epochs", "of the pre-training"),
-        ("byol_image_size", "side of the views of the pre-training"),
-    ):  # fmt: skip
+    for name, help in COUNTS.items():
         parser.add_argument(f"--{name}", type=flags.count, help=f"{help} (default: the preset's)")
     parser.add_argument("--weights", help="imagenet, none (random), or a file (default: the preset's)")
     flags.add_tta_flag(parser, default="flip")

@@ -22,14 +22,6 @@ MOST_FACES = 32  # of a timed step: a whole batch at 224 px takes long on a CPU 
 TRIALS = 2
 
 
-class NoiseFaces(LabelledFaces):
-    """uint8 [N,48,48] noise with labels."""
-
-    def __init__(self, count: int) -> None:
-        self.faces = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8)
-        self.labels = torch.arange(count) % 7
-
-
 def seconds_of(steps: Sequence[Step], study: StudySettings) -> dict[str, float]:
     """The seconds that each step not yet complete will take on this device, by its name.
 
@@ -49,18 +41,15 @@ def seconds_of(steps: Sequence[Step], study: StudySettings) -> dict[str, float]:
 def rate_of(step: Step, study: StudySettings) -> float:
     """Images generated, or faces trained on, a second."""
     device, dtype = pick_hardware(study.device, study.precision)
+    noise = torch.randint(0, 256, (MOST_FACES, 48, 48), dtype=torch.uint8)
     if step.kind == "images":
-        editor = Editor.load(study.generator, device, dtype)
-        faces, codes = NoiseFaces(MOST_FACES).faces, torch.zeros(MOST_FACES, 2)
-        return MOST_FACES / shortest(lambda: editor.edit(faces, codes), device)
+        editor, codes = Editor.load(study.generator, device, dtype), torch.zeros(MOST_FACES, 2)
+        return MOST_FACES / shortest(lambda: editor.edit(noise, codes), device)
     architecture = ARCHITECTURES[step.net]
-    defaults = architecture.byol_defaults if step.kind == "byol" else architecture.defaults
-    batch = min(defaults.batch_size, MOST_FACES)
-    training = TrainingSettings(
-        epochs=1, lr=defaults.lr, weight_decay=defaults.weight_decay, optimizer=defaults.optimizer,
-        scheduler=defaults.scheduler, image_size=step.image_size, seed=step.seed, dtype=dtype,
-    )  # fmt: skip
-    batches = FaceBatches(NoiseFaces(batch), batch, device, shuffle=True)
+    settings = dict(vars(architecture.byol_defaults if step.kind == "byol" else architecture.defaults))
+    batch = min(settings.pop("batch_size"), MOST_FACES)
+    training = TrainingSettings(epochs=1, image_size=step.image_size, seed=step.seed, dtype=dtype, **settings)
+    batches = FaceBatches(LabelledFaces(noise[:batch], torch.arange(batch) % 7), batch, device, shuffle=True)
     task: BYOLTask | ClassifierTask
     if step.kind == "byol":
         task = BYOLTask(BYOL(step.net).to(device), batches, batches, training)

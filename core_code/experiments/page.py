@@ -30,14 +30,12 @@ PUBLISHED_PROTOCOL = {"weights": "imagenet", "epochs": 100, "image_size": 224}
 
 def write_report(results: dict[str, Any], plots: Path) -> list[Path]:
     """results.csv, results_per_emotion.csv, results.md and report.html in `plots`, where the pictures are."""
-    figures, emotions, text, page = (
-        plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")
-    )
-    write_csv(figures, tables.figures(results))
-    write_csv(emotions, tables.per_emotion(results))
-    atomic_write(text, lambda file: file.write(as_text(results).encode()))
-    atomic_write(page, lambda file: file.write(as_page(results, plots).encode()))
-    return [figures, emotions, text, page]
+    paths = [plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")]
+    write_csv(paths[0], tables.figures(results))
+    write_csv(paths[1], tables.per_emotion(results))
+    atomic_write(paths[2], lambda file: file.write(as_text(results).encode()))
+    atomic_write(paths[3], lambda file: file.write(as_page(results, plots).encode()))
+    return paths
 
 
 def as_text(results: dict[str, Any]) -> str:
@@ -53,14 +51,12 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def as_page(results: dict[str, Any], plots: Path) -> str:
-    """The page. `results` is the content of results.json, or what it was written from (the seeds' keys may be numbers
-    or strings); the pictures named there are read from the folder `plots`, and missing ones are named."""
+    """The page. `results` is the content of results.json; the pictures named there are read from the folder `plots`."""
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return render(
         "page.html", results, style=Markup(style), script=Markup(script), digest=digest, signed=tables.signed,
-        pictures=[picture(entry, plots) for entry in results.get("pictures", [])],
-        colours=EMOTION_COLOURS,
+        pictures=[picture(entry, plots) for entry in results.get("pictures", [])], colours=EMOTION_COLOURS,
     )  # fmt: skip
 
 
@@ -114,8 +110,7 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def chart(models: list[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
     """Top-1 along an axis, in percent: of each scored model the seeds, their mean and the published figure (or NaN).
 
-    `place` turns a figure into a percentage of the width, so that text is as large on a phone as on a desk. None where
-    there is nothing to draw.
+    `place` turns a figure into a percentage of the width. None where there is nothing to draw.
     """
     lines = []
     for row, published in models:

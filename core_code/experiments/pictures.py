@@ -33,8 +33,8 @@ def draw_pictures(steps: Sequence[Step], predictions: AllPredictions, study: Stu
         seed = next((seed for seed in study.seeds if (net, seed) in predictions), None)
         if seed is None:
             continue
-        for step in [step for step in steps if step.complete and (step.net, step.seed) == (net, seed)]:
-            entries.append(draw_curves(step, study))
+        nets_steps = [step for step in steps if step.complete and (step.net, step.seed) == (net, seed)]
+        entries += [draw_curves(step, study) for step in nets_steps]
         named = {
             split: found._replace(logits={run_name(name, seed): each for name, each in found.logits.items()}, tta={})
             for split, found in predictions[net, seed].items()

@@ -49,13 +49,9 @@ def run_name(experiment: str, seed: int) -> str:
 
 def image_folders(study: StudySettings) -> dict[str, Path]:
     """The folders of the study's images: SPEC's for FER2013, folders of their own for other data sets."""
-    fer2013 = study.dataset == "fer2013"
-    prefix = "fer2013" if fer2013 else study.dataset
-    return {
-        "augmentations": study.images_root / f"{prefix}_augmentations",
-        "augmentations_face": study.images_root / f"{prefix}_augmentations_face",
-        "expansion": study.images_root / ("expanded_fer_2013" if fer2013 else f"expanded_{prefix}"),
-    }
+    names = {name: f"{study.dataset}_{name}" for name in ("augmentations", "augmentations_face")}
+    names["expansion"] = f"expanded_{'fer_2013' if study.dataset == 'fer2013' else study.dataset}"
+    return {images: study.images_root / name for images, name in names.items()}
 
 
 def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
@@ -120,12 +116,10 @@ def training_steps(
         command = run + flags(
             fine_tune=True, epochs=study.byol_epochs, image_size=study.byol_image_size, augmentations_folder=folder
         )
-        steps.append(
-            Step(
-                f"{net}_{name}_pretraining", ("train_byol_model.py", *command), needs, "byol",
-                faces * study.byol_epochs, net, experiment, seed, study.byol_image_size,
-            )
-        )  # fmt: skip
+        steps = [Step(
+            f"{net}_{name}_pretraining", ("train_byol_model.py", *command), needs, "byol",
+            faces * study.byol_epochs, net, experiment, seed, study.byol_image_size,
+        )]  # fmt: skip
         needs = (steps[0].name,)
     command = run + flags(fine_tune=True, epochs=epochs, image_size=study.image_size) + study.training_flags
     if experiment == "expanded":
@@ -148,10 +142,8 @@ def epochs_of(study: StudySettings, experiment: str) -> int:
         return study.epochs
     left = study.epochs - FACES_OF_A_PAIR * study.byol_epochs
     if left < 1:
-        raise InputError(
-            f"--byol_epochs {study.byol_epochs}: each counts as {FACES_OF_A_PAIR} of --epochs {study.epochs}, which "
-            f"leaves {left} for the training after it, expected 1 or more"
-        )
+        counted = f"each counts as {FACES_OF_A_PAIR} of --epochs {study.epochs}, which leaves {left} for the training"
+        raise InputError(f"--byol_epochs {study.byol_epochs}: {counted} after it, expected 1 or more")
     return left
 
 

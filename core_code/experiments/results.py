@@ -57,8 +57,7 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
 
 def trainings(steps: Sequence[Step], net: str, seed: int) -> list[Step]:
     """The complete trainings of a net's classifiers with a seed."""
-    complete = [step for step in steps if step.kind == "training" and step.complete]
-    return [step for step in complete if (step.net, step.seed) == (net, seed)]
+    return [step for step in steps if step.complete and (step.kind, step.net, step.seed) == ("training", net, seed)]
 
 
 def evaluation_settings(study: StudySettings, net: str) -> EvaluationSettings:
@@ -74,8 +73,10 @@ def predict_all(steps: Sequence[Step], study: StudySettings) -> AllPredictions:
     predictions = {}
     for net, seed in product(study.nets, study.seeds):
         settings = evaluation_settings(study, net)
-        nets = {step.experiment: load_trained(checkpoint_files(step, study.output_root), BEST)
-                for step in trainings(steps, net, seed)}  # fmt: skip
+        nets = {
+            step.experiment: load_trained(checkpoint_files(step, study.output_root), BEST)
+            for step in trainings(steps, net, seed)
+        }
         for trained in nets.values():
             trained.net.to(settings.device)
         if nets:

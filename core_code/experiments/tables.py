@@ -18,6 +18,7 @@ from core_code.experiments.presets import StudySettings
 from core_code.experiments.results import FIGURES
 
 SIGNIFICANT = 0.05
+IDENTIFYING = ("net", "model", "vote", "tta", "split")
 PUBLISHED_VOTERS = {"baseline", "augmented", "expanded"}
 TITLES = dict(zip(FIGURES, ("top-1", "top-2", "mean per class", "macro F1", "calibration error"), strict=True))
 MODEL, P_VALUE = "model", "p (McNemar)"
@@ -40,7 +41,7 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
     rows = []
     baselines = {(row["net"], row["tta"], row["split"]): row for row in results["scores"] if row["model"] == "baseline"}
     for row in results["scores"]:
-        line = {name: row[name] for name in ("net", "model", "vote", "tta", "split")} | {"seeds": len(row["seeds"])}
+        line = {name: row[name] for name in IDENTIFYING} | {"seeds": len(row["seeds"])}
         for figure in FIGURES:
             line[f"{figure}_mean"] = 100 * row["mean"][figure]
             line[f"{figure}_std"] = math.nan if row["std"][figure] is None else 100 * row["std"][figure]
@@ -135,8 +136,7 @@ def per_emotion(results: dict[str, Any]) -> pd.DataFrame:
         confusion = np.sum([seed["confusion"] for seed in row["seeds"].values()], axis=0, dtype=float)
         faces = confusion.sum(1)
         shares = np.divide(100 * confusion.diagonal(), faces, out=np.full(len(faces), math.nan), where=faces > 0)
-        names = {name: row[name] for name in ("net", "model", "vote", "tta", "split")}
-        rows.append({**names, **dict(zip(results["emotions"], shares, strict=True))})
+        rows.append({name: row[name] for name in IDENTIFYING} | dict(zip(results["emotions"], shares, strict=True)))
     return pd.DataFrame(rows)
 
 

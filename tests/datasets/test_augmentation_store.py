@@ -9,8 +9,7 @@ from PIL import Image
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations import png as png_images
 from core_code.datasets.augmentations.pack import PACK_NAME
-from core_code.datasets.augmentations.store import Augmentations
-from core_code.datasets.expanded import FER2013Exp
+from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
 from core_code.datasets.fer2013 import FER2013
 
 

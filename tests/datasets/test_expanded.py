@@ -7,7 +7,7 @@ from augmentation_stand_ins import make
 from PIL import Image
 
 from core_code.core_utils.errors import InputError
-from core_code.datasets.expanded import FER2013Exp
+from core_code.datasets.augmentations.store import FER2013Exp
 from core_code.datasets.fer2013 import FER2013
 
 

@@ -1,20 +1,19 @@
 """Batches on the device: every face once an epoch, in an order of (seed, epoch), replaced as asked."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from core_code.datasets.augmentations.store import Augmentations
+from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 
 CPU = torch.device("cpu")
 
 
-def numbered(count: int) -> SimpleNamespace:
+def numbered(count: int) -> LabelledFaces:
     """Faces whose pixels are their number, labels their number mod 7."""
     faces = torch.arange(count, dtype=torch.uint8)[:, None, None].expand(-1, 48, 48)
-    return SimpleNamespace(faces=faces, labels=torch.arange(count) % 7)
+    return LabelledFaces(faces=faces, labels=torch.arange(count) % 7)
 
 
 def hundreds(count: int) -> Augmentations:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
@@ -26,11 +26,12 @@ from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
-from core_code.datasets.augmentations.pack import files_below, list_images, sub_folders
+from core_code.datasets.augmentations.pack import files_below, list_images
 from core_code.datasets.augmentations.plan import FACE, SHARDS, Plan, Settings, image_names, make_plan
 from core_code.datasets.augmentations.png import SIDE, encode
 from core_code.datasets.augmentations.shards import list_shards, shard_bytes, split_name, write_shard
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.image_folder import subfolders
 from EmotionGAN.editor import Editor
 
 IMAGE_BYTES = len(encode(np.zeros((SIDE, SIDE), dtype=np.uint8)))  # of every image: pixels are stored uncompressed
@@ -55,14 +56,9 @@ class Result:
 
 
 def generate_images(
-    settings: Settings,
-    train: FER2013,
-    face_count: int,
-    editor: Editor,
-    folder: Path,
-    command: str = "",
+    settings: Settings, train: FER2013, face_count: int, editor: Editor, folder: Path, command: str = "",
     boxes: Tensor | None = None,
-) -> Result:
+) -> Result:  # fmt: skip
     """Generate the images that `folder` lacks of the plan for the first `face_count` training faces.
 
     The images depend on settings, faces and generator alone: a run that was interrupted and started again leaves the
@@ -76,7 +72,8 @@ def generate_images(
     if train.phase != "train":
         raise ValueError(f"faces of {train.phase}: only training faces may be edited")
     folder = Path(folder)
-    with exclusive_job(folder):
+    with exclusive_lock(folder) if is_main_process() else nullcontext():
+        barrier()  # the others begin when the main process holds the lock
         face_codes = editor.encode_faces(train.faces[:face_count]) if settings.centre == FACE else None
         plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, face_codes)
         if boxes is not None:
@@ -99,17 +96,6 @@ def generate_images(
     return Result(plan, len(plan) - int(missing.sum()), time.perf_counter() - start)
 
 
-@contextmanager
-def exclusive_job(folder: Path) -> Iterator[None]:
-    """Hold the folder for all processes of this job: the main process holds the lock, the others begin when it does.
-
-    Raises InputError as exclusive_lock does.
-    """
-    with exclusive_lock(folder) if is_main_process() else nullcontext():
-        barrier()
-        yield
-
-
 def open_folder(folder: Path, settings: Settings, plan: Plan, manifest: dict[str, Any], train: FER2013) -> np.ndarray:
     """Which images of the plan are missing in the folder: bool [M]; where some are, the manifest is written.
 
@@ -118,7 +104,7 @@ def open_folder(folder: Path, settings: Settings, plan: Plan, manifest: dict[str
     """
     path = folder / MANIFEST_NAME
     if is_main_process():
-        for part in [folder, *(Path(entry.path) for entry in sub_folders(folder))]:
+        for part in [folder, *subfolders(folder)]:
             remove_stale_files(part)
         if not path.exists() and (list_shards(folder) or list_images(folder, settings.mode)[0]):
             raise InputError(

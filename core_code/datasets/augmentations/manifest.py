@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
 from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
+from EmotionGAN.editor import Editor
 
 MANIFEST_NAME = "manifest.json"
 COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -32,49 +33,37 @@ FIXED = {
     "class_counts": "training labels' counts",
 }
 OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # where they are missing
+DESCRIBED = (
+    "mode",
+    "seed",
+    "centre",
+    "half_width",
+    "precision",
+    "batch_size",
+    "storage",
+    "compiled",
+)  # of the settings
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
 
 
-class Named(Protocol):
-    """What the manifest holds of a generator."""
-
-    name: str
-    fingerprint: str
-
-
 def describe(
-    settings: Settings,
-    faces: FER2013,
-    face_count: int,
-    generator: Named,
-    plan: Plan,
-    command: str,
+    settings: Settings, faces: FER2013, face_count: int, generator: Editor, plan: Plan, command: str,
     boxes: torch.Tensor | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """The manifest of images that are not generated yet: `complete` is false. `boxes`: see generate_images."""
-    manifest: dict[str, Any] = {
+    own = ("folder_batch_size", "num_augments") if settings.mode == AUGMENTATIONS else ()
+    counts = {} if own else {"class_counts": faces.class_counts.tolist()}
+    per_emotion = np.bincount(plan.emotions, minlength=len(EMOTIONS)).tolist()
+    powers = [1 << power for power in range((face_count - 1).bit_length())]  # a training on fewer can compare too
+    return {
         "format": FORMAT,
-        "mode": settings.mode,
         "dataset": faces.dataset,
         "generator": generator.name,
         "generator_fingerprint": generator.fingerprint,
-        "seed": settings.seed,
-        "centre": settings.centre,
-        "half_width": settings.half_width,
-        "precision": settings.precision,
-        "batch_size": settings.batch_size,
-        "storage": settings.storage,
-        "compiled": settings.compiled,
-    }
-    if settings.mode == AUGMENTATIONS:
-        manifest["folder_batch_size"] = settings.folder_batch_size
-        manifest["num_augments"] = settings.num_augments
-    else:
-        manifest["class_counts"] = faces.class_counts.tolist()
-    per_emotion = np.bincount(plan.emotions, minlength=len(EMOTIONS)).tolist()
-    return manifest | {
+        **{name: getattr(settings, name) for name in (*DESCRIBED, *own)},
+        **counts,
         "faces": face_count,
-        "face_fingerprints": {str(n): faces.fingerprint(n) for n in checked_counts(face_count)},
+        "face_fingerprints": {str(count): faces.fingerprint(count) for count in [*powers, face_count]},
         "images": len(plan),
         "face_detector": "none" if boxes is None else "dlib",
         "faces_without_images": [] if boxes is None else boxes.isnan().any(dim=1).nonzero()[:, 0].tolist(),
@@ -82,11 +71,6 @@ def describe(
         "command": command,
         "complete": False,
     }
-
-
-def checked_counts(faces: int) -> list[int]:
-    """1, 2, 4, ... and `faces`: how many first faces are fingerprinted, so that a training on fewer can compare too."""
-    return [1 << power for power in range(faces.bit_length()) if 1 << power < faces] + [faces]
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
@@ -123,9 +107,8 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
     manifest = read_json(path)
     check_format(manifest, path)
     if manifest["mode"] != mode:
-        raise InputError(
-            f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {command_for(mode, faces)})"
-        )
+        origin = command_for(mode, faces)
+        raise InputError(f"{path}: the folder holds {manifest['mode']}, expected {mode} (from {origin})")
     check_faces(manifest, path, faces)
     if manifest["complete"] is not True or "images" not in manifest:
         raise InputError(f"{path}: the images are not finished; go on with: {manifest['command']}")

@@ -18,6 +18,7 @@ from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, PNG,
 from core_code.datasets.augmentations.png import read_images
 from core_code.datasets.augmentations.shards import BadImage, list_shards, members, split_name
 from core_code.datasets.cache import load_or_make
+from core_code.datasets.image_folder import subfolders
 from core_code.datasets.splits import SIDE
 
 PACK_NAME = "packed_images.cache"
@@ -55,17 +56,11 @@ def open_pack(folder: Path, mode: str, manifest_path: Path, remake: str, storage
     return ImagePack(**load_or_make(folder / PACK_NAME, state_of(folder, manifest_path), LAYOUT, pack))
 
 
-def sub_folders(folder: Path) -> list[os.DirEntry[str]]:
-    """The folder's visible sub-folders, by name."""
-    with os.scandir(folder) as entries:
-        return sorted((e for e in entries if e.is_dir() and not e.name.startswith(".")), key=lambda e: e.name)
-
-
 def state_of(folder: Path, manifest_path: Path) -> str:
     """Hex digest that differs whenever the manifest, any sub-folder's list of files or any shard has changed."""
     digest = hashlib.sha256(manifest_path.read_bytes())
-    for entry in sub_folders(folder):
-        digest.update(f"/{entry.name} {entry.stat().st_mtime_ns}".encode())
+    for path in subfolders(folder):
+        digest.update(f"/{path.name} {path.stat().st_mtime_ns}".encode())
     for name in list_shards(folder):
         state = (folder / name).stat()
         digest.update(f"/{name} {state.st_mtime_ns} {state.st_size}".encode())
@@ -90,9 +85,8 @@ def list_images(
 
 def files_below(folder: Path) -> Iterator[str]:
     """The files in the folder's sub-folders."""
-    for entry in sub_folders(folder):
-        with os.scandir(entry.path) as files:
-            yield from (f"{entry.name}/{file.name}" for file in files)
+    for path in subfolders(folder):
+        yield from (f"{path.name}/{file}" for file in os.listdir(path))
 
 
 def shard_members(folder: Path, remake: str) -> Iterator[str]:

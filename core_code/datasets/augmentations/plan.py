@@ -72,42 +72,32 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings,
-    labels: torch.Tensor,
-    class_counts: torch.Tensor,
-    space: ConditionalSpace,
+    settings: Settings, labels: torch.Tensor, class_counts: torch.Tensor, space: ConditionalSpace,
     face_codes: torch.Tensor | None = None,
-) -> Plan:
+) -> Plan:  # fmt: skip
     """The plan of either mode.
 
     labels: int64 [N], those of the faces to edit; class_counts: int64 [7], of the whole training set, from which
     p(k) follows however few of its faces are edited; face_codes: float [N, 2], the encoded faces, needed where the
     settings' centre is the face.
     """
-    label_of = labels.numpy()
-    if settings.mode == AUGMENTATIONS:
-        faces, ks = every_pair(len(label_of), settings.num_augments)
-        emotions = label_of[faces]
-        uniforms = counter_uniforms(settings.seed, faces, ks, 2)
-    else:
-        faces, ks = every_pair(len(label_of), len(EMOTIONS))
-        uniforms = counter_uniforms(settings.seed, faces, ks, 3)
+    label_of, expand = labels.numpy(), settings.mode == EXPANSION
+    each = len(EMOTIONS) if expand else settings.num_augments
+    faces, ks = np.divmod(np.arange(len(label_of) * each), each)
+    uniforms = counter_uniforms(settings.seed, faces, ks, 3)
+    if expand:
         left_out = (class_counts.double() / class_counts.sum()).numpy()
         kept = (ks != label_of[faces]) & (uniforms[:, 2] >= left_out[ks])
-        faces, ks, uniforms = faces[kept], ks[kept], uniforms[kept, :2]
-        emotions = ks
+        faces, ks, uniforms = faces[kept], ks[kept], uniforms[kept]
+    emotions = ks if expand else label_of[faces]
+    within = torch.from_numpy(uniforms[:, :2])
     if settings.centre == FACE:
         if face_codes is None:
             raise ValueError("centre is the face: expected its face_codes")
-        codes = space.near(face_codes[torch.from_numpy(faces)], torch.from_numpy(uniforms), settings.half_width)
+        codes = space.near(face_codes[torch.from_numpy(faces)], within, settings.half_width)
     else:
-        codes = space.codes(torch.from_numpy(emotions), torch.from_numpy(uniforms), settings.half_width)
+        codes = space.codes(torch.from_numpy(emotions), within, settings.half_width)
     return Plan(faces, emotions, ks, codes.cpu().numpy())
-
-
-def every_pair(faces: int, ks: int) -> tuple[np.ndarray, np.ndarray]:
-    """All (face, k), by face, then k: two arrays int64 [faces * ks]."""
-    return np.repeat(np.arange(faces), ks), np.tile(np.arange(ks), faces)
 
 
 def counter_uniforms(seed: int, faces: np.ndarray, ks: np.ndarray, count: int) -> np.ndarray:

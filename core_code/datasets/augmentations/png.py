@@ -66,12 +66,9 @@ def start_reader(stack: contextlib.ExitStack, folder: Path, chunks: list[list[st
     root = str(Path(__file__).parents[3])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     reader = subprocess.Popen(
-        [sys.executable, "-m", "core_code.datasets.augmentations.png"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
+        [sys.executable, "-m", "core_code.datasets.augmentations.png"], env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
     stack.enter_context(reader)
     stack.callback(reader.kill)
     assert reader.stdin

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
@@ -12,9 +13,8 @@ from core_code.core_utils.tables import as_markdown
 from core_code.datasets.augmentations.detection import NOT_FOUND_NAME
 from core_code.datasets.augmentations.make import Result
 from core_code.datasets.augmentations.manifest import read_manifest
+from core_code.datasets.augmentations.pack import decoded_chunks
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, Plan, Settings, image_names
-from core_code.datasets.augmentations.png import read_chunk
-from core_code.datasets.augmentations.shards import BadImage
 from core_code.datasets.fer2013 import FER2013
 
 MOST_ROWS = 10
@@ -60,11 +60,7 @@ def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, 
     shown_of_each = min(settings.num_augments, MOST_ROWS) if augmented else len(EMOTIONS)
     rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())) & (plan.ks < shown_of_each))
     names = image_names(settings, plan)
-    try:
-        images = read_chunk(folder, [names[row] for row in rows])
-    except BadImage as error:
-        name = folder / error.name
-        raise InputError(f"{name}: {error}, expected a 48x48 grey PNG; remove it and start again") from error
+    images = np.concatenate([*decoded_chunks(folder, [names[row] for row in rows], "the same command")])
     sheet: dict[int, list[np.ndarray | None]] = {
         face: [train.faces[face].numpy(), *[None] * shown_of_each] for face in shown.values()
     }
@@ -81,10 +77,5 @@ def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, 
 
 def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
     """{label: face}: of each emotion with images, the first of the faces with most."""
-    counts = np.bincount(plan.faces)
-    best = {}
-    for label in range(len(EMOTIONS)):
-        faces = np.flatnonzero(labels[: len(counts)] == label)
-        if len(faces) and counts[faces].max() > 0:
-            best[label] = int(faces[counts[faces].argmax()])
-    return best
+    faces, counts = np.unique(plan.faces, return_counts=True)
+    return pd.Series(counts, faces).groupby(labels[faces]).idxmax().to_dict()

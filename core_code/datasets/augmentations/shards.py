@@ -81,7 +81,7 @@ def contents_of(folder: Path, names: list[str], most_bytes: int) -> Iterator[byt
                 if shard:
                     yield held[split_name(name)[1]]
                     continue
-                with open(f"{folder}/{name}", "rb") as file:
+                with open(f"{folder}/{name}", "rb", buffering=0) as file:
                     yield file.read(most_bytes)
             except KeyError as error:
                 raise BadImage("no longer in the shard", name) from error

@@ -1,4 +1,4 @@
-"""The augmentations on disk, as replacements of training faces."""
+"""The images on disk: augmentations that replace training faces, and the expansion that is added to them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import Shard
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, read_manifest
 from core_code.datasets.augmentations.pack import ImagePack, open_pack
-from core_code.datasets.augmentations.plan import AUGMENTATIONS
+from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.labelled_faces import LabelledFaces
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,24 @@ class Augmentations:
         chosen = first + torch.minimum((uniforms[1] * counts).long(), counts - 1)
         chosen = chosen.clamp(0, len(self.images) - 1)
         return torch.where(replaced[:, None, None], self.images[chosen], faces)
+
+
+class FER2013Exp(LabelledFaces):
+    """The training faces followed by the images of the expansion with their new labels: nearly balanced."""
+
+    phase = "train"
+
+    def __init__(self, train: FER2013, folder: Path = Path("data/expanded_fer_2013")) -> None:
+        """Read the images that create_augmentations.py --expand_dataset True generated from the training faces.
+
+        Raises InputError as `Augmentations.open` does, and for a sub-folder whose name is not a label.
+        """
+        pack = load_images(Path(folder), EXPANSION, train)
+        if len(pack.ks) and pack.ks.max() >= len(EMOTIONS):
+            raise InputError(f"{Path(folder) / str(pack.ks.max())}: expected folders named 0 to {len(EMOTIONS) - 1}")
+        self.dataset = train.dataset
+        faces = torch.cat([train.faces, torch.from_numpy(pack.images)])
+        super().__init__(faces, torch.cat([train.labels, torch.from_numpy(pack.ks)]))
 
 
 def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
