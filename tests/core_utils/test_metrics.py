@@ -31,6 +31,15 @@ def test_scores_equal_scikit_learns(answers):
     assert scores.faces == 200
 
 
+def test_equal_logits_count_the_same_in_accuracy_and_confusion_matrix():
+    logits = torch.randint(0, 2, (500, 7)).float()  # nearly every face has several highest logits
+    labels = torch.randint(0, 7, (500,))
+    scores = score(logits, labels)
+    predicted = logits.numpy().argmax(1)
+    assert scores.top1 == pytest.approx(reference.accuracy_score(labels, predicted))
+    assert sum(scores.confusion[label][label] for label in range(7)) == round(500 * scores.top1)
+
+
 def test_an_emotion_without_faces_does_not_count_in_the_mean():
     labels = torch.tensor([0, 0, 2])
     logits = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
