@@ -1,1 +1,1 @@
-"""Faces and their labels: FER2013, folders of images, the sample faces, and what the generator adds to them."""
+"""Faces and their labels. A new source is a function that returns `splits.Splits`, called by `fer2013.load_phase`."""

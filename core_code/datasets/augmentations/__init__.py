@@ -1,1 +1,1 @@
-"""Synthetic faces: planned, generated, written, and read again for training."""
+"""Synthetic faces: `plan` lists them, `make` generates and writes them, `store` replaces training faces by them."""
