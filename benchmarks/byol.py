@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.baseline import BaselinePairs, baseline_net, train_steps, train_transform
-from benchmarks.train import our_steps, prepare, print_training_speeds, training_parser
+from benchmarks.measuring import print_speeds
+from benchmarks.train import our_steps, prepare, training_parser
 from core_code.core_utils.errors import run_command
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
@@ -65,7 +66,11 @@ def main() -> None:
     task.net.train()
     pairs = BaselinePairs(faces, train_transform(args.image_size), args.augmentations_folder)
     implementations = {"ours": lambda: our_steps(task), "baseline": lambda: baseline_steps(pairs, args, device)}
-    print_training_speeds(implementations, args, augmentations, device, training.dtype)
+    count = len(augmentations.images) if augmentations else 0
+    print_speeds(
+        implementations, args, "faces", device, training.dtype,
+        net=args.net_name, image_size=args.image_size, batch_size=args.batch_size, augmentations=count,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

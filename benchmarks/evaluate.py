@@ -58,7 +58,7 @@ def main() -> None:
         "ours": lambda: our_steps(faces, args, device, dtype),
         "baseline": lambda: baseline_steps(faces, args, device),
     }
-    print_speeds(implementations, args, "faces", {"net": args.net_name, "image_size": args.image_size}, device, dtype)
+    print_speeds(implementations, args, "faces", device, dtype, net=args.net_name, image_size=args.image_size)
 
 
 if __name__ == "__main__":

@@ -33,14 +33,7 @@ from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.compiled import compile_editor
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor
-from EmotionGAN.networks.generator import (
-    Generator,
-    GeneratorConfig,
-    InstanceNorm,
-    Layers,
-    accelerate_generator,
-    build_generator,
-)
+from EmotionGAN.networks import generator as gan
 
 NUM_AUGMENTS = 10
 IMPLEMENTATIONS = ("ours", "baseline", "compiled")
@@ -52,7 +45,7 @@ def make_editor(args: argparse.Namespace) -> Editor:
     if not args.ganmut:
         return Editor.load(args.generator, device, dtype)
     torch.manual_seed(args.seed)
-    generator = accelerate_generator(build_generator(GeneratorConfig())).eval().requires_grad_(False)
+    generator = gan.accelerate_generator(gan.build_generator(gan.GeneratorConfig())).eval().requires_grad_(False)
     generator = generator.to(device, memory_format=torch.channels_last)
     return Editor(generator, ConditionalSpace.published(), device, dtype, "ganmut", "random")
 
@@ -65,12 +58,12 @@ def our_steps(faces: FER2013, args: argparse.Namespace, editor: Editor) -> Itera
             yield generate_images(settings, faces, min(args.faces, len(faces)), editor, Path(folder)).generated
 
 
-def baseline_generator(size: int) -> Generator:
+def baseline_generator(size: int) -> gan.Generator:
     """GANmut's layers as they are usually written, with torch's instance norms."""
-    generator = build_generator(GeneratorConfig(image_size=size))
-    for layers in [module for module in generator.modules() if isinstance(module, Layers)]:
+    generator = gan.build_generator(gan.GeneratorConfig(image_size=size))
+    for layers in [module for module in generator.modules() if isinstance(module, gan.Layers)]:
         for i, layer in enumerate(layers):
-            if isinstance(layer, InstanceNorm):
+            if isinstance(layer, gan.InstanceNorm):
                 layers[i] = nn.InstanceNorm2d(layer.num_features, affine=True)
     return generator.eval()
 
@@ -111,7 +104,7 @@ def main() -> None:
         took = seconds(lambda: compiled.append(compile_editor(editor, args.batch_size)))
         facts["compile_s"] = round(took, 1)
         implementations["compiled"] = lambda: our_steps(faces, args, compiled[0])
-    print_speeds(implementations, args, "images", facts, editor.device, editor.dtype)
+    print_speeds(implementations, args, "images", editor.device, editor.dtype, **facts)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def make_parser(description: str, names: tuple[str, ...], net: bool = True) -> a
 
 
 def print_speeds(
-    implementations: Implementations, args: argparse.Namespace, unit: str, facts: dict[str, Any],
-    device: torch.device, dtype: torch.dtype,
+    implementations: Implementations, args: argparse.Namespace, unit: str, device: torch.device, dtype: torch.dtype,
+    **facts: str | float,
 ) -> None:  # fmt: skip
     """Measure the chosen implementations and print one JSON object: `facts`, the hardware, the speeds."""
     chosen = {name: start for name, start in implementations.items() if not args.only or name in args.only}

@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.measuring import raw_parser, run_script
 from benchmarks.synthetic_data import ManyFaces, write_folder
-from benchmarks.table import BOTH, as_markdown
+from benchmarks.table import FOLDER, ROWS, as_markdown
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.files import atomic_write, read_json, write_json
@@ -29,39 +28,6 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.runner import hardware
 
 NUM_AUGMENTS = 10
-FOLDER = "{augmentations}"  # stands for a folder with NUM_AUGMENTS augmentations of each training face
-
-
-@dataclass(frozen=True)
-class Row:
-    """A script with its flags. The implementations in `alone` run once more alone, which tells their peak memory."""
-
-    script: str
-    flags: tuple[str, ...] = ()
-    alone: tuple[str, ...] = ()
-
-
-def training(net: str, size: int, rounds: int = 3) -> Row:
-    """Training with augmentations on disk."""
-    given = ("--net_name", net, "--image_size", str(size), "--rounds", str(rounds), "--augmentations_folder", FOLDER)
-    return Row("train.py", given, BOTH)
-
-
-ROWS = {
-    "load": Row("load_fer2013.py"),
-    "store": Row("augmentation_store.py"),
-    "ganmut_128": Row("generate.py", ("--ganmut", "True", "--faces", "51"), BOTH),
-    "shipped_48": Row("generate.py", ("--faces", "512"), BOTH),
-    "resnet18_64": training("resnet18", 64, rounds=5),
-    "resnet18_224": training("resnet18", 224),
-    "densenet201_64": training("densenet201", 64, rounds=5),
-    "densenet201_224": training("densenet201", 224),
-    "byol_64": Row("byol.py", ("--image_size", "64", "--augmentations_folder", FOLDER, "--steps", "8")),
-    "byol_224": Row("byol.py", ("--image_size", "224", "--augmentations_folder", FOLDER)),
-    "evaluate_64": Row("evaluate.py", ("--image_size", "64", "--steps", "4")),
-    "evaluate_224": Row("evaluate.py", ("--image_size", "224")),
-    "growth": Row("growth.py"),
-}
 OF_THE_CSV = "load"  # which there is for FER2013 alone
 WITHOUT_DEVICE = ("load", "store")
 
@@ -74,7 +40,7 @@ def measure(name: str, args: argparse.Namespace, augmentations: Path) -> dict[st
         command += ["--dataset", args.dataset]
     if name not in WITHOUT_DEVICE:
         command += ["--device", args.device, "--precision", args.precision]
-    command += [augmentations if flag == FOLDER else flag for flag in row.flags]
+    command += [augmentations if flag == FOLDER else flag for flag in row.flags.split()]
     result = run_script(*command)
     steps = ("--steps", 1) if row.script == "train.py" else ()
     for name in row.alone:

@@ -2,7 +2,9 @@
 unchanged."""
 
 import hashlib
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from tqdm import tqdm
@@ -25,18 +27,12 @@ class ManyFaces(FER2013):
         self.faces, self.labels = self.faces[rows], self.labels[rows]
 
 
-class NoGenerator:
-    """In place of a generator in the manifest."""
-
-    name = "none"
-    fingerprint = hashlib.sha256(b"none").hexdigest()
-
-
 def write_folder(folder: Path, train: FER2013, num_augments: int) -> None:
     """All the files that create_augmentations.py would write, with the pixels of the faces themselves."""
     settings = Settings(num_augments=num_augments, folder_batch_size=FOLDERS)
+    no_generator = SimpleNamespace(name="none", fingerprint=hashlib.sha256(b"none").hexdigest())
     plan = make_plan(settings, train.labels, train.class_counts, ConditionalSpace.published())
-    manifest = describe(settings, train, len(train), NoGenerator(), plan, "none")
+    manifest = describe(settings, train, len(train), no_generator, plan, "none")
     for number in range(FOLDERS):
         (folder / str(number)).mkdir()
     face, content = -1, b""
@@ -50,9 +46,8 @@ def write_folder(folder: Path, train: FER2013, num_augments: int) -> None:
 
 def write_csv(path: Path, faces: FER2013) -> None:
     """A CSV as FER2013's, all rows Training but one each of the other splits."""
-    usages = ["PublicTest", "PrivateTest"]
+    usages = itertools.chain(["PublicTest", "PrivateTest"], itertools.repeat("Training"))
     with open(path, "w") as file:
         file.write("emotion,pixels,Usage\n")
-        for row, (face, label) in enumerate(zip(faces.faces, faces.labels.tolist(), strict=True)):
-            usage = usages[row] if row < len(usages) else "Training"
+        for face, label, usage in zip(faces.faces, faces.labels.tolist(), usages, strict=False):
             file.write(f"{label},{' '.join(map(str, face.flatten().tolist()))},{usage}\n")

@@ -1,5 +1,6 @@
-"""The figures of benchmarks/run.py as Markdown."""
+"""The rows of benchmarks/run.py: how each is measured, and all of them as Markdown."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -8,30 +9,63 @@ from core_code.core_utils import tables
 
 Rows = dict[str, dict[str, Any]]
 
-# What was aimed at on two cores with matrix units for bfloat16.
-AIMED_AT = {
-    "first load of the CSV": "5 s, 1,200 MB, 90 MB",
-    "later loads": "0.3 s, 100 MB",
-    "first start": "20 s",
-    "later start": "1 s",
-    "ganmut_128": "50",
-    "resnet18_224": "45",
-    "densenet201_224": "8",
-}
-SPEEDS = {  # row: what, and the items that are counted
-    "ganmut_128": ("augmentations, GANmut's generator, 128 px", "images"),
-    "shipped_48": ("augmentations, the shipped generator, 48 px", "images"),
-    "resnet18_64": ("training ResNet18, 64 px, batch {batch_size}", "faces"),
-    "resnet18_224": ("training ResNet18, 224 px, batch {batch_size}", "faces"),
-    "densenet201_64": ("training DenseNet201, 64 px, batch {batch_size}", "faces"),
-    "densenet201_224": ("training DenseNet201, 224 px, batch {batch_size}", "faces"),
-    "byol_64": ("BYOL, ResNet18, 64 px, batch {batch_size}", "faces"),
-    "byol_224": ("BYOL, ResNet18, 224 px, batch {batch_size}", "faces"),
-    "evaluate_64": ("evaluation, ResNet18, 64 px", "faces"),
-    "evaluate_224": ("evaluation, ResNet18, 224 px", "faces"),
-}
-COLUMNS = ["what", "aimed at", "this", "baseline, same run", "ratio", "peak memory, this / baseline"]
 BOTH = ("ours", "baseline")
+FOLDER = "{augmentations}"  # stands for a folder with augmentations of each training face
+
+
+@dataclass(frozen=True)
+class Row:
+    """A script with its flags. The implementations in `alone` run once more alone, which tells their peak memory.
+
+    what: the work in words, where it is a speed, and `items` what is counted; aimed_at: on two cores with matrix units
+    for bfloat16.
+    """
+
+    script: str
+    flags: str = ""
+    alone: tuple[str, ...] = ()
+    what: str = ""
+    items: str = "faces"
+    aimed_at: str = ""
+
+
+def training(net: str, size: int, name: str, rounds: int = 3, aimed_at: str = "") -> Row:
+    """Training with augmentations on disk."""
+    given = f"--net_name {net} --image_size {size} --rounds {rounds} --augmentations_folder {FOLDER}"
+    return Row("train.py", given, BOTH, f"training {name}, {size} px, batch {{batch_size}}", aimed_at=aimed_at)
+
+
+def byol(size: int, steps: int) -> Row:
+    """BYOL with augmentations on disk."""
+    given = f"--image_size {size} --augmentations_folder {FOLDER} --steps {steps}"
+    return Row("byol.py", given, what=f"BYOL, ResNet18, {size} px, batch {{batch_size}}")
+
+
+def generating(given: str, what: str, aimed_at: str = "") -> Row:
+    """Generation of augmentations."""
+    return Row("generate.py", given, BOTH, f"augmentations, {what}", "images", aimed_at)
+
+
+ROWS = {
+    "load": Row("load_fer2013.py"),
+    "store": Row("augmentation_store.py"),
+    "ganmut_128": generating("--ganmut True --faces 51", "GANmut's generator, 128 px", "50"),
+    "shipped_48": generating("--faces 512", "the shipped generator, 48 px"),
+    "resnet18_64": training("resnet18", 64, "ResNet18", rounds=5),
+    "resnet18_224": training("resnet18", 224, "ResNet18", aimed_at="45"),
+    "densenet201_64": training("densenet201", 64, "DenseNet201", rounds=5),
+    "densenet201_224": training("densenet201", 224, "DenseNet201", aimed_at="8"),
+    "byol_64": byol(64, steps=8),
+    "byol_224": byol(224, steps=2),
+    "evaluate_64": Row("evaluate.py", "--image_size 64 --steps 4", what="evaluation, ResNet18, 64 px"),
+    "evaluate_224": Row("evaluate.py", "--image_size 224", what="evaluation, ResNet18, 224 px"),
+    "growth": Row("growth.py"),
+}
+AIMED_AT = {
+    "first load of the CSV": "5 s, 1,200 MB, 90 MB", "later loads": "0.3 s, 100 MB",
+    "first start": "20 s", "later start": "1 s",
+}  # fmt: skip
+COLUMNS = ["what", "aimed at", "this", "baseline, same run", "ratio", "peak memory, this / baseline"]
 
 
 def as_markdown(results: dict[str, Any]) -> str:
@@ -77,10 +111,10 @@ def store_lines(rows: Rows) -> list[tuple]:
 def speed_lines(rows: Rows) -> list[tuple]:
     """Items a second of everything that computes."""
     lines = []
-    for name, (what, items) in SPEEDS.items():
-        if name not in rows:
+    for name, kind in ROWS.items():
+        if not kind.what or name not in rows:
             continue
-        row = rows[name]
+        row, what, items = rows[name], kind.what, kind.items
         speeds = [row[f"{which}_{items}_per_s"] for which in BOTH]
         if compiled := row.get(f"compiled_{items}_per_s"):
             what += f" (compiled {compiled:.1f}, after {row['compile_s']:.0f} s)"
@@ -88,16 +122,16 @@ def speed_lines(rows: Rows) -> list[tuple]:
         memory = " / ".join(alone) + " MB" if alone else ""
         shown = [f"{speed:.1f} {items}/s" for speed in speeds]
         what = f"{what.format(**row)}, {row['dtype']}"
-        lines.append((what, AIMED_AT.get(name, ""), *shown, speeds[0] / speeds[1], memory))
+        lines.append((what, kind.aimed_at, *shown, speeds[0] / speeds[1], memory))
     return lines
 
 
 def fixed_batch(rows: Rows) -> pd.DataFrame:
     """Training with augmentations beside the same net on one fixed batch."""
-    trained = [name for name in SPEEDS if "fixed_faces_per_s" in rows.get(name, {})]
+    trained = [name for name in ROWS if "fixed_faces_per_s" in rows.get(name, {})]
     return pd.DataFrame(
         {
-            "training with augmentations on disk": SPEEDS[name][0].format(**rows[name]),
+            "training with augmentations on disk": ROWS[name].what.format(**rows[name]),
             "of one fixed batch's speed": f"{100 * rows[name]['ours_to_fixed']:.1f} %",
             "by processor time": f"{100 * rows[name]['ours_to_fixed_by_cpu_time']:.1f} %",
         }

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.baseline import BaselineFaces, baseline_net, train_steps, train_transform
-from benchmarks.measuring import Implementations, make_parser, print_speeds
+from benchmarks.measuring import make_parser, print_speeds
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import run_command
@@ -62,16 +62,6 @@ def prepare(
         image_size=args.image_size, seed=1, dtype=dtype,
     )  # fmt: skip
     return device, faces, Augmentations.open(folder, faces) if folder else None, training
-
-
-def print_training_speeds(
-    implementations: Implementations, args: argparse.Namespace, augmentations: Augmentations | None,
-    device: torch.device, dtype: torch.dtype,
-) -> None:  # fmt: skip
-    """`print_speeds` with what is trained."""
-    count = len(augmentations.images) if augmentations else 0
-    facts = {"net": args.net_name, "image_size": args.image_size, "batch_size": args.batch_size, "augmentations": count}
-    print_speeds(implementations, args, "faces", facts, device, dtype)
 
 
 def our_steps(task: Task) -> Iterator[int]:
@@ -116,7 +106,11 @@ def main() -> None:
         "baseline": lambda: baseline_steps(baseline, args, device),
         "fixed": lambda: fixed_steps(task),
     }
-    print_training_speeds(implementations, args, augmentations, device, training.dtype)
+    count = len(augmentations.images) if augmentations else 0
+    print_speeds(
+        implementations, args, "faces", device, training.dtype,
+        net=args.net_name, image_size=args.image_size, batch_size=args.batch_size, augmentations=count,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

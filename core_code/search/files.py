@@ -46,10 +46,6 @@ class StudyFiles:
         """The study as a pickle."""
         return self.folder / f"{RESULTS}{self.run}.pkl"
 
-    def picture(self, kind: str) -> Path:
-        """The file of a plot."""
-        return self.folder / f"{kind}_{self.run}.png"
-
     def write(self, study: optuna.Study) -> Path:
         """Write the .pkl as the study stands, whole; processes take turns, so that the newest state is on disk."""
         with wait_for_lock(self.folder):

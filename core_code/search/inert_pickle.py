@@ -14,10 +14,9 @@ PLAIN_TYPES = {("datetime", "datetime"): datetime}  # Python's own plain data be
 
 
 class StandIn:
-    """An object of a class that is not imported.
+    """An object of a class that is not imported: its attributes, and in `arguments` what it was built from.
 
-    Attributes: those of the pickled object, `arguments` what it was built from. What a container of an unknown class
-    holds is dropped.
+    What a container of an unknown class holds is dropped.
     """
 
     name = ""

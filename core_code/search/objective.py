@@ -143,7 +143,7 @@ def make_objective(make_task: MakeTask, sizes: Sequence[int], epochs: int, log: 
             parent = multiprocessing.parent_process()
             if parent and not parent.is_alive():
                 raise KeyboardInterrupt
-            trial.report(record[task.best_by], record["epoch"])
+            trial.report(record[task.best_by], int(record["epoch"]))
             if record["epoch"] < epochs and trial.should_prune():
                 raise optuna.TrialPruned
 

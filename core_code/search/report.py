@@ -15,7 +15,9 @@ def report(study: optuna.Study, folder: Path) -> None:
     byol, files = settings["byol"], StudyFiles(folder, settings["net_name"], settings["exp_name"])
     name = f"validation {'loss' if byol else 'accuracy'}"
     chosen = results.chosen_table(study)
-    pictures = plots.plot_study(study, files.picture, f"{files.net_name}, {files.experiment}", name, percent=not byol)
+    pictures = plots.plot_study(
+        study, lambda kind: folder / f"{kind}_{files.run}.png", f"{files.net_name}, {files.experiment}", name, not byol
+    )
     trials = folder / f"optuna_study_trials_{files.run}.csv"
     write_csv(trials, results.trials_table(study, study.get_trials(deepcopy=False)))
     print(f"\n{results.describe_counts(study)}; the best by {name}:\n\n{results.best_table(study)}\n")

@@ -96,28 +96,21 @@ def reason_of(error: Exception) -> str:
     return first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
 
 
+def process_here(trial: FrozenTrial) -> int:
+    """The process of this machine that runs the trial, alive or not; 0 for one that runs elsewhere or not at all."""
+    host, _, process = trial.user_attrs.get(PROCESS, " 0").rpartition(" ")
+    return int(process) if trial.state == TrialState.RUNNING and host == socket.gethostname() else 0
+
+
 def runs_here(trial: FrozenTrial) -> bool:
     """Whether a living process of this machine, other than this one, runs the trial."""
-    host, process = process_of(trial)
-    return host == socket.gethostname() and process != os.getpid() and is_alive(process)
-
-
-def process_of(trial: FrozenTrial) -> tuple[str, int]:
-    """The machine and the process that a trial runs in; ("", 0) for one that does not run."""
-    if trial.state != TrialState.RUNNING:
-        return "", 0
-    host, _, process = trial.user_attrs.get(PROCESS, " 0").rpartition(" ")
-    return host, int(process)
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process of this machine lives."""
+    process = process_here(trial)
+    if process in (0, os.getpid()):
+        return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 
@@ -130,7 +123,7 @@ def fail_abandoned(study: optuna.Study, folder: Path) -> list[int]:
         abandoned = [
             trial.number
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if process_of(trial)[0] == socket.gethostname() and not runs_here(trial)
+            if process_here(trial) and not runs_here(trial)
         ]
         for number in abandoned:
             study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
