@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from core_code.core_utils.checkpoints import OLD_FIGURES
 from core_code.core_utils.errors import InputError
@@ -18,6 +17,7 @@ from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losse
 from core_code.models.architectures import ARCHITECTURES
 
 Record = dict[str, float]
+Run = tuple[str, str, bool]  # net, experiment, whether of BYOL
 
 STAMP = re.compile(r"\S+ \S+,\d+ - INFO - ")  # before the lines of published logs
 EPOCH = re.compile(r"epoch:? (?P<epoch>[0-9]{1,9})(/(?P<epochs>[0-9]{1,9}))?")
@@ -28,14 +28,6 @@ TRIAL = re.compile(r"n_trials: \d|.*\btrial \d", re.IGNORECASE)  # of optuna_stu
 NAMES = {"epoch_time": "seconds", "time": "seconds", "training_accuracy": "train_accuracy", **OLD_FIGURES}
 CLASSIFIER = {"loss", "validation_accuracy"}
 BYOL = {"loss", "validation_loss", "feature_std", "projection_std"}
-
-
-class Run(NamedTuple):
-    """The run whose epochs a file holds."""
-
-    net_name: str
-    exp_name: str
-    byol: bool
 
 
 class NoEpochsError(InputError):
@@ -64,12 +56,11 @@ def draw_logs(paths: Sequence[Path], folder: Path) -> list[Path]:
     for message in empty:
         print(f"passed over: {message}")
     pictures = []
-    for run, history in histories.items():
-        if run.byol:
-            pictures.append(plot_byol_losses(history, folder, run.net_name, run.exp_name))
-        else:
-            pictures += plot_accuracies(history, folder, run.net_name, run.exp_name)
-            pictures.append(plot_losses(history, folder, run.net_name, run.exp_name))
+    for (net, experiment, byol), history in histories.items():
+        if not byol:
+            pictures += plot_accuracies(history, folder, net, experiment)
+        plot = plot_byol_losses if byol else plot_losses
+        pictures.append(plot(history, folder, net, experiment))
     return pictures
 
 
@@ -81,7 +72,7 @@ def read_run(path: Path) -> tuple[Run, list[Record]]:
     (byol, *_) = [is_byol(record, f"{path}, line {record['epoch']}") for record in records]
     name = path.stem.removeprefix("history_").removeprefix("byol_" if byol else "")
     net = max((net for net in ARCHITECTURES if name.startswith(f"{net}_")), key=len, default=name.partition("_")[0])
-    return Run(net, name[len(net) + 1 :] or "history", byol), records
+    return (net, name[len(net) + 1 :] or "history", byol), records
 
 
 def read_log(path: Path) -> tuple[Run, list[Record]]:
@@ -104,7 +95,10 @@ def read_log(path: Path) -> tuple[Run, list[Record]]:
         if TRIAL.match(text):
             raise NoEpochsError(f"{path}: the log of a study, with no finished epoch of a training run")
         if named and not records:
-            names[named["name"]] = checked_name(named["value"], f"{where}: {named['name']}")
+            try:
+                names[named["name"]] = run_name(named["value"])  # it will be part of the pictures' names
+            except argparse.ArgumentTypeError as error:
+                raise InputError(f"{where}: {named['name']}: {error}") from error
         elif text.startswith("Epoch: " if stamp else "epoch ") and not STATUS.match(text):
             record = read_epoch(text, where)
             before = records[-1] if records else {**record, "epoch": record["epoch"] - 1}
@@ -118,15 +112,7 @@ def read_log(path: Path) -> tuple[Run, list[Record]]:
                 raise InputError(f"{where}: an epoch, expected lines 'net_name: ...' and 'exp_name: ...' above it")
     if not records:
         raise NoEpochsError(f"{path}: no finished epoch in its {len(lines)} lines, expected 'epoch 1/100  loss ...'")
-    return Run(names["net_name"], names["exp_name"], is_byol(records[0])), records
-
-
-def checked_name(value: str, what: str) -> str:
-    """A name that will be part of the pictures' names. Raises InputError."""
-    try:
-        return run_name(value)
-    except argparse.ArgumentTypeError as error:
-        raise InputError(f"{what}: {error}") from error
+    return (names["net_name"], names["exp_name"], is_byol(records[0])), records
 
 
 def read_epoch(line: str, where: str) -> Record:
@@ -153,10 +139,10 @@ def read_figure(text: str) -> tuple[str, float]:
     if not parts or parts["words"] == "epoch":
         raise ValueError(text)
     name, value = parts["words"].replace(" ", "_"), float(parts["number"])
-    name = NAMES.get(name, name)
-    if not math.isfinite(value) or (name.endswith("accuracy") and not (parts["unit"] == "%" and 0 <= value <= 100)):
+    share = name.endswith("accuracy")
+    if not math.isfinite(value) or (share and not (parts["unit"] == "%" and 0 <= value <= 100)):
         raise ValueError(text)
-    return name, value / 100 if name.endswith("accuracy") else value
+    return NAMES.get(name, name), value / 100 if share else value
 
 
 def is_byol(record: Record, where: str = "") -> bool:

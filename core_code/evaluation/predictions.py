@@ -28,25 +28,25 @@ class Predictions(NamedTuple):
     tta: dict[str, Tensor]
 
     def subset(self, chosen: Tensor) -> "Predictions":
-        """The predictions for some of the faces: bool [N]."""
+        """The predictions for some of the faces: bool [N], or their indices."""
         logits, tta = ({name: values[chosen] for name, values in some.items()} for some in (self.logits, self.tta))
         return Predictions(self.faces[chosen], self.labels[chosen], logits, tta)
 
 
 def load_nets(settings: EvaluationSettings) -> dict[str, Trained]:
     """The experiments' nets on the device. Raises InputError."""
-    folder = settings.output_root / "checkpoints"
-    files = {name: CheckpointFiles(folder, settings.net_name, name) for name in settings.exp_names}
-    nets = {name: load_trained(which, settings.checkpoint) for name, which in files.items()}
-    for trained in nets.values():
-        trained.net.to(settings.device)
+    nets = {}
+    for name in settings.exp_names:
+        files = CheckpointFiles(settings.output_root / "checkpoints", settings.net_name, name)
+        nets[name] = load_trained(files, settings.checkpoint)
+        nets[name].net.to(settings.device)
     return nets
 
 
 def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) -> dict[str, Predictions]:
-    """Predictions for val, test and, where there are such faces, test_not_in_training. Raises InputError.
+    """What nets on the device predict for val, test and, where there are such faces, test_not_in_training.
 
-    The nets, by experiment, are on the device.
+    Raises InputError.
     """
     splits = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
     train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)

@@ -8,7 +8,6 @@ It judges a pre-training in minutes, without a fine-tune.
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,18 +34,10 @@ from core_code.training.inference import load_byol, predict
 # linear classifier does well on. With norms measured on faces, as a trained net's are, it is the fair comparison.
 BEFORE, MEASURED, AFTER = "before BYOL", "before, norms measured", "after BYOL"
 SPLITS = ("val", "test")
-Accuracies = dict[str, dict[str, float]]
-
+Accuracies = dict[str, float]  # top-1 in [0,1] by split
 STRENGTHS = (0.01, 0.001, 0.1, 1.0)  # scikit-learn's C, the inverse of the L2 penalty; of equals the first is taken
 HELD_OUT_EVERY = 5
-
-
-class Start(NamedTuple):
-    """What decides the net that BYOL started from, and the side of its views."""
-
-    weights: str
-    seed: int
-    image_size: int
+Start = tuple[str, int, int]  # what BYOL started from: the weights and the seed; and the side of its views
 
 
 def probe_experiments(settings: EvaluationSettings) -> None:
@@ -55,12 +46,11 @@ def probe_experiments(settings: EvaluationSettings) -> None:
     Raises InputError.
     """
     results = probe_all(settings)
-    rows = [
+    table = pd.DataFrame(
         {"experiment": experiment, "net": which, **accuracies}
         for experiment, nets in results.items()
         for which, accuracies in nets.items()
-    ]
-    table = pd.DataFrame(rows)
+    )
     print("\ntop-1 of a linear classifier (%)\n")
     print(as_markdown(table.assign(**{split: 100 * table[split] for split in SPLITS}), decimals=2))
     paths = [settings.output(f"probe_byol_{settings.net_name}", ending) for ending in ("json", "csv")]
@@ -70,43 +60,40 @@ def probe_experiments(settings: EvaluationSettings) -> None:
     print(f"\nfigures: {', '.join(map(str, paths))}")
 
 
-def probe_all(settings: EvaluationSettings) -> dict[str, Accuracies]:
-    """Accuracies in [0,1] by experiment, net (before and after BYOL) and split. Raises InputError.
+def probe_all(settings: EvaluationSettings) -> dict[str, dict[str, Accuracies]]:
+    """Accuracies by experiment and net (before and after BYOL). Raises InputError.
 
     A net that several experiments started from is fitted once.
     """
     folder = settings.output_root / "checkpoints"
-    compared = {
-        name: nets_to_compare(folder, settings.net_name, name, settings.checkpoint) for name in settings.exp_names
-    }
+    compared = {each: nets_to_compare(folder, settings.net_name, each, settings.checkpoint)
+                for each in settings.exp_names}  # fmt: skip
     batches = load_batches(settings)
-    results: dict[str, Accuracies] = {}
-    known: dict[tuple, dict[str, float]] = {}
-    for experiment, (nets, start) in compared.items():
-        start = start._replace(image_size=settings.image_size or start.image_size)
+    results: dict[str, dict[str, Accuracies]] = {}
+    known: dict[tuple, Accuracies] = {}
+    for experiment, (nets, (weights, seed, image_size)) in compared.items():
+        size = settings.image_size or image_size
         results[experiment] = {}
         for which, net in nets.items():
-            key = (which, start if which != AFTER else experiment)
+            key = (which, experiment) if which == AFTER else (which, weights, seed, size)
             if key not in known:
+                net.to(settings.device)
                 if which == MEASURED:
-                    measure_norms(net.to(settings.device), batches["train"], start.image_size, settings.dtype)
-                title = f"{experiment}, {which}"
-                known[key] = probe(net.to(settings.device), batches, start.image_size, settings.dtype, title)
+                    measure_norms(net, batches["train"], size, settings.dtype)
+                known[key] = probe(net, batches, size, settings.dtype, f"{experiment}, {which}")
             results[experiment][which] = known[key]
     return results
 
 
 def load_batches(settings: EvaluationSettings) -> dict[str, FaceBatches]:
     """The faces of train, val and test. Raises InputError, also for training faces that are too few to fit."""
-    data = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in SPLITS}
-    data["train"] = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
+    most = {"val": None, "test": None, "train": settings.max_faces}
+    data = {split: FER2013(settings.data_root, split, settings.dataset, count) for split, count in most.items()}
     labels = data["train"].labels
     if len(labels) < HELD_OUT_EVERY or len(labels[~held_out(len(labels))].unique()) < 2:
-        raise InputError(
-            f"{settings.data_root}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of two emotions "
-            f"or more"
-        )
-    return {phase: FaceBatches(faces, settings.batch_size, settings.device) for phase, faces in data.items()}
+        raise InputError(f"{settings.data_root}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of "
+                         f"two emotions or more")  # fmt: skip
+    return {split: FaceBatches(faces, settings.batch_size, settings.device) for split, faces in data.items()}
 
 
 def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tuple[dict[str, EmotionNet], Start]:
@@ -120,17 +107,16 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     if not {"weights", "image_size"} <= settings.keys():
         raise InputError(f"{path}: its settings lack the weights that it started from, or the views' size")
     torch.manual_seed(state["seed"])
-    before = EmotionNet(name)
+    before, after = EmotionNet(name), EmotionNet(name)
     try:
         before.load_backbone(settings["weights"])
     except InputError as error:
         raise InputError(f"{path}: what it started from: {error}") from error
-    after = EmotionNet(name)
     after.load_backbone_state(state, str(path))
     nets = {BEFORE: before.drop_head()}
     if settings["weights"] == "none":
         nets[MEASURED] = copy.deepcopy(before)
-    return {**nets, AFTER: after.drop_head()}, Start(settings["weights"], state["seed"], settings["image_size"])
+    return {**nets, AFTER: after.drop_head()}, (settings["weights"], state["seed"], settings["image_size"])
 
 
 @torch.no_grad()
@@ -151,17 +137,16 @@ def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype:
 
 def probe(
     net: EmotionNet, batches: Mapping[str, FaceBatches], image_size: int, dtype: torch.dtype, title: str
-) -> dict[str, float]:
-    """Top-1 accuracies on val and test of a classifier fitted to the features, [N,F], of train."""
-
-    def features_of(split: str) -> tuple[np.ndarray, np.ndarray]:
+) -> Accuracies:
+    """The accuracies of a classifier fitted to the features, [N,F], of train."""
+    data = {}
+    for split in ("train", *SPLITS):
         features, labels = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
-        return features.double().numpy(), labels.numpy()
-
-    features, labels = features_of("train")
+        data[split] = features.double().numpy(), labels.numpy()
+    features, labels = data["train"]
     print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
     classifier = linear_classifier(features, labels)
-    return {split: float(classifier.score(*features_of(split))) for split in SPLITS}
+    return {split: float(classifier.score(*data[split])) for split in SPLITS}
 
 
 def linear_classifier(features: np.ndarray, labels: np.ndarray) -> GridSearchCV:

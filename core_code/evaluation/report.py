@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -36,60 +37,49 @@ Report = dict[str, dict[str, Row]]  # by split, then by model
 
 def with_votes(logits: dict[str, Tensor]) -> dict[str, Tensor]:
     """The logits of each experiment and, where there are several, of their votes: float [N,7] each."""
-    if len(logits) < 2:
-        return logits
     models = list(logits.values())
-    return {**logits, SUREST: surest_vote(models), MEAN: mean_vote(models)}
+    return {**logits, SUREST: surest_vote(models), MEAN: mean_vote(models)} if len(models) > 1 else logits
 
 
 def make_report(predictions: Mapping[str, Predictions], tta: str) -> Report:
-    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation."""
-    report = {}
+    """The figures of the experiments and of their votes by split; beside them those with test-time augmentation.
+
+    All models of a split but the first are compared with the first.
+    """
+    report: Report = {}
     for split, found in predictions.items():
         augmented = {f"{name}, {tta}": logits for name, logits in with_votes(found.tta).items()}
-        report[split] = compare({**with_votes(found.logits), **augmented}, found.labels)
+        logits = {**with_votes(found.logits), **augmented}
+        correct = [each.argmax(1) == found.labels for each in logits.values()]
+        report[split] = {
+            name: Row(score(logits[name], found.labels), None if hits is correct[0] else mcnemar(hits, correct[0]))
+            for name, hits in zip(logits, correct, strict=True)
+        }
     return report
-
-
-def compare(logits: Mapping[str, Tensor], labels: Tensor) -> dict[str, Row]:
-    """The figures of each model; all but the first are compared with the first."""
-    correct = {name: values.argmax(1) == labels for name, values in logits.items()}
-    first = next(iter(correct.values()))
-    return {
-        name: Row(score(values, labels), None if correct[name] is first else mcnemar(correct[name], first))
-        for name, values in logits.items()
-    }
 
 
 def figures_table(report: Report) -> pd.DataFrame:
     """A row a split and model: the number of faces, FIGURES in [0,1], and p of McNemar's test, NaN for the first."""
-    rows = [
+    return pd.DataFrame(
         {"split": split, "model": model, "faces": row.scores.faces}
         | {figure: getattr(row.scores, figure) for figure in FIGURES}
         | {"p_value": row.mcnemar.p_value if row.mcnemar else float("nan")}
         for split, models in report.items()
         for model, row in models.items()
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def emotions_table(report: Report) -> pd.DataFrame:
     """A row a split, model and emotion: counts of faces, and recall, precision and F1 in [0,1], NaN for 0/0."""
-    rows = []
+    parts = []
     for split, models in report.items():
         for model, row in models.items():
-            confusion = row.scores.confusion
-            for i, emotion in enumerate(EMOTIONS):
-                rows.append(
-                    {"split": split, "model": model, "emotion": emotion, "faces": sum(confusion[i]),
-                     "predicted": sum(line[i] for line in confusion), "correct": confusion[i][i]}
-                )  # fmt: skip
-    table = pd.DataFrame(rows)
-    return table.assign(
-        recall=table.correct / table.faces,
-        precision=table.correct / table.predicted,
-        f1=2 * table.correct / (table.faces + table.predicted),
-    )
+            confusion = np.array(row.scores.confusion)
+            counts = {"faces": confusion.sum(1), "predicted": confusion.sum(0), "correct": confusion.diagonal()}
+            parts.append(pd.DataFrame({"split": split, "model": model, "emotion": EMOTIONS, **counts}))
+    table = pd.concat(parts, ignore_index=True)
+    recall, precision = table.correct / table.faces, table.correct / table.predicted
+    return table.assign(recall=recall, precision=precision, f1=2 * table.correct / (table.faces + table.predicted))
 
 
 def as_text(report: Report, models: Sequence[str]) -> str:
@@ -97,9 +87,8 @@ def as_text(report: Report, models: Sequence[str]) -> str:
     parts = []
     for split, rows in figures_table(report).groupby("split", sort=False):
         first, faces = rows.model.iloc[0], rows.faces.iloc[0]
-        shown = pd.DataFrame(
-            {f"{split} ({faces} faces)": rows.model, **(100 * rows[[*FIGURES]]).rename(columns=FIGURES)}
-        )
+        percent = (100 * rows[[*FIGURES]]).rename(columns=FIGURES)
+        shown = pd.DataFrame({f"{split} ({faces} faces)": rows.model, **percent})
         if len(rows) > 1:
             shown[f"p (McNemar, against {first})"] = [f"{p:.2g}" if pd.notna(p) else "" for p in rows.p_value]
         parts.append(as_markdown(shown, decimals=2))
@@ -121,14 +110,12 @@ def as_json(report: Report, settings: EvaluationSettings, maps: Mapping[str, Any
         "emotions": EMOTIONS,
         "compared_with": settings.exp_names[0],
         "splits": {
-            split: {
-                name: {**row.scores._asdict(), "mcnemar": row.mcnemar and row.mcnemar._asdict()}
-                for name, row in rows.items()
-            }
+            split: {name: {**row.scores._asdict(), "mcnemar": row.mcnemar and row.mcnemar._asdict()}
+                    for name, row in rows.items()}
             for split, rows in report.items()
         },
         **({"tsne": {"on": settings.tsne_on, "experiments": maps}} if maps else {}),
-    }
+    }  # fmt: skip
 
 
 def write_figures(report: Report, settings: EvaluationSettings, maps: Mapping[str, Any]) -> list[Path]:
@@ -145,17 +132,14 @@ def draw_pictures(
     report: Report, predictions: Mapping[str, Predictions], settings: EvaluationSettings
 ) -> dict[str, list[Path]]:
     """All pictures without test-time augmentation: paths by kind (confusion, reliability, most_wrong)."""
-    val = predictions["val"]
+    names = predictions["val"].logits
     return {
-        "confusion": [
-            draw_confusion(report[split][model].scores, split, model, settings)
-            for split in ("val", "test")
-            for model in with_votes(val.logits)
-        ],
-        "reliability": [draw_reliability(predictions, name, settings) for name in val.logits],
+        "confusion": [draw_confusion(report[split][model].scores, split, model, settings)
+                      for split in ("val", "test") for model in with_votes(names)],
+        "reliability": [draw_reliability(predictions, name, settings) for name in names],
         # on val, so that test takes no part in improving a model
-        "most_wrong": [draw_most_wrong(val, name, settings) for name in val.logits],
-    }
+        "most_wrong": [draw_most_wrong(predictions["val"], name, settings) for name in names],
+    }  # fmt: skip
 
 
 def draw_confusion(scores: Scores, split: str, model: str, settings: EvaluationSettings) -> Path:
@@ -174,9 +158,8 @@ def draw_reliability(predictions: Mapping[str, Predictions], name: str, settings
 
 def draw_most_wrong(val: Predictions, name: str, settings: EvaluationSettings) -> Path:
     """most_wrong_<net>_<exp>.png of an experiment: the errors of highest confidence."""
-    logits = val.logits[name]
-    worst = most_wrong(logits, val.labels, settings.most_wrong)
-    confidences, predicted = logits[worst].double().softmax(1).amax(1), logits[worst].argmax(1)
+    worst = val.subset(most_wrong(val.logits[name], val.labels, settings.most_wrong))
+    confidences, predicted = worst.logits[name].double().softmax(1).max(1)
     title = f"{settings.net_name}, {name}: most confident errors on val (above: the label, below: the prediction)"
-    columns = (values.numpy() for values in (val.faces[worst], val.labels[worst], predicted, confidences))
+    columns = (values.numpy() for values in (worst.faces, worst.labels, predicted, confidences))
     return plot_most_wrong(*columns, EMOTIONS, settings.picture("most_wrong", name), title)

@@ -25,21 +25,14 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
     taken = {picture.resolve() for picture in pictures}
     paths = []
     for picture in pictures:
-        path = free_name(folder, picture.stem, taken)
+        path, number = folder / f"{picture.stem}_read.png", 1
+        while path.resolve() in taken:
+            number += 1
+            path = folder / f"{picture.stem}_read_{number}.png"
         taken.add(path.resolve())
-        faces = [one for one in predictions if one.picture == picture]
-        write_photograph(path, drawn(read_photograph(picture), faces))
+        write_photograph(path, drawn(read_photograph(picture), [one for one in predictions if one.picture == picture]))
         paths.append(path)
     return paths
-
-
-def free_name(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """<stem>_read.png, or <stem>_read_2.png and so on."""
-    path, number = folder / f"{stem}_read.png", 1
-    while path.resolve() in taken:
-        number += 1
-        path = folder / f"{stem}_read_{number}.png"
-    return path
 
 
 def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:

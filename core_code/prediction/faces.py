@@ -20,34 +20,29 @@ from core_code.prediction.table import Prediction
 def find_pictures(given: Sequence[Path]) -> list[Path]:
     """The files given and the pictures in the folders given (not in theirs), sorted within each; each one once.
 
-    Raises InputError for what is not there and for a folder without pictures.
+    A folder's pictures are known by their endings; hidden files are none. Raises InputError for what is not there and
+    for a folder without pictures.
     """
     found: list[Path] = []
     for path in given:
         if path.is_file():
             found.append(path)
-        elif path.is_dir():
-            inside = sorted(file for file in path.iterdir() if is_picture(file))
-            if not inside:
-                raise InputError(f"{path}: no picture in this folder, expected files that end in {IMAGE_ENDINGS[0]}, "
-                                 f"{IMAGE_ENDINGS[2]} or the like")  # fmt: skip
-            found += inside
-        else:
+            continue
+        if not path.is_dir():
             raise InputError(f"{path}: no such picture or folder")
+        inside = [file for file in sorted(path.iterdir()) if file.name.lower().endswith(IMAGE_ENDINGS)]
+        pictures = [file for file in inside if file.is_file() and not file.name.startswith(".")]
+        if not pictures:
+            raise InputError(f"{path}: no picture in this folder, expected files that end in {IMAGE_ENDINGS[0]}, "
+                             f"{IMAGE_ENDINGS[2]} or the like")  # fmt: skip
+        found += pictures
     return list(dict.fromkeys(found))
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file in a folder is taken for a picture: by its ending, unless it is hidden."""
-    return path.name.lower().endswith(IMAGE_ENDINGS) and not path.name.startswith(".") and path.is_file()
 
 
 def cut_face(photograph: Photograph, crop: Box) -> Tensor:
     """The crop as a grey face, uint8 [48,48], antialiased; beyond the picture's border its edge is repeated."""
     grey = Image.fromarray(cut(photograph.visible, crop)).convert("L")
-    if grey.size != (SIDE, SIDE):
-        grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(grey))
+    return torch.from_numpy(np.array(grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
 
 
 def find_all_faces(pictures: Sequence[Path], detector: str) -> tuple[list[Prediction], list[Tensor]]:

@@ -18,6 +18,8 @@ from core_code.prediction.faces import find_all_faces, find_pictures
 from core_code.prediction.table import Prediction, as_json, csv_table, printed_table
 from core_code.training.inference import Trained, load_trained_file, predict_batch
 
+BATCH_SIZE = 64
+
 
 @dataclass(frozen=True)
 class PredictionSettings:
@@ -73,26 +75,23 @@ def check_outputs(settings: PredictionSettings) -> None:
 def predict_pictures(settings: PredictionSettings) -> list[Prediction]:
     """A prediction for each face, and one without a face for each picture that has none. Raises InputError."""
     pictures = find_pictures(settings.pictures)
-    nets = []
-    for path in settings.checkpoint:
-        net, size = load_trained_file(path)
-        nets.append(Trained(net.to(settings.device), settings.image_size or size))
+    nets = [load_trained_file(path) for path in settings.checkpoint]
     found, faces = find_all_faces(pictures, settings.face_detector)
     if not faces:
         return found
-    probabilities = iter(predict_faces(nets, torch.stack(faces), settings.vote, settings.dtype, settings.tta).tolist())
+    probabilities = iter(predict_faces(nets, torch.stack(faces), settings).tolist())
     return [replace(one, probabilities=next(probabilities)) if one.box else one for one in found]
 
 
-def predict_faces(
-    nets: Sequence[Trained], faces: Tensor, vote: str, dtype: torch.dtype, tta: str = NO_TTA, batch_size: int = 64
-) -> Tensor:
+def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSettings) -> Tensor:
     """Probabilities float64 [N,7] of faces uint8 [N,48,48], on the CPU; several nets vote."""
-    device = next(nets[0].net.parameters()).device
     logits = []
-    for number, (net, size) in enumerate(nets, start=1):
-        net.eval()
-        batches = tqdm(faces.split(batch_size), desc=f"predicting, net {number}", unit=" batches", delay=2, leave=False)
-        logits.append(torch.cat([predict_batch(net, batch.to(device), size, dtype, tta).cpu() for batch in batches]))
-    voted = surest_vote(logits) if vote == SUREST_VOTE else mean_vote(logits)
+    for number, (net, own_size) in enumerate(nets, start=1):
+        net.to(settings.device).eval()
+        size = settings.image_size or own_size
+        batches = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
+        of_batches = [predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta).cpu()
+                      for batch in batches]  # fmt: skip
+        logits.append(torch.cat(of_batches))
+    voted = surest_vote(logits) if settings.vote == SUREST_VOTE else mean_vote(logits)
     return voted.double().softmax(1)

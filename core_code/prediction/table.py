@@ -16,8 +16,8 @@ SIDES = ("left", "top", "right", "bottom")
 
 @dataclass(frozen=True)
 class Prediction:
-    """One face of a picture: its number from left to right, from 1; the square that was cut out; seven probabilities in
-    the order of EMOTIONS. All but the picture are None where no face was found."""
+    """One face of a picture: its number from left to right, from 1; the square that was cut out; probabilities in the
+    order of EMOTIONS. All but the picture are None where no face was found."""
 
     picture: Path
     face: int | None = None

@@ -25,14 +25,10 @@ class Reliability(NamedTuple):
         ECE = sum over the bins m of |B_m| / n * |accuracy(B_m) - confidence(B_m)|: Guo et al., "On Calibration of
         Modern Neural Networks", 2017, eq. 3, https://arxiv.org/abs/1706.04599.
         """
-        total = sum(self.faces)
-        if not total:
+        if not sum(self.faces):
             return float("nan")
-        gaps = (
-            count * abs(accuracy - confidence)
-            for count, confidence, accuracy in zip(self.faces, self.confidence, self.accuracy, strict=True)
-        )
-        return sum(gaps) / total
+        bins = zip(self.faces, self.confidence, self.accuracy, strict=True)
+        return sum(faces * abs(accuracy - confidence) for faces, confidence, accuracy in bins) / sum(self.faces)
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = BINS) -> Reliability:

@@ -21,51 +21,25 @@ class Scores(NamedTuple):
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
-    """All the figures from logits float [N,C] and labels int64 [N]."""
-    confusion = confusion_matrix(logits.argmax(1), labels, logits.shape[1])
+    """All the figures from logits float [N,C] and labels int64 [N]; NaN without faces.
+
+    top-k: the share of faces whose label is among the k highest logits. mean_per_class: the mean of the accuracies of
+    the classes that occur. macro_f1: the mean of F1 = 2 TP / (2 TP + FP + FN) over the classes that occur or are
+    predicted. confusion: counts, rows are the true labels, columns the predictions.
+    """
+    classes, predictions = logits.shape[1], logits.argmax(1)
+    cells = (labels * classes + predictions).cpu()
+    confusion = torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    correct, true, predicted = confusion.diagonal().double(), confusion.sum(1), confusion.sum(0)
     return Scores(
-        top1=top_accuracy(logits, labels, 1),
-        top2=top_accuracy(logits, labels, 2),
-        mean_per_class=mean_class_accuracy(confusion),
-        macro_f1=macro_f1(confusion),
+        top1=(predictions == labels).double().mean().item(),
+        top2=(logits.topk(2, dim=1).indices == labels[:, None]).any(1).double().mean().item(),
+        mean_per_class=(correct / true).nanmean().item(),
+        macro_f1=(2 * correct / (true + predicted)).nanmean().item(),
         calibration_error=reliability(logits, labels).expected_error,
         confusion=confusion.tolist(),
         faces=len(labels),
     )
-
-
-def top_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
-    """The share of faces whose label is among the k highest logits; of equal ones (frequent in bfloat16) the first in
-    the order of the classes counts as higher, as for argmax."""
-    if not len(labels):
-        return float("nan")
-    ranked = logits.argsort(dim=1, descending=True, stable=True)
-    return (ranked[:, :k] == labels[:, None]).any(1).double().mean().item()
-
-
-def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Counts int64 [classes, classes]: rows are the true labels, columns the predictions."""
-    cells = (labels * classes + predictions).cpu()
-    return torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
-def mean_class_accuracy(confusion: Tensor) -> float:
-    """The mean of the classes' own accuracies, over the classes that occur."""
-    faces = confusion.sum(1)
-    there = faces > 0
-    if not there.any():
-        return float("nan")
-    return (confusion.diagonal()[there] / faces[there].double()).mean().item()
-
-
-def macro_f1(confusion: Tensor) -> float:
-    """The mean of the classes' F1 = 2 TP / (2 TP + FP + FN), over the classes that occur or are predicted."""
-    correct = confusion.diagonal().double()
-    counts = confusion.sum(0) + confusion.sum(1)  # TP + FP, and TP + FN
-    there = counts > 0
-    if not there.any():
-        return float("nan")
-    return (2 * correct[there] / counts[there]).mean().item()
 
 
 def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
@@ -76,10 +50,7 @@ def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 
 
 def surest_vote(logits: list[Tensor]) -> Tensor:
-    """For each face the logits of whichever model has the highest top logit. [N,C] each -> [N,C].
-
-    Of several models with the same top logit the first counts.
-    """
+    """For each face the logits of the model that has the highest top logit, of equals the first. [N,C] -> [N,C]."""
     stacked = torch.stack(logits)
     surest = stacked.amax(2).argmax(0)
     return stacked[surest, torch.arange(stacked.shape[1], device=stacked.device)]

@@ -9,11 +9,7 @@ FEW = 25  # discordant pairs, below which the chi-square distribution is too rou
 
 
 class McNemar(NamedTuple):
-    """McNemar's test of two classifiers on the same faces.
-
-    only_this and only_other: faces that one alone predicts correctly; p_value in [0,1]; method: `exact` or
-    `chi-square`.
-    """
+    """Faces that this or the other classifier alone predicts correctly; p in [0,1]; `exact` or `chi-square`."""
 
     only_this: int
     only_other: int
