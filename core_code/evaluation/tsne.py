@@ -77,7 +77,7 @@ def draw_maps(
     """
     batches = FaceBatches(data, settings.batch_size, settings.device)
     labels = data.labels.numpy()
-    maps = {}
+    maps, paths = {}, []
     for name, (net, size) in nets.items():
         backbone = copy.deepcopy(net).drop_head()
         features, _ = predict(backbone, batches, settings.image_size or size, settings.dtype, f"{name}, features")
@@ -86,13 +86,10 @@ def draw_maps(
             maps[name] = map_features(features.double().numpy(), labels, settings.seed)
         except InputError as error:
             raise InputError(f"{settings.net_name}, {name}: {error}") from error
-    paths = []
     for name, (points, silhouettes) in maps.items():
-        values = ("-" if value is None else f"{value:.3f}" for value in silhouettes.values())
-        title = (
-            f"{settings.net_name}, {name}: t-SNE of {len(labels)} faces of {settings.tsne_on}\n"
-            "silhouette {} in the features; {} on this map".format(*values)
-        )
+        in_features, on_map = ("-" if value is None else f"{value:.3f}" for value in silhouettes.values())
+        title = (f"{settings.net_name}, {name}: t-SNE of {len(labels)} faces of {settings.tsne_on}\n"
+                 f"silhouette {in_features} in the features; {on_map} on this map")  # fmt: skip
         path = settings.picture("tsne", f"{name}_{settings.tsne_on}")
         paths.append(plot_map(points, labels, EMOTIONS, path, title))
     return {name: silhouettes for name, (_, silhouettes) in maps.items()}, paths

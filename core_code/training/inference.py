@@ -29,12 +29,10 @@ def predict(
     """Logits float32 [N,7] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
     Each of several processes predicts its shard of every batch, and all get the whole. Leaves the net in evaluation
-    mode. `what` is the progress bar's title. With `tta` of flags.TTA_KINDS other than `none` the logits are the mean of
-    those of several views.
+    mode. `what` is the progress bar's title, `tta` one of flags.TTA_KINDS.
     """
     net.eval()
-    logits, rows = [], []
-    count = len(batches.dataset)
+    logits, rows, count = [], [], len(batches.dataset)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
         for faces, _, indices, shard in batches.sharded():
             logits.append(predict_batch(net, faces, image_size, dtype, tta))
@@ -44,13 +42,10 @@ def predict(
 
 
 @torch.no_grad()
-def predict_batch(
-    net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NO_TTA
-) -> Tensor:  # fmt: skip
+def predict_batch(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NO_TTA) -> Tensor:
     """Logits float32 [B,7] of a batch, uint8 [B,H,W], by a net in evaluation mode on the same device.
 
-    Several views are averaged as logits, not as softmaxes, so that votes and confidences are on the scale of one
-    view's logits.
+    With `tta` the mean of the views' logits, not softmaxes, so that votes and confidences are on the scale of one view.
     """
     with autocast(faces.device, dtype):
         logits = [net(view).float() for view in views_of(faces, image_size, tta, dtype)]
@@ -93,14 +88,12 @@ def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
 
 def recognise_architecture(state: dict[str, Any]) -> str | None:
     """The architecture whose backbone has the names and shapes of this state dict; None where there is none."""
+    found = {name: value.shape for name, value in state.items() if isinstance(value, Tensor)}
     for name, architecture in ARCHITECTURES.items():
         with torch.device("meta"):
-            shapes = {f"{PREFIX}{key}": value.shape for key, value in build(architecture).state_dict().items()}
-        if all(
-            isinstance(state.get(key), Tensor) and state[key].shape == shape
-            for key, shape in shapes.items()
-            if not key.startswith(f"{PREFIX}{architecture.head}.")
-        ):
+            shapes = {key: value.shape for key, value in build(architecture).state_dict().items()
+                      if not key.startswith(f"{architecture.head}.")}  # fmt: skip
+        if all(found.get(f"{PREFIX}{key}") == shape for key, shape in shapes.items()):
             return name
     return None
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.flags import FLIP, NO_TTA, TEN_CROP, TTA_KINDS
-from core_code.core_utils.transforms import RESIZE_TO_CROP, as_floats, evaluation_view, resize_weights
+from core_code.core_utils.transforms import RESIZE_TO_CROP, as_floats, central_weights, evaluation_view
 
 
 def views_of(faces: Tensor, size: int, kind: str = NO_TTA, dtype: torch.dtype = torch.float32) -> Iterator[Tensor]:
@@ -19,30 +19,15 @@ def views_of(faces: Tensor, size: int, kind: str = NO_TTA, dtype: torch.dtype = 
     """
     if kind not in TTA_KINDS:
         raise ValueError(f"test-time augmentation {kind!r}, expected one of {', '.join(TTA_KINDS)}")
-    if kind == TEN_CROP:
-        yield from ten_crops(faces, size, dtype)
+    if kind != TEN_CROP:
+        view = evaluation_view(faces, size, dtype)
+        yield from (view, view.flip(-1)) if kind == FLIP else (view,)
         return
-    view = evaluation_view(faces, size, dtype)
-    yield view
-    if kind == FLIP:
-        yield view.flip(-1)
-
-
-def ten_crops(faces: Tensor, size: int, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Top left, top right, bottom left, bottom right, centre; then those of the mirror image."""
-    resized = resize(faces, round(size * RESIZE_TO_CROP))
-    end = resized.shape[-1] - size
-    centre = round(end / 2)
+    side = round(size * RESIZE_TO_CROP)
+    rows, columns = (central_weights(source, side, side).to(faces.device) for source in faces.shape[1:])
+    resized = (rows @ as_floats(faces) @ columns.T).clamp_(0, 1)
+    end, centre = side - size, round((side - size) / 2)
     for whole in (resized, resized.flip(-1)):
         for top, left in ((0, 0), (0, end), (end, 0), (end, end), (centre, centre)):
             crop = whole[:, top : top + size, left : left + size]
             yield crop.to(dtype)[:, None].expand(-1, 3, -1, -1)
-
-
-def resize(faces: Tensor, side: int) -> Tensor:
-    """uint8 [B,H,W] -> float32 [B,side,side] in [0,1], as the evaluation view is resized."""
-    rows, columns = (
-        resize_weights(torch.zeros(1), torch.full((1,), float(source)), source, side)[0].to(faces.device)
-        for source in faces.shape[1:]
-    )
-    return (rows @ as_floats(faces) @ columns.T).clamp_(0, 1)
