@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from core_code.core_utils.devices import autocast
@@ -119,20 +119,11 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     return {**nets, AFTER: after.drop_head()}, (settings["weights"], state["seed"], settings["image_size"])
 
 
-@torch.no_grad()
 def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype) -> None:
     """Set the batch norms' statistics to the mean over the batches of these faces; nothing else changes."""
-    for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.reset_running_stats()
-            module.momentum = None  # a plain mean over the batches
-    net.train()
-    bar = tqdm(total=len(batches.dataset), desc="measuring the norms", unit=" faces", leave=False, delay=2)
-    with bar, autocast(batches.device, dtype):
-        for faces, _, _ in batches:
-            net(evaluation_view(faces, image_size, dtype))
-            bar.update(len(faces))
-    net.eval()
+    bar = tqdm(batches, desc="measuring the norms", unit=" batches", leave=False, delay=2)
+    with autocast(batches.device, dtype):
+        update_bn((evaluation_view(faces, image_size, dtype) for faces, _, _ in bar), net)
 
 
 def probe(

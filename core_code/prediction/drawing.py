@@ -65,5 +65,5 @@ def tag(image: Image.Image, corner: tuple[int, int], text: str, colour: str, fon
     x = max(0, min(corner[0], image.width - width))
     y = corner[1] - height if corner[1] >= height else corner[1]
     pen.rectangle((x, y, x + width, y + height), fill=colour)
-    bright = sum(weight * part for weight, part in zip((0.299, 0.587, 0.114), ImageColor.getrgb(colour), strict=True))
-    pen.text((x + 4 - left, y + 4 - top), text, fill="black" if bright > 140 else "white", font=font)
+    ink = "black" if ImageColor.getcolor(colour, "L") > 140 else "white"
+    pen.text((x + 4 - left, y + 4 - top), text, fill=ink, font=font)

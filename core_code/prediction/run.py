@@ -89,9 +89,8 @@ def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSe
     for number, (net, own_size) in enumerate(nets, start=1):
         net.to(settings.device).eval()
         size = settings.image_size or own_size
-        batches = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
-        of_batches = [predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta).cpu()
-                      for batch in batches]  # fmt: skip
-        logits.append(torch.cat(of_batches))
+        bar = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
+        batches = (predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta) for batch in bar)
+        logits.append(torch.cat([batch.cpu() for batch in batches]))
     voted = surest_vote(logits) if settings.vote == SUREST_VOTE else mean_vote(logits)
     return voted.double().softmax(1)

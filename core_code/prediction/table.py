@@ -27,25 +27,28 @@ class Prediction:
     @property
     def emotion(self) -> str | None:
         """The likeliest emotion."""
-        return self.probabilities and EMOTIONS[self.probabilities.index(max(self.probabilities))]
+        return EMOTIONS[self.probabilities.index(max(self.probabilities))] if self.probabilities else None
 
     @property
     def confidence(self) -> float | None:
         """Its probability."""
-        return self.probabilities and max(self.probabilities)
+        return max(self.probabilities) if self.probabilities else None
+
+    @property
+    def by_emotion(self) -> dict[str, float] | None:
+        """The probability of each emotion."""
+        return dict(zip(EMOTIONS, self.probabilities, strict=True)) if self.probabilities else None
 
 
 def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face: where it is in pixels, the emotion (as `reading`), and probabilities in [0,1]; cells of a picture
     without a face are missing."""
+    columns = ["picture", "face", *SIDES, "reading", "confidence", *EMOTIONS]
     rows = [
-        {"picture": str(one.picture), "face": one.face}
-        | {side: one.box and getattr(one.box, side) for side in SIDES}
-        | {"reading": one.emotion or NO_FACE, "confidence": one.confidence}
-        | dict(zip(EMOTIONS, one.probabilities or [None] * len(EMOTIONS), strict=True))
-        for one in predictions
-    ]
-    return pd.DataFrame(rows).astype(dict.fromkeys(("face", *SIDES), "Int64"))
+        {"picture": str(one.picture), "face": one.face, "reading": one.emotion or NO_FACE, "confidence": one.confidence}
+        | (vars(one.box) if one.box else {}) | (one.by_emotion or {}) for one in predictions
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("face", *SIDES), "Int64"))
 
 
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
@@ -66,14 +69,10 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[Path], vote
         "emotions": EMOTIONS,
         "faces": [
             {
-                "picture": str(one.picture),
-                "face": one.face,
-                "box": one.box and vars(one.box),
-                "reading": one.emotion,
-                "confidence": one.confidence,
-                "probabilities": one.probabilities and dict(zip(EMOTIONS, one.probabilities, strict=True)),
+                "picture": str(one.picture), "face": one.face, "box": vars(one.box) if one.box else None,
+                "reading": one.emotion, "confidence": one.confidence, "probabilities": one.by_emotion,
                 "note": None if one.box else NO_FACE,
             }
             for one in predictions
         ],
-    }
+    }  # fmt: skip

@@ -65,9 +65,9 @@ def load_trained(files: CheckpointFiles, kind: str) -> Trained:
 
 
 def load_trained_file(path: Path) -> Trained:
-    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU.
+    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU. Raises InputError.
 
-    The architecture of a published checkpoint with an unknown name is recognised from its tensors. Raises InputError.
+    The architecture of a published checkpoint with an unknown name is recognised from its tensors.
     """
     state = read_checkpoint(path, "settings")
     name = state["name"]
@@ -80,8 +80,7 @@ def load_trained_file(path: Path) -> Trained:
 
 def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
     """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
-    hidden_head = f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"]
-    net = EmotionNet(name, hidden_head=hidden_head)
+    net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"])
     load_net(net, state, path)
     return Trained(accelerate(net), state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
 
