@@ -132,8 +132,8 @@ def probe(
     """The accuracies of a classifier fitted to the features, [N,F], of train."""
     data = {}
     for split in ("train", *SPLITS):
-        features, labels = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
-        data[split] = features.double().numpy(), labels.numpy()
+        found = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
+        data[split] = found[0].double().numpy(), found[1].numpy()
     features, labels = data["train"]
     print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
     classifier = linear_classifier(features, labels)

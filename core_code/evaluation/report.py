@@ -161,5 +161,7 @@ def draw_most_wrong(val: Predictions, name: str, settings: EvaluationSettings) -
     worst = val.subset(most_wrong(val.logits[name], val.labels, settings.most_wrong))
     confidences, predicted = worst.logits[name].double().softmax(1).max(1)
     title = f"{settings.net_name}, {name}: most confident errors on val (above: the label, below: the prediction)"
-    columns = (values.numpy() for values in (worst.faces, worst.labels, predicted, confidences))
-    return plot_most_wrong(*columns, EMOTIONS, settings.picture("most_wrong", name), title)
+    return plot_most_wrong(
+        worst.faces.numpy(), worst.labels.numpy(), predicted.numpy(), confidences.numpy(), EMOTIONS,
+        settings.picture("most_wrong", name), title,
+    )  # fmt: skip

@@ -131,9 +131,9 @@ def bare_state(state: dict[str, Tensor], architecture: Architecture) -> dict[str
     Names that are no texts are left out. The published program's BYOL has `backbone.<index of the child>.*`; its other
     parts (`backbone_momentum.*`, `projection_head.*` and so on) are left out.
     """
-    if isinstance(state.get("net"), dict):
-        state = state["net"]
-    state = {key: value for key, value in state.items() if isinstance(key, str)}
+    held = state.get("net")
+    names = held if isinstance(held, dict) else state
+    state = {key: value for key, value in names.items() if isinstance(key, str)}
     for prefix in (PREFIX, PUBLISHED_BYOL):
         if any(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

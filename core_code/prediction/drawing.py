@@ -13,6 +13,7 @@ from core_code.prediction.table import NO_FACE, Prediction
 
 SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
 NO_FACE_COLOUR = "#444444"
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Path]:
@@ -43,7 +44,7 @@ def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(14, round(min(image.size) / 28)))
     for one in faces:
-        if one.box is None:
+        if one.box is None or one.confidence is None:
             tag(image, (0, 0), NO_FACE, NO_FACE_COLOUR, font)
             continue
         colour = EMOTION_COLOURS[EMOTIONS.index(one.emotion)]
@@ -56,7 +57,7 @@ def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
     return Photograph(np.array(image), profile)
 
 
-def tag(image: Image.Image, corner: tuple[int, int], text: str, colour: str, font: ImageFont.FreeTypeFont) -> None:
+def tag(image: Image.Image, corner: tuple[int, int], text: str, colour: str, font: Font) -> None:
     """Text on a ground of the colour, its lower left at the corner, or below the corner where there is no room above;
     moved left where it would reach over the border."""
     pen = ImageDraw.Draw(image)

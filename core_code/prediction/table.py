@@ -55,7 +55,8 @@ def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face, probabilities in percent."""
     table = csv_table(predictions)
     percent = 100 * table[[*EMOTIONS]].astype(float)
-    where = [one.box and f"{one.box.width}x{one.box.height} at ({one.box.left}, {one.box.top})" for one in predictions]
+    boxes = (one.box for one in predictions)
+    where = pd.Series([f"{box.width}x{box.height} at ({box.left}, {box.top})" if box else "" for box in boxes])
     head = table[["picture", "face"]].assign(where=where, emotion=table.reading)
     return pd.concat([head, percent], axis=1)
 

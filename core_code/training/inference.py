@@ -32,7 +32,7 @@ def predict(
     mode. `what` is the progress bar's title, `tta` one of flags.TTA_KINDS.
     """
     net.eval()
-    logits, rows, count = [], [], len(batches.dataset)
+    logits, rows, count = [], [], len(batches.labels)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
         for faces, _, indices, shard in batches.sharded():
             logits.append(predict_batch(net, faces, image_size, dtype, tta))
