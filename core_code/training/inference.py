@@ -82,7 +82,8 @@ def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
     """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
     net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"])
     load_net(net, state, path)
-    return Trained(accelerate(net), state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
+    accelerate(net)
+    return Trained(net, state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
 
 
 def recognise_architecture(state: dict[str, Any]) -> str | None:
