@@ -88,7 +88,7 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
     used, or is one of another name than is `expected`.
     """
     state = load_weights(path, "checkpoint")
-    published = is_published(state)
+    published = state.keys() <= {*PUBLISHED_KEYS}
     for key in PUBLISHED_KEYS if published else KEYS:
         if key not in state:
             raise InputError(f"{path}: not a training checkpoint: {key!r} is missing")
@@ -102,7 +102,7 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
         value, kind = state[key], TYPES[key]
         if published and value is None and key in ("name", "experiment"):
             continue  # of BYOL
-        if not isinstance(value, kind) or (kind is int and abs(value) >= 1 << 63):
+        if not isinstance(value, kind) or (kind is int and abs(state[key]) >= 1 << 63):
             wanted = "int of 64 bits" if kind is int else kind.__name__
             raise InputError(f"{path}: its {key} is of type {type(value).__name__}, expected {wanted}")
         if key in expected and value != expected[key]:
@@ -110,11 +110,6 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
     if "settings" in used:
         check_settings(state["settings"], path)
     return state
-
-
-def is_published(state: dict[str, Any]) -> bool:
-    """Whether a checkpoint has nothing beside what the published program saved."""
-    return state.keys() <= {*PUBLISHED_KEYS}
 
 
 def check_settings(settings: dict[Any, Any], path: Path) -> None:
@@ -129,11 +124,11 @@ def check_settings(settings: dict[Any, Any], path: Path) -> None:
 
 
 def checked_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> list[dict[str, float]]:
-    """A checkpoint's history, under the names of today.
-
-    Raises InputError unless it has a record an epoch, with at least these figures.
-    """
-    history = [with_current_figures(record) if isinstance(record, dict) else record for record in state["history"]]
+    """A checkpoint's history under the names of today: a record an epoch, with at least these figures. Raises InputError."""
+    history: list[Any] = [
+        {OLD_FIGURES.get(name, name): value for name, value in record.items()} if isinstance(record, dict) else record
+        for record in state["history"]
+    ]
     if not history or len(history) != state["epoch"]:
         raise InputError(f"{path}: its history is of {len(history)} epochs, its epoch {state['epoch']}")
     for epoch, record in enumerate(history, start=1):
@@ -144,11 +139,6 @@ def checked_history(state: dict[str, Any], figures: tuple[str, ...], path: Path)
         if not types.keys() >= {*figures} or not plain or record["seconds"] <= 0:
             raise InputError(f"{path}: its history lacks figures of epoch {epoch}, expected {', '.join(figures)}")
     return history
-
-
-def with_current_figures(record: dict[str, float]) -> dict[str, float]:
-    """A record of an epoch under the names of today, one of an earlier version too."""
-    return {OLD_FIGURES.get(name, name): value for name, value in record.items()}
 
 
 def best_epoch(history: Sequence[dict[str, float]], key: str, higher_is_better: bool) -> int:

@@ -1,8 +1,9 @@
 """Argument types with clear errors, and the flags that the scripts share."""
 
 import argparse
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -28,56 +29,26 @@ def boolean_or_auto(text: str) -> bool | None:
     return None if text.lower() == "auto" else boolean(text)
 
 
-def probability(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
-    return value
+def number(expected: str, fits: Callable[[float], bool], kind: type[int] | type[float] = float) -> Callable[[str], Any]:
+    """An argparse type that takes numbers that `fits`; its error names what is `expected`."""
+
+    def parse(text: str) -> float:
+        try:
+            value: float = kind(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, found {text!r}")
+        return value
+
+    return parse
 
 
-def share(text: str) -> float:
-    """A number above 0, up to 1."""
-    value = probability(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1, found {text!r}")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number, 1 or more."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more, found {text!r}")
-    return value
-
-
-def positive(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
-    return value
-
-
-def non_negative(text: str) -> float:
-    """A finite number, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number, 0 or more, found {text!r}")
-    return value
+probability = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
+share = number("a number above 0 and up to 1", lambda value: 0 < value <= 1)
+count = number("a whole number, 1 or more", lambda value: value >= 1, int)
+positive = number("a number above 0", lambda value: 0 < value < math.inf)
+non_negative = number("a number, 0 or more", lambda value: 0 <= value < math.inf)
 
 
 def run_name(text: str) -> str:
@@ -92,21 +63,16 @@ def run_name(text: str) -> str:
 
 def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str, *aliases: str) -> None:
     """A flag that takes True/False or stands alone for True; `aliases` are further names of it."""
-    parser.add_argument(
-        name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
-        help=f"{help} (default: {default})",
-    )  # fmt: skip
+    parser.add_argument(name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
+                        help=f"{help} (default: {default})")  # fmt: skip
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose --help ends with an example, and begins with how the command was started."""
     return argparse.ArgumentParser(
-        prog=program_name(),
-        description=description,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+        prog=program_name(), description=description, epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
 
 
 def program_name() -> str | None:
@@ -164,10 +130,8 @@ def fill_in(args: argparse.Namespace, defaults: object) -> None:
 
 def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
     """Where create_augmentations.py has written: --augmentations_folder."""
-    parser.add_argument(
-        "--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"),
-        help=f"{help} (default: data/fer2013_augmentations)",
-    )  # fmt: skip
+    parser.add_argument("--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"),
+                        help=f"{help} (default: data/fer2013_augmentations)")  # fmt: skip
 
 
 def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True) -> None:
@@ -181,31 +145,23 @@ def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True) -> N
         help="folder of icml_face_data.csv or fer2013.csv, or of the image folders (default: data/fer2013)",
     )  # fmt: skip
     if max_faces:
-        parser.add_argument(
-            "--max_faces", type=count, default=None,
-            help="use only the first N training faces (default: all)",
-        )  # fmt: skip
+        parser.add_argument("--max_faces", type=count, default=None,
+                            help="use only the first N training faces (default: all)")  # fmt: skip
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
     """On what, how exactly, from which random numbers: --device, --precision and --seed."""
-    parser.add_argument(
-        "--device", choices=("auto", "cuda", "mps", "cpu"), default="auto",
-        help="auto takes cuda, then mps, then cpu (default: auto)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto",
-        help="auto takes bf16 where the hardware multiplies it faster (default: auto)",
-    )  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto",
+                        help="auto takes cuda, then mps, then cpu (default: auto)")  # fmt: skip
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto",
+                        help="auto takes bf16 where the hardware multiplies it faster (default: auto)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="same seed, same results (default: 1)")
 
 
 def add_accelerate_flag(parser: argparse.ArgumentParser) -> None:
     """Whether to use the project's own faster ways to compute the same: --accelerate."""
-    add_boolean(
-        parser, "--accelerate", True,
-        "False uses PyTorch's own layers and no CUDA graphs: the same results within rounding, but slower",
-    )  # fmt: skip
+    help = "False uses PyTorch's own layers and no CUDA graphs: the same results within rounding, but slower"
+    add_boolean(parser, "--accelerate", True, help)
 
 
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
@@ -231,16 +187,12 @@ def add_tta_flag(parser: argparse.ArgumentParser, default: str = NO_TTA) -> None
 
 def add_output_flag(parser: argparse.ArgumentParser) -> None:
     """Where checkpoints, pictures and logs lie: --output_root."""
-    parser.add_argument(
-        "--output_root", type=Path, default=Path("."),
-        help="where checkpoints/, plots_output/ and logs/ lie (default: here)",
-    )  # fmt: skip
+    parser.add_argument("--output_root", type=Path, default=Path("."),
+                        help="where checkpoints/, plots_output/ and logs/ lie (default: here)")  # fmt: skip
 
 
 def add_generator_flag(parser: argparse.ArgumentParser) -> None:
     """Which generator: --generator."""
-    parser.add_argument(
-        "--generator", type=Path, default=None,
-        help="folder of a learned generator, or a published GANmut checkpoint file "
-        "(default: the one shipped in EmotionGAN/learned_generators)",
-    )  # fmt: skip
+    parser.add_argument("--generator", type=Path, default=None,
+                        help="folder of a learned generator, or a published GANmut checkpoint file "
+                        "(default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip

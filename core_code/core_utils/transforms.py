@@ -37,17 +37,18 @@ class Crops(NamedTuple):
 
 def train_view(
     faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
-    part: Shard | None = None, smallest_crop: float = SMALLEST_CROP,
+    shard: Shard | None = None, smallest_crop: float = SMALLEST_CROP,
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are the shard `part` of a batch, random
+    `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are a `shard` of a batch, random
     numbers are sampled for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in
     (0,1], is the least share of a face's area that a view shows. Returns `dtype` [B,channels,size,size] in [0,1],
     computed in float32.
     """
-    count, rows = part or (len(faces), slice(None))
-    crops = Crops(*(side[rows] for side in draw_crops(count, *faces.shape[1:], generator, smallest_crop)))
+    count, rows = shard or (len(faces), slice(None))
+    height, width = faces.shape[1:]
+    crops = Crops(*(side[rows] for side in random_crops(count, height, width, generator, smallest_crop)))
     flips = torch.rand(count, generator=generator)[rows] < 0.5
     sharpness = torch.where(torch.rand(count, generator=generator)[rows] < 0.5, SHARPNESS, 1.0)
     brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator)[rows] - 1)
@@ -75,7 +76,7 @@ def as_floats(faces: Tensor) -> Tensor:
     return faces.to(torch.float32).div_(255)
 
 
-def draw_crops(
+def random_crops(
     count: int, height: int, width: int, generator: torch.Generator, smallest: float = SMALLEST_CROP
 ) -> Crops:
     """Boxes as torchvision's RandomResizedCrop samples them, for a whole batch at once.

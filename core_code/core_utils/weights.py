@@ -49,8 +49,8 @@ def check_file(file: BinaryIO) -> None:
 def check_names(file: BinaryIO) -> None:
     """Raise ValueError for a pickle that names more than NAMES, or is none."""
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name in ("GLOBAL", "INST") and not NAMES.fullmatch(argument):
-            raise ValueError(f"it asks for {argument[:100]!r}")
+        if opcode.name in ("GLOBAL", "INST") and not NAMES.fullmatch(str(argument)):
+            raise ValueError(f"it asks for {str(argument)[:100]!r}")
 
 
 def state_dict_mismatch(state: Any, own: Mapping[str, Tensor]) -> str:

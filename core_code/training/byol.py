@@ -44,13 +44,15 @@ class BYOLTask:
         augmentations: Augmentations | None = None, photometric: bool = False, prediction_lr: float | None = None,
     ) -> None:  # fmt: skip
         convert_sync_batch_norms(net)
-        self.net = accelerate(net) if training.accelerate else net
+        if training.accelerate:
+            accelerate(net)
+        self.net = net
         self.train, self.val = train, val
         self.training = training
         self.augmentations = augmentations.to(train.device) if augmentations else None
         self.photometric = photometric
         self.seed = training.seed
-        self.faces_per_epoch = len(train.dataset)
+        self.faces_per_epoch = len(train.faces)
         self.optimizer = make_byol_optimizer(net, training, prediction_lr)
         self.scheduler = make_scheduler(self.optimizer, training)
         graphed = training.accelerate
@@ -76,7 +78,7 @@ class BYOLTask:
         """Random views [2B,3,S,S], those of the faces first."""
         pairs, both = torch.cat([faces, second]), shard.doubled()
         size, smallest = self.training.image_size, self.training.smallest_crop
-        views = train_view(pairs, size, generator, channels=1, part=both, smallest_crop=smallest)
+        views = train_view(pairs, size, generator, channels=1, shard=both, smallest_crop=smallest)
         if self.photometric:
             numbers = torch.rand(RANDOM_NUMBERS, both.total, generator=generator)[:, both.rows]
             views = photometric_augmentation(views[:, 0], numbers.to(views.device))[:, None]
@@ -108,7 +110,7 @@ class BYOLTask:
         """
         generator = rng_for(self.seed, 0, "validation views")
         losses, features, projections, rows = [], [], [], []
-        count = len(self.val.dataset)
+        count = len(self.val.faces)
         bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
         with bar, only_batch_statistics(self.net.train()):
             for faces, _, indices, shard in self.val.sharded():
@@ -153,16 +155,10 @@ def only_batch_statistics(net: nn.Module) -> Iterator[None]:
 
 
 def make_byol_task(
-    net_name: str,
-    train: FaceBatches,
-    val: FaceBatches,
-    training: TrainingSettings,
-    augmentations: Augmentations | None = None,
-    weights: str = "imagenet",
-    fine_tune: bool = True,
-    photometric: bool = False,
-    prediction_lr: float | None = None,
-) -> BYOLTask:
+    net_name: str, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
+    augmentations: Augmentations | None = None, weights: str = "imagenet", fine_tune: bool = True,
+    photometric: bool = False, prediction_lr: float | None = None,
+) -> BYOLTask:  # fmt: skip
     """A task ready for run_epochs, on the device of `train`.
 
     `weights` as EmotionNet.load_backbone takes them. Without `fine_tune` the backbone is frozen and only
@@ -172,11 +168,6 @@ def make_byol_task(
     net = BYOL(net_name, frozen_backbone=not fine_tune)
     net.load_backbone(weights)
     return BYOLTask(net.to(train.device), train, val, training, augmentations, photometric, prediction_lr)
-
-
-def faces_without(augmentations: Augmentations | None, faces: int) -> int:
-    """How many of the training faces have no augmentation."""
-    return int((augmentations.first.diff() == 0).sum()) if augmentations else faces
 
 
 def warn_of_collapse(record: Record, log: TrainingLog | None = None) -> None:

@@ -1,6 +1,7 @@
 """Fine-tuning EmotionNet: the classifier's step, its epoch and what is measured after it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,6 @@ from core_code.training.inference import predict
 from core_code.training.loop import Record, rng_for
 from core_code.training.settings import TrainingSettings
 
-OPTIMIZERS = ("adam", "sgd")
-SCHEDULERS = ("cosine", "step", "none")
 MOMENTUM = 0.9
 STEP_EPOCHS, STEP_FACTOR = 10, 0.1
 
@@ -38,11 +37,13 @@ class ClassifierTask:
 
     def __init__(self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings) -> None:
         convert_sync_batch_norms(net)
-        self.net = accelerate(net) if training.accelerate else net
+        if training.accelerate:
+            accelerate(net)
+        self.net = net
         self.train, self.val = train, val
         self.training = training
         self.seed = training.seed
-        self.faces_per_epoch = train.faces_per_epoch or len(train.dataset)
+        self.faces_per_epoch = train.faces_per_epoch or len(train.faces)
         self.optimizer = make_optimizer(trainable_parameters(net), training)
         self.scheduler = make_scheduler(self.optimizer, training)
         self.forward_backward = CudaGraphed(
@@ -56,9 +57,9 @@ class ClassifierTask:
         generator = rng_for(self.seed, epoch, "views")
         self.correct.zero_()
         size, dtype, smallest = self.training.image_size, self.training.dtype, self.training.smallest_crop
-        for faces, labels, _, part in self.train.sharded():
-            views = train_view(faces, size, generator, dtype, part=part, smallest_crop=smallest)
-            yield self.step(views, labels), part.total
+        for faces, labels, _, shard in self.train.sharded():
+            views = train_view(faces, size, generator, dtype, shard=shard, smallest_crop=smallest)
+            yield self.step(views, labels), shard.total
 
     def step(self, views: Tensor, labels: Tensor) -> Tensor:
         """One update of the net; returns the loss before it."""
@@ -80,14 +81,9 @@ class ClassifierTask:
 
     def measure(self, epoch: int, last: bool) -> Record:
         """Training accuracy, out of the epoch's own steps, and validation accuracy, both in [0,1]."""
-        return {
-            "train_accuracy": all_reduce_sum(self.correct).item() / self.faces_per_epoch,
-            "validation_accuracy": self.accuracy(self.val, "validation"),
-        }
-
-    def accuracy(self, batches: FaceBatches, what: str) -> float:
-        """Top-1 accuracy in [0,1]."""
-        return score(*predict(self.net, batches, self.training.image_size, self.training.dtype, what)).top1
+        scores = score(*predict(self.net, self.val, self.training.image_size, self.training.dtype, "validation"))
+        train_accuracy = all_reduce_sum(self.correct).item() / self.faces_per_epoch
+        return {"train_accuracy": train_accuracy, "validation_accuracy": scores.top1}
 
 
 def trainable_parameters(net: nn.Module) -> list[nn.Parameter]:
@@ -99,16 +95,15 @@ def make_optimizer(
     parameters: list[nn.Parameter], training: TrainingSettings, others: dict[float, list[nn.Parameter]] | None = None
 ) -> torch.optim.Optimizer:
     """Fused Adam, or SGD with momentum, on the parameters, and on `others`, by their learning rates."""
-    groups = [{"params": parameters}, *({"params": some, "lr": lr} for lr, some in (others or {}).items())]
-    options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": supports_fused(parameters[0])}
+    groups: list[dict[str, Any]] = [
+        {"params": parameters},
+        *({"params": some, "lr": lr} for lr, some in (others or {}).items()),
+    ]
+    fused = parameters[0].device.type in {"cpu", "cuda"}  # where torch has one-pass optimizers
+    options: dict[str, Any] = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": fused}
     if training.optimizer == "adam":
         return torch.optim.Adam(groups, **options)
     return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=training.nesterov, **options)
-
-
-def supports_fused(parameter: Tensor) -> bool:
-    """Whether torch has one-pass optimizers on the parameters' device."""
-    return parameter.device.type in {"cpu", "cuda"}
 
 
 def make_scheduler(

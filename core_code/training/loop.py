@@ -7,7 +7,7 @@ in an epoch is a Task's: see classifier.py and byol.py.
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, best_epoch, load_net
-from core_code.core_utils.distributed.job import all_gather, barrier, is_main_process, rank, world_size
+from core_code.core_utils.distributed.job import barrier, check_same, is_main_process, rank
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.history import history_path, write_history
 from core_code.core_utils.logs import TrainingLog
@@ -32,13 +32,16 @@ Record = dict[str, float]
 class Task(Protocol):
     """What the loop trains. `best_by` is the measured figure that decides which epoch is the best one."""
 
-    net: nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     seed: int
     faces_per_epoch: int
     best_by: str
     higher_is_better: bool
+
+    @property
+    def net(self) -> nn.Module:
+        """What learns, on its device."""
 
     def steps(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """Train for one epoch; after each step yield its loss (a scalar on any device) and how many faces it saw.
@@ -59,15 +62,10 @@ def rng_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
 
 
 def run_epochs(
-    task: Task,
-    epochs: int,
-    settings: dict[str, Any],
-    files: CheckpointFiles | None = None,
-    log: TrainingLog | None = None,
-    resume: bool = False,
-    verbose: bool = False,
+    task: Task, epochs: int, settings: dict[str, Any], files: CheckpointFiles | None = None,
+    log: TrainingLog | None = None, resume: bool = False, verbose: bool = False,
     after_epoch: Callable[[Record], None] | None = None,
-) -> list[Record]:
+) -> list[Record]:  # fmt: skip
     """Train from where the checkpoint ends (with `resume`) to `epochs`; return the history, a record an epoch.
 
     A record holds epoch, loss, what the task measures, lr and seconds. `settings` are plain values that decide the
@@ -79,7 +77,7 @@ def run_epochs(
     `files` it is raised as it is, for the caller's exit handler (signals.Terminated for SIGTERM).
     """
     history = load_progress(task, files, settings) if resume and files else []
-    check_same_start(len(history))
+    check_same(len(history), "epochs in the last checkpoint")
     saved = len(history)
     save_history(files, log, history)
     with catch_sigterm():
@@ -118,8 +116,7 @@ def train_one_epoch(
     torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net{rank() or ''}".encode()))
     task.net.train()
     total, faces = torch.zeros(()), 0
-    bar = tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False)
-    with bar:
+    with tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False) as bar:
         for step, (loss, count) in enumerate(task.steps(epoch), start=1):
             total = total.to(loss.device) + loss.detach() * count
             faces += count
@@ -203,16 +200,6 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
     return list(state["history"])
 
 
-def check_same_start(epochs: int) -> None:
-    """Raise InputError when the processes of a job have found checkpoints of different epochs."""
-    found = all_gather(torch.tensor(epochs)).tolist()
-    if len(set(found)) > 1:
-        raise InputError(
-            f"{world_size()} processes found checkpoints of {sorted(set(found))} epochs: all of them, on whatever "
-            f"machine, must see the same files in --output_root"
-        )
-
-
 def describe(record: Record, epochs: int) -> str:
     """A record as one line: accuracies in percent, time to the tenth of a second."""
     parts = [f"epoch {record['epoch']}/{epochs}"]
@@ -229,7 +216,9 @@ def describe(record: Record, epochs: int) -> str:
     return "  ".join(parts)
 
 
-def open_log(folder: Path, flags: dict[str, Any], task: Task, device: torch.device, dtype: torch.dtype) -> TrainingLog:
+def open_log(
+    folder: Path, flags: Mapping[str, Any], task: Task, device: torch.device, dtype: torch.dtype
+) -> TrainingLog:
     """A log that begins with the script's flags and the net; prints where it is."""
     log = TrainingLog(folder)
     log.parameters({**flags, "device": device, "dtype": dtype, "training_faces": task.faces_per_epoch})

@@ -12,7 +12,7 @@ from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
 
-WHOLE_NET, HEAD = "the whole net", "the head alone"
+WHOLE_NET, HEAD = "the whole net", "the head alone"  # what --fine_tune True and False of train_model.py train
 FINE_TUNE_CHANGED = (
     " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
     "False the head alone)"
@@ -60,11 +60,6 @@ def data_provenance(faces: FER2013, images: Path | None) -> dict[str, Any]:
         manifest = read_json(images / MANIFEST_NAME)
         origin |= {f"images' {key}": manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
     return origin
-
-
-def trained_part(fine_tune: bool) -> str:
-    """What --fine_tune of train_model.py trains, in words."""
-    return WHOLE_NET if fine_tune else HEAD
 
 
 def with_current_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:

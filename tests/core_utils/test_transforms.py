@@ -19,7 +19,7 @@ def make_faces(count: int = 12, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("size", [20, 32, 48, 64, 224])
 def test_crop_flip_resize_equals_torchvision(size):
     faces = make_faces()
-    crops = transforms.draw_crops(len(faces), 48, 48, torch.Generator().manual_seed(3))
+    crops = transforms.random_crops(len(faces), 48, 48, torch.Generator().manual_seed(3))
     flips = torch.arange(len(faces)) % 2 == 0
     views = transforms.crop_and_resize(faces, crops, flips, size)
     for i, view in enumerate(views):
@@ -61,7 +61,7 @@ def test_brightness_equals_torchvision():
 
 def test_crops_follow_torchvisions_distribution():
     count = 4000
-    crops = torch.stack(transforms.draw_crops(count, 48, 48, torch.Generator().manual_seed(0))).numpy()
+    crops = torch.stack(transforms.random_crops(count, 48, 48, torch.Generator().manual_seed(0))).numpy()
     torch.manual_seed(0)
     image = torch.zeros(1, 48, 48)
     drawn = np.array([RandomResizedCrop.get_params(image, (0.08, 1), (3 / 4, 4 / 3)) for _ in range(count)]).T
@@ -75,7 +75,7 @@ def test_crops_follow_torchvisions_distribution():
 
 
 def test_crops_show_no_less_than_the_smallest_share():
-    crops = transforms.draw_crops(4000, 48, 48, torch.Generator().manual_seed(0), 0.6)
+    crops = transforms.random_crops(4000, 48, 48, torch.Generator().manual_seed(0), 0.6)
     areas = crops.height * crops.width / 48**2
     assert 0.57 < areas.min() < 0.62 and areas.max() == 1
 

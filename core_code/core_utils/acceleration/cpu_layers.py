@@ -13,12 +13,8 @@ LANES = 16  # channels that the CPU's convolutions compute at once: fewer cost a
 
 def generates_in_bf16(x: Tensor) -> bool:
     """Whether this is a CPU's bfloat16 pass without gradients and without a compiler, which fuses better itself."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.bfloat16
-        and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-    )
+    in_bf16 = x.device.type == "cpu" and x.dtype == torch.bfloat16
+    return in_bf16 and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def instance_norm_per_image(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
@@ -28,12 +24,8 @@ def instance_norm_per_image(x: Tensor, scale: Tensor, shift: Tensor, eps: float)
     tensor by tensor.
     """
     scales, shifts = (each.expand(len(x), 1, -1)[:, 0] for each in (scale, shift))
-    return torch.cat(
-        [
-            F.batch_norm(x[row : row + 1], None, None, scales[row], shifts[row], training=True, eps=eps)
-            for row in range(len(x))
-        ]
-    )
+    images = zip(x.split(1), scales, shifts, strict=True)
+    return torch.cat([F.batch_norm(image, None, None, up, by, training=True, eps=eps) for image, up, by in images])
 
 
 class FewChannelConv2d(nn.Conv2d):

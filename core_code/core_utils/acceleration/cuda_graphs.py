@@ -5,6 +5,7 @@ a step, most of them over sooner than the next is launched.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,9 @@ class CudaGraphed:
     """
 
     def __init__(
-        self,
-        function: Callable[..., Tensor | None],
-        device: torch.device,
-        parameters: Iterable[nn.Parameter] = (),
+        self, function: Callable[..., Tensor | None], device: torch.device, parameters: Iterable[nn.Parameter] = (),
         enabled: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.function = function
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self.enabled = enabled and device.type == "cuda" and world_size() == 1
@@ -38,7 +36,7 @@ class CudaGraphed:
         self.shapes: list[torch.Size] = []
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, *inputs: Tensor) -> Tensor | None:
+    def __call__(self, *inputs: Tensor) -> Any:
         shapes = [given.shape for given in inputs]
         if self.calls == 0:
             self.shapes = shapes
@@ -48,11 +46,10 @@ class CudaGraphed:
         if self.calls <= WARM_UP:
             return self.warm_up(*inputs)
         if self.graph is None:
-            self.capture(*inputs)
-        return self.replay(*inputs)
+            self.graph = self.capture(*inputs)
+        return self.replay(self.graph, *inputs)
 
     def run_eagerly(self, *inputs: Tensor) -> Tensor | None:
-        """Call the function itself."""
         returned = self.function(*inputs)
         return None if returned is None else returned.detach()
 
@@ -65,24 +62,22 @@ class CudaGraphed:
         usual.wait_stream(other)
         return returned
 
-    def capture(self, *inputs: Tensor) -> None:
-        """Make the graph; nothing is computed yet. It has static buffers for inputs, gradients and what is returned."""
-        self.inputs = [static_buffer_like(given) for given in inputs]
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+    def capture(self, *inputs: Tensor) -> torch.cuda.CUDAGraph:
+        """The graph; nothing is computed yet. It has static buffers for inputs (images with their channels last, as
+        the nets take them), gradients and what is returned."""
+        formats = [torch.channels_last if given.dim() == 4 else torch.contiguous_format for given in inputs]
+        self.inputs = [torch.empty_like(given, memory_format=f) for given, f in zip(inputs, formats, strict=True)]
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.returned = self.run_eagerly(*self.inputs)
         self.gradients = [parameter.grad for parameter in self.parameters]
+        return graph
 
-    def replay(self, *inputs: Tensor) -> Tensor | None:
+    def replay(self, graph: torch.cuda.CUDAGraph, *inputs: Tensor) -> Tensor | None:
         """Compute the captured work on these inputs."""
         for place, given in zip(self.inputs, inputs, strict=True):
             place.copy_(given)
-        self.graph.replay()
+        graph.replay()
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
             parameter.grad = gradient
         return None if self.returned is None else self.returned.clone()
-
-
-def static_buffer_like(given: Tensor) -> Tensor:
-    """Memory for tensors of this shape, images with their channels last, as the nets take them."""
-    return torch.empty_like(given, memory_format=torch.channels_last if given.dim() == 4 else torch.contiguous_format)

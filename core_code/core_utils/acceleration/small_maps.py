@@ -18,12 +18,11 @@ class SmallMapConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B,C,H,W] -> [B,O,H',W'], as nn.Conv2d."""
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and self.output_side(x) <= LARGEST_SIDE:
-            return convolve_as_product(x, self.weight, self.bias, self.stride[0], self.padding[0])
+        side, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        small = out_side(max(x.shape[-2:]), side, stride, padding) <= LARGEST_SIDE
+        if small and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            return convolve_as_product(x, self.weight, self.bias, stride, padding)
         return super().forward(x)
-
-    def output_side(self, x: Tensor) -> int:
-        return out_side(max(x.shape[-2:]), self.kernel_size[0], self.stride[0], self.padding[0])
 
 
 def convolve_as_product(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
@@ -38,11 +37,9 @@ def taps_between(height: int, width: int, side: int, stride: int, padding: int) 
     """[H'][W'][H*W] the index of the kernel's tap, of `side` squared, through which an output pixel sees each input
     pixel; None where one does not see all of them."""
     rows, columns = (
-        [
-            [start + padding - end * stride for start in range(size)]
-            for end in range(out_side(size, side, stride, padding))
-        ]
+        [[start + padding - end * stride for start in range(size)] for end in range(out)]
         for size in (height, width)
+        for out in [out_side(size, side, stride, padding)]
     )
     if not all(0 <= tap < side for line in (*rows, *columns) for tap in line):
         return None
@@ -82,17 +79,15 @@ def windows_to_pixels(x: Tensor, weight: Tensor, bias: Tensor | None, stride: in
 
 
 def small_map_convolution(layer: nn.Module) -> SmallMapConv2d | None:
-    """A SmallMapConv2d, without weights yet, to replace an ordinary convolution; None for other layers."""
-    if type(layer) is not nn.Conv2d or not is_ordinary(layer):
+    """A SmallMapConv2d, without weights yet, to replace an ordinary convolution; None for other layers.
+
+    Ordinary is one with square kernel, stride and padding, and no dilation, groups or other padding than zeros.
+    """
+    if type(layer) is not nn.Conv2d or (layer.dilation, layer.groups, layer.padding_mode) != ((1, 1), 1, "zeros"):
         return None
-    return SmallMapConv2d(
-        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
-        bias=layer.bias is not None, device="meta",
-    )  # fmt: skip
-
-
-def is_ordinary(conv: nn.Conv2d) -> bool:
-    """Square kernel, stride and padding; no dilation, groups or other padding than zeros."""
-    pairs = (conv.kernel_size, conv.stride, conv.padding)
-    square = all(isinstance(pair, tuple) and pair[0] == pair[1] for pair in pairs)
-    return square and conv.dilation == (1, 1) and conv.groups == 1 and conv.padding_mode == "zeros"
+    pairs = (layer.kernel_size, layer.stride, layer.padding)
+    if not all(isinstance(pair, tuple) and pair[0] == pair[1] for pair in pairs):
+        return None
+    side, stride, padding = (int(pair[0]) for pair in pairs)
+    bias = layer.bias is not None
+    return SmallMapConv2d(layer.in_channels, layer.out_channels, side, stride, padding, bias=bias, device="meta")

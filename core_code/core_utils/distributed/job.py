@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -53,7 +53,7 @@ def world_size() -> int:
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes files and prints: rank 0."""
+    """Whether this process, rank 0, is the one that writes files and prints."""
     return rank() == 0
 
 
@@ -72,7 +72,7 @@ def distributed_session() -> Iterator[None]:
         os.environ["TQDM_DISABLE"] = "1"  # before torch is imported, which imports tqdm, which reads it then
     job = join()
     try:
-        with one_error_shown():
+        with one_error_shown(job.store):
             if is_main_process():
                 yield
             else:
@@ -88,12 +88,15 @@ def distributed_session() -> Iterator[None]:
 
 
 @contextmanager
-def one_error_shown() -> Iterator[None]:
-    """Within it an error of a process that is not the first to fail ends it silently."""
+def one_error_shown(store: "Store") -> Iterator[None]:
+    """Within it an error of a process that is not the first to fail, or whose store is gone, ends it silently."""
     try:
         yield
     except Exception as error:
-        if is_first_to_fail():
+        first = ""
+        with suppress(Exception):
+            first = store.compare_set("failed", "", str(rank())).decode()
+        if first == str(rank()):
             raise
         sys.exit(2 if isinstance(error, InputError) else 1)
 
@@ -147,23 +150,12 @@ def agree_on_session_name(store: "Store", number: int, size: int) -> str:
 
 
 def leave() -> None:
-    """Wait for the others, and leave the process group.
-
-    Not by a barrier: where torchrun does not host the store, the process that does may have ended when others look.
-    """
+    """Wait for the others, not by the store, whose process may have ended first; and leave the process group."""
     import torch
     from torch import distributed
 
     all_reduce_sum(torch.zeros(1))
     distributed.destroy_process_group()
-
-
-def is_first_to_fail() -> bool:
-    """Whether no other process of the job has failed before; False when the store does not answer."""
-    try:
-        return job.store.compare_set("failed", "", str(job.rank)) == str(job.rank).encode()
-    except Exception:
-        return False
 
 
 def barrier(patience: timedelta = ANSWER_WITHIN) -> None:
@@ -173,7 +165,7 @@ def barrier(patience: timedelta = ANSWER_WITHIN) -> None:
     meeting = f"barrier {next(job.meetings)}"
     if job.store.add(f"{meeting} came", 1) == job.world_size:
         job.store.set(meeting, "all")
-    wait_for(meeting, patience)
+    wait_for(job.store, meeting, patience)
 
 
 @contextmanager
@@ -187,24 +179,19 @@ def local_main_first() -> Iterator[None]:
         return
     meeting = f"first {next(job.meetings)} of machine {job.machine}"
     if job.local_rank:
-        wait_for(meeting, FIRST_WITHIN)
+        wait_for(job.store, meeting, FIRST_WITHIN)
     yield
     job.store.set(meeting, "done")
 
 
-def wait_for(key: str, patience: timedelta) -> None:
-    """Wait until another process has set the key. Raises InputError when it has not within `patience`.
-
-    By polling, so that Ctrl-C and SIGTERM are handled.
-    """
+def wait_for(store: "Store", key: str, patience: timedelta) -> None:
+    """Wait until another process has set the key, by polling, so that Ctrl-C and SIGTERM are handled."""
     end = time.monotonic() + patience.total_seconds()
-    try:
-        while not job.store.check([key]):
+    with answers_expected():
+        while not store.check([key]):
             if time.monotonic() > end:
                 raise RuntimeError(f"{key!r} was not there after {patience}")
             time.sleep(LOOK_EVERY_S)
-    except RuntimeError as error:
-        raise lost(error) from error
 
 
 def all_reduce_sum(values: "Tensor") -> "Tensor":
@@ -217,10 +204,8 @@ def all_reduce_sum(values: "Tensor") -> "Tensor":
     from torch import distributed
 
     total = values.detach().clone()
-    try:
+    with answers_expected():
         distributed.all_reduce(total)
-    except RuntimeError as error:
-        raise lost(error) from error
     return total
 
 
@@ -232,10 +217,8 @@ def all_gather(values: "Tensor") -> "Tensor":
     from torch import distributed
 
     rows = [torch.empty_like(values) for _ in range(job.world_size)]
-    try:
+    with answers_expected():
         distributed.all_gather(rows, values.detach().contiguous())
-    except RuntimeError as error:
-        raise lost(error) from error
     return torch.stack(rows)
 
 
@@ -245,17 +228,20 @@ def check_same(number: int, what: str) -> None:
 
     found = sorted(set(all_gather(torch.tensor(number)).tolist()))
     if len(found) > 1:
-        numbers = ", ".join(map(str, found))
         raise InputError(
-            f"{what}: {numbers} in different processes, expected the same in all; every machine of a job must see the "
-            f"same output folder"
+            f"{what}: {', '.join(map(str, found))} in different processes, expected the same in all; every machine of "
+            f"a job must see the same output folder"
         )
 
 
-def lost(error: Exception) -> InputError:
-    """The error when another process does not answer."""
-    reason = str(error).strip().splitlines() or [type(error).__name__]
-    return InputError(
-        f"process {job.rank} of {job.world_size}: another process of this job has ended or does not answer "
-        f"({reason[0][:200]})"
-    )
+@contextmanager
+def answers_expected() -> Iterator[None]:
+    """Within it a RuntimeError, of the process group or the store, becomes an InputError: another process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"process {rank()} of {world_size()}: another process of this job has ended or does not answer "
+            f"({reason[0][:200]})"
+        ) from error

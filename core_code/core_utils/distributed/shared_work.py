@@ -3,7 +3,7 @@
 import time
 
 from core_code.core_utils.distributed import job as distributed
-from core_code.core_utils.distributed.job import ANSWER_WITHIN, LOOK_EVERY_S, lost
+from core_code.core_utils.distributed.job import ANSWER_WITHIN, LOOK_EVERY_S, answers_expected
 
 SILENT_S = ANSWER_WITHIN.total_seconds()
 
@@ -16,13 +16,14 @@ class SharedWork:
     """
 
     def __init__(self) -> None:
-        self.name = f"work {next(distributed.job.meetings)}" if distributed.job else ""
+        self.job = distributed.job
+        self.name = f"work {next(self.job.meetings)}" if self.job else ""
         self.own = 0
 
     def report(self, done: int) -> int:
         """Report how many this process has done so far; returns how many all have."""
         more, self.own = done - self.own, done
-        return self.count("done", more) if distributed.job else done
+        return self.count("done", more) if self.job else done
 
     def wait(self, silent_s: float = SILENT_S) -> int:
         """Wait until all processes are here; returns how many things they have done.
@@ -30,22 +31,21 @@ class SharedWork:
         However long that takes, as long as something is done: raises InputError when no process has reported more,
         nor come here, within `silent_s` seconds, as happens when one was killed and the job is not ended.
         """
-        if distributed.job is None:
+        if self.job is None:
             return self.own
         came, heard = self.count("came", 1), time.monotonic()
         state = (came, self.count("done", 0))
-        while state[0] < distributed.world_size():
+        while state[0] < self.job.world_size:
             time.sleep(LOOK_EVERY_S)
             now = (self.count("came", 0), self.count("done", 0))
             if now != state:
                 state, heard = now, time.monotonic()
             elif time.monotonic() - heard > silent_s:
-                raise lost(RuntimeError(f"nothing was done in {silent_s:g} s"))
+                with answers_expected():
+                    raise RuntimeError(f"nothing was done in {silent_s:g} s")
         return state[1]
 
     def count(self, what: str, more: int) -> int:
-        """Add to a number that all processes share; returns it."""
-        try:
-            return distributed.job.store.add(f"{self.name} {what}", more)
-        except RuntimeError as error:
-            raise lost(error) from error
+        """Add to a number that all processes share; returns it, or `more` when alone."""
+        with answers_expected():
+            return self.job.store.add(f"{self.name} {what}", more) if self.job else more

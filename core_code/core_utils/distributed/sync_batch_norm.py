@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from core_code.core_utils.distributed.job import all_gather, all_reduce_sum, world_size
 from core_code.core_utils.modules import replace_modules
@@ -57,42 +58,33 @@ class SyncNormalise(torch.autograd.Function):
         return moved.to(x.dtype), weights, biases, None, None, None, None
 
 
-class SyncBatchNorm(nn.Module):
-    """The forward pass of a batch norm over all processes; parameters, buffers and their names stay the same."""
+class SyncBatchNorm(_BatchNorm):
+    """A batch norm, of any number of axes, over all processes; parameters, buffers and their names stay the same."""
+
+    def _check_input_dim(self, input: Tensor) -> None: ...
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         mean, variance, total = global_statistics(x)
         if self.track_running_stats:
+            assert self.num_batches_tracked is not None and self.momentum is not None
+            assert self.running_mean is not None and self.running_var is not None
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
         return SyncNormalise.apply(x, self.weight, self.bias, mean, variance, total, self.eps)
 
 
-class SyncBatchNorm1d(SyncBatchNorm, nn.BatchNorm1d):
-    """nn.BatchNorm1d over all processes."""
-
-
-class SyncBatchNorm2d(SyncBatchNorm, nn.BatchNorm2d):
-    """nn.BatchNorm2d over all processes."""
-
-
-SYNC = {nn.BatchNorm1d: SyncBatchNorm1d, nn.BatchNorm2d: SyncBatchNorm2d}
-
-
 def convert_sync_batch_norms(net: nn.Module) -> nn.Module:
-    """Let every batch norm of the net take its statistics over all processes; when alone, leave it as it is.
-
-    Returns the net, as replace_modules does.
-    """
+    """Let every batch norm of the net take its statistics over all processes, if there are several; returns the net."""
     return replace_modules(net, sync_batch_norm) if world_size() > 1 else net
 
 
-def sync_batch_norm(layer: nn.Module) -> nn.Module | None:
+def sync_batch_norm(layer: nn.Module) -> SyncBatchNorm | None:
     """What replaces a batch norm, without its parameters yet; None for other layers."""
-    if type(layer) not in SYNC:
+    if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         return None
-    options = {name: getattr(layer, name) for name in ("eps", "momentum", "affine", "track_running_stats")}
-    return SYNC[type(layer)](layer.num_features, **options, device="meta")
+    return SyncBatchNorm(
+        layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats, device="meta"
+    )

@@ -1,0 +1,208 @@
+"""The runs of train_model.py and train_byol_model.py, from their settings to checkpoints, history, plots and log."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, best_epoch, load_net
+from core_code.core_utils.distributed.job import is_main_process, local_main_first
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.flags import NO_AUGMENTATIONS
+from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.metrics.scores import score
+from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_confusion_matrix
+from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
+from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
+from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches
+from core_code.models.emotion_net import EmotionNet
+from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
+from core_code.training.classifier import ClassifierTask
+from core_code.training.inference import load_byol, predict
+from core_code.training.loop import Record, log_message, open_log, run_epochs
+from core_code.training.settings import HEAD, WHOLE_NET, TrainingSettings, data_provenance, resume_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingSettings):
+    """What is trained, on which faces, and where the files lie: named as the flags of both scripts."""
+
+    net_name: str
+    exp_name: str
+    resume: bool
+    verbose: bool
+    fine_tune: bool
+    weights: str
+    dataset: str
+    data_root: Path
+    max_faces: int | None
+    batch_size: int
+    augmentations_folder: Path
+    output_root: Path
+    device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRun(RunSettings):
+    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored."""
+
+    emotion_transform_prob: float | None
+    load_byol: bool
+    use_expanded_dataset: bool
+    expanded_folder: Path
+    faces_per_epoch: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BYOLRun(RunSettings):
+    """A run of train_byol_model.py."""
+
+    photometric: bool
+    prediction_lr: float | None
+
+
+def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
+    """Fine-tune EmotionNet and report; the script's `flags` go into the log. Raises InputError."""
+    files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name)
+    with local_main_first():
+        train, val, provenance = classifier_data(run)
+        net = starting_net(run, files).to(run.device)
+    task = ClassifierTask(net, train, val, run)
+    settings = resume_settings(
+        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "label_smoothing", "nesterov",
+        "faces_per_epoch",
+    )  # fmt: skip
+    settings["trained"] = WHOLE_NET if settings.pop("fine_tune") else HEAD
+    if run.use_expanded_dataset:
+        settings["emotion_transform_prob"] = None
+    with files.exclusive_run():
+        log = open_log(run.output_root / "logs", flags, task, run.device, run.dtype)
+        if not run.fine_tune:
+            log_message(
+                "--fine_tune False: the backbone is frozen and the new head alone learns; --fine_tune True trains the "
+                "whole net",
+                log,
+            )
+        history = run_epochs(task, run.epochs, settings | provenance, files, log, run.resume, run.verbose)
+        report_classifier(run, task, history, files, log)
+
+
+def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[str, Any]]:
+    """Batches for training and for validation; and what the training data are."""
+    originals = FER2013(run.data_root, "train", run.dataset, run.max_faces)
+    val = FER2013(run.data_root, "val", run.dataset)
+    faces: FER2013 | FER2013Exp = originals
+    augmentations, probability, folder = None, 0.0, None
+    if run.use_expanded_dataset:
+        folder = run.expanded_folder
+        faces = FER2013Exp(originals, folder)
+    elif run.emotion_transform_prob:
+        probability, folder = run.emotion_transform_prob, run.augmentations_folder
+        augmentations = Augmentations.open(folder, originals)
+    train = FaceBatches(
+        faces, run.batch_size, run.device, shuffle=True, seed=run.seed,
+        augmentations=augmentations, probability=probability, faces_per_epoch=run.faces_per_epoch,
+    )  # fmt: skip
+    return train, FaceBatches(val, run.batch_size, run.device), data_provenance(originals, folder)
+
+
+def starting_net(run: ClassifierRun, files: CheckpointFiles) -> EmotionNet:
+    """The net with the weights that it starts from; a resumed one gets them from its checkpoint later."""
+    torch.manual_seed(run.seed)
+    net = EmotionNet(run.net_name, head_only=not run.fine_tune, hidden_head=run.load_byol)
+    if run.resume and files.path(LAST).exists():
+        return net
+    if run.load_byol:
+        state, path = load_byol(files.folder, run.net_name, run.exp_name)
+        net.load_backbone_state(state, str(path))
+    else:
+        net.load_backbone(run.weights)
+    return net
+
+
+def report_classifier(
+    run: ClassifierRun, task: ClassifierTask, history: list[Record], files: CheckpointFiles, log: TrainingLog
+) -> None:
+    """Plots, the history as CSV, and the best epoch's figures on val."""
+    best = files.load(BEST)
+    load_net(task.net, best, files.path(BEST))
+    scores = score(*predict(task.net, task.val, run.image_size, run.dtype, "report"))
+    if not is_main_process():
+        return
+    plots = run.output_root / "plots_output"
+    write_csv(plots / f"history_{run.net_name}_{run.exp_name}.csv", pd.DataFrame(history))
+    plot_accuracies(history, plots, run.net_name, run.exp_name)
+    plot_confusion_matrix(
+        scores.confusion, EMOTIONS, plots / f"confusion_matrix_{run.net_name}_{run.exp_name}.png",
+        f"{run.net_name}, {run.exp_name}: val, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %",
+    )  # fmt: skip
+    log_message(f"\nbest epoch on val: {best['epoch']} of {run.epochs}", log)
+    log_message(
+        f"top-1 {100 * scores.top1:.2f}%  top-2 {100 * scores.top2:.2f}%  "
+        f"mean per class {100 * scores.mean_per_class:.2f}%  ({scores.faces} faces)",
+        log,
+    )
+    log_message(as_markdown(confusion_table(scores.confusion, EMOTIONS), 1), log)
+    log_message(f"checkpoints: {files.path('*')}\nplots: {plots}\nlog: {log.path}", log)
+
+
+def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
+    """Pre-train a net with BYOL and report; the script's `flags` go into the log. Raises InputError."""
+    files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name, byol=True)
+    resumed = run.resume and files.path(LAST).exists()
+    folder = None if run.augmentations_folder == Path(NO_AUGMENTATIONS) else run.augmentations_folder
+    with local_main_first():
+        faces = FER2013(run.data_root, "train", run.dataset, run.max_faces)
+        val = FaceBatches(FER2013(run.data_root, "val", run.dataset), run.batch_size, run.device)
+        augmentations = Augmentations.open(folder, faces) if folder else None
+        train = FaceBatches(faces, run.batch_size, run.device, shuffle=True, seed=run.seed)
+        task = make_byol_task(
+            run.net_name, train, val, run, augmentations, weights="none" if resumed else run.weights,
+            fine_tune=run.fine_tune, photometric=run.photometric, prediction_lr=run.prediction_lr,
+        )  # fmt: skip
+    settings = resume_settings(vars(run), "photometric", "prediction_lr") | data_provenance(faces, folder)
+    with files.exclusive_run():
+        log = open_log(run.output_root / "logs", flags, task, run.device, run.dtype)
+        without = int((augmentations.first.diff() == 0).sum()) if augmentations else len(faces)
+        log_message(
+            f"second views: of a GAN augmentation for {len(faces) - without} faces; of the face itself for "
+            f"{without} that have none, and for all {len(val.faces)} of val",
+            log,
+        )
+        if not run.fine_tune:
+            log_message(
+                "--fine_tune False: only the projection and prediction heads learn, the backbone is frozen; "
+                "--fine_tune True pre-trains the backbone",
+                log,
+            )
+        history = run_epochs(
+            task, run.epochs, settings, files, log, run.resume, run.verbose,
+            after_epoch=lambda record: warn_of_collapse(record, log),
+        )  # fmt: skip
+        if is_main_process():
+            report_byol(run, task, history, files, log)
+
+
+def report_byol(
+    run: BYOLRun, task: BYOLTask, history: list[Record], files: CheckpointFiles, log: TrainingLog
+) -> None:  # fmt: skip
+    """The plot of the losses, the history as CSV, the best epoch's figures, and what to run next."""
+    plots = run.output_root / "plots_output"
+    write_csv(plots / f"history_byol_{run.net_name}_{run.exp_name}.csv", pd.DataFrame(history))
+    plot = plot_byol_losses(history, plots, run.net_name, run.exp_name)
+    best = history[best_epoch(history, task.best_by, task.higher_is_better) - 1]
+    log_message(
+        f"\nbest epoch: {best['epoch']} of {run.epochs}, validation loss {best['validation_loss']:.4f}, "
+        f"feature std {best['feature_std']:.4f} in {best.get('feature_rank', math.nan):.1f} directions",
+        log,
+    )
+    log_message(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
+    names = f"--net_name {run.net_name} --exp_name {run.exp_name}"
+    log_message(
+        f"fine-tune: python train_model.py {names} --emotion_transform_prob 0 --load_byol True --fine_tune True", log
+    )
