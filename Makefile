@@ -18,6 +18,7 @@ test-all: .venv/ready-dev
 lint: .venv/ready-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv

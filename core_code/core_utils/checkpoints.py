@@ -124,7 +124,7 @@ def check_settings(settings: dict[Any, Any], path: Path) -> None:
 
 
 def checked_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> list[dict[str, float]]:
-    """A checkpoint's history under the names of today: a record an epoch, with at least these figures. Raises InputError."""
+    """A checkpoint's history under the names of today; InputError unless it has these figures of each epoch."""
     history: list[Any] = [
         {OLD_FIGURES.get(name, name): value for name, value in record.items()} if isinstance(record, dict) else record
         for record in state["history"]

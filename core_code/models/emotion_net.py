@@ -3,6 +3,7 @@
 import re
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -125,7 +126,7 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
         socket.setdefaulttimeout(patience)
 
 
-def bare_state(state: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+def bare_state(state: dict[str, Any], architecture: Architecture) -> dict[str, Tensor]:
     """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed.
 
     Names that are no texts are left out. The published program's BYOL has `backbone.<index of the child>.*`; its other
