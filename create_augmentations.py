@@ -22,47 +22,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--expand_dataset True, one at each other emotion (rare emotions gain most). Images already there are kept.",
         "python create_augmentations.py --num_augments 10 --max_faces 2000",
     )
-    parser.add_argument(
-        "--dest_folder", type=Path, default=None,
-        help="where the images go (default: data/fer2013_augmentations; with --expand_dataset True, "
-        "data/expanded_fer_2013)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--num_augments", type=flags.count, default=10, help="images a face; not for the expansion (default: 10)"
-    )
-    parser.add_argument(
-        "--centre", choices=("emotion", "face"), default="emotion",
-        help="sample codes around the centre of the face's emotion, or around the face's own code, as the generator's "
-        "encoder predicts it, so that an ambiguous face stays one; not for the expansion (default: emotion)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--neighborhood", type=flags.non_negative, default=None,
-        help="half the side of the box that codes are sampled from; the space is [-1,1] x [-1,1] (default: 0.2; with "
-        "--expand_dataset True, 0.05)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--face_detector", choices=("auto", "dlib", "none"), default="auto",
-        help="dlib (pip install dlib-bin) finds the part of each face that is edited, and faces that it does not find "
-        "get no image; none edits whole faces; auto takes dlib for generators that were trained on such cut-outs, "
-        "GANmut's published ones among them (default: auto)",
-    )  # fmt: skip
-    flags.add_boolean(parser, "--expand_dataset", False, "generate the expansion instead of augmentations")
-    parser.add_argument(
-        "--folder_batch_size", type=flags.count, default=100,
-        help="sub-folders over which the augmentations are distributed (default: 100)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch_size", type=flags.count, default=256, help="images that are generated at once (default: 256)"
-    )
-    parser.add_argument(
-        "--format", choices=("png", "shards"), default="png",
-        help="png: a file each; shards: tar files of about 10,000 PNGs, for millions of images (default: png)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--compile", type=flags.boolean_or_auto, nargs="?", const=True, default=None, metavar="auto/True/False",
-        help="compile the generator, which takes half a minute or more and a C++ compiler; auto: where the number of "
-        "images pays for it (default: auto)",
-    )  # fmt: skip
+    add_image_flags(parser)
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
@@ -74,24 +34,61 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def add_image_flags(parser: argparse.ArgumentParser) -> None:
+    """Which images, how they are generated, and where they go."""
+    add = parser.add_argument
+    add(
+        "--dest_folder", type=Path,
+        help="where the images go (default: data/fer2013_augmentations; with --expand_dataset True, "
+        "data/expanded_fer_2013)",
+    )  # fmt: skip
+    add("--num_augments", type=flags.count, default=10, help="images a face; not for the expansion (default: 10)")
+    add(
+        "--centre", choices=("emotion", "face"), default="emotion",
+        help="sample codes around the centre of the face's emotion, or around the face's own code, as the generator's "
+        "encoder predicts it, so that an ambiguous face stays one; not for the expansion (default: emotion)",
+    )  # fmt: skip
+    add(
+        "--neighborhood", type=flags.non_negative,
+        help="half the side of the box that codes are sampled from; the space is [-1,1] x [-1,1] (default: 0.2; with "
+        "--expand_dataset True, 0.05)",
+    )  # fmt: skip
+    add(
+        "--face_detector", choices=("auto", "dlib", "none"), default="auto",
+        help="dlib (pip install dlib-bin) finds the part of each face that is edited, and faces that it does not find "
+        "get no image; none edits whole faces; auto takes dlib for generators that were trained on such cut-outs, "
+        "GANmut's published ones among them (default: auto)",
+    )  # fmt: skip
+    flags.add_boolean(parser, "--expand_dataset", False, "generate the expansion instead of augmentations")
+    add(
+        "--folder_batch_size", type=flags.count, default=100,
+        help="sub-folders over which the augmentations are distributed (default: 100)",
+    )  # fmt: skip
+    add("--batch_size", type=flags.count, default=256, help="images that are generated at once (default: 256)")
+    add(
+        "--format", choices=("png", "shards"), default="png",
+        help="png: a file each; shards: tar files of about 10,000 PNGs, for millions of images (default: png)",
+    )  # fmt: skip
+    add(
+        "--compile", type=flags.boolean_or_auto, nargs="?", const=True, default=None, metavar="auto/True/False",
+        help="compile the generator, which takes half a minute or more and a C++ compiler; auto: where the number of "
+        "images pays for it (default: auto)",
+    )  # fmt: skip
+
+
 def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_detector: str) -> str:
     """The command line that generates the same images again."""
-    words = ["python", "create_augmentations.py", "--dest_folder", str(args.dest_folder), "--dataset", args.dataset]
-    if args.dataset != "sample":
-        words += ["--data_root", str(args.data_root)]
-    if args.expand_dataset:
-        words += ["--expand_dataset", "True"]
-    else:
-        words += ["--num_augments", str(args.num_augments), "--folder_batch_size", str(args.folder_batch_size)]
-    words += ["--batch_size", str(args.batch_size), "--seed", str(args.seed), "--precision", precision]
-    words += ["--face_detector", face_detector]
-    words += ["--format", args.format] if args.format != "png" else []
-    words += ["--compile", "True"] if compiled else []
-    words += ["--centre", args.centre] if not args.expand_dataset else []
-    optional = {"--neighborhood": args.neighborhood, "--generator": args.generator, "--max_faces": args.max_faces}
-    for name, value in optional.items():
-        words += [name, str(value)] if value is not None else []
-    return shlex.join(words)
+    expand = args.expand_dataset
+    words = flags.as_words(
+        dest_folder=args.dest_folder, dataset=args.dataset,
+        data_root=None if args.dataset == "sample" else args.data_root,
+        expand_dataset=expand or None, num_augments=None if expand else args.num_augments,
+        folder_batch_size=None if expand else args.folder_batch_size, batch_size=args.batch_size, seed=args.seed,
+        precision=precision, face_detector=face_detector, format=None if args.format == "png" else args.format,
+        compile=compiled or None, centre=None if expand else args.centre, neighborhood=args.neighborhood,
+        generator=args.generator, max_faces=args.max_faces,
+    )  # fmt: skip
+    return shlex.join(["python", "create_augmentations.py", *words])
 
 
 @distributed_session()
@@ -123,18 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
     boxes = detect_faces(args.face_detector, train, face_count, editor, args.dest_folder)
     images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most
     editor, compiled = choose_editor(editor, args.compile, args.dest_folder, images, args.batch_size)
-    settings = Settings(
-        mode=EXPANSION if args.expand_dataset else AUGMENTATIONS,
-        num_augments=args.num_augments,
-        folder_batch_size=args.folder_batch_size,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        precision=precision,
-        centre=args.centre,
-        neighborhood=args.neighborhood,
-        storage=args.format,
-        compiled=compiled,
-    )
+    mode = EXPANSION if args.expand_dataset else AUGMENTATIONS
+    settings = flags.as_settings(Settings, args, mode=mode, precision=precision, storage=args.format, compiled=compiled)
     command = command_of(args, precision, compiled, "none" if boxes is None else "dlib")
     result = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)
     if is_main_process():

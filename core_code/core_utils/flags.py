@@ -87,6 +87,11 @@ def as_settings(settings: type, args: argparse.Namespace, **more: Any) -> Any:
     return settings(**named | more)
 
 
+def as_words(**values: object) -> tuple[str, ...]:
+    """The words of a command line: `--name value` for each value that is not None."""
+    return tuple(word for name, value in values.items() if value is not None for word in (f"--{name}", str(value)))
+
+
 def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     """Which training run: --net_name (one of `nets`), --exp_name, --epochs, --resume and --verbose."""
     parser.add_argument("--net_name", choices=tuple(nets), required=True, help="which architecture")

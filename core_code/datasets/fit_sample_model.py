@@ -44,10 +44,7 @@ def main() -> None:
 def fit_from(
     data_root: Path, components: int = COMPONENTS, is_frontal: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Fit on the frontal faces of FER2013 Training; the other phases are never used.
-
-    is_frontal: uint8 [N, 48, 48] -> bool [N]; dlib's detector by default.
-    """
+    """Fit on FER2013 Training's frontal faces alone. is_frontal: uint8 [N,48,48] -> bool [N], by default dlib's."""
     train = FER2013(data_root, "train")
     faces, labels = train.faces.numpy(), train.labels.numpy()
     frontal = (is_frontal or find_frontal)(faces)

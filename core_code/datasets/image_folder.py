@@ -91,8 +91,8 @@ def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
     """Decode all files, several at a time."""
     with ThreadPoolExecutor() as threads:
         decoded = threads.map(read_face, [data_root / file.name for file in files])
-        progress = {"total": len(files), "unit": " images", "desc": f"reading {data_root.name}"}
-        faces = [face.ravel() for face in tqdm(decoded, **progress, delay=2, leave=False)]
+        bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
+        faces = [face.ravel() for face in bar]
     return by_phase(faces, [file.label for file in files], [file.phase for file in files])
 
 

@@ -64,9 +64,5 @@ def read_model(path: Path = MODEL) -> dict[str, np.ndarray]:
     size = len(packed["components"])
     factors = np.zeros((len(EMOTIONS), size, size))
     factors[:, *np.tril_indices(size)] = packed["factors"]
-    return {
-        "mean_face": packed["mean_face"],
-        "components": packed["components"] * packed["component_scales"][:, None],
-        "emotion_means": packed["emotion_means"],
-        "factors": factors,
-    }
+    components = packed["components"] * packed["component_scales"][:, None]
+    return packed | {"components": components, "factors": factors}

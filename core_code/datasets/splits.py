@@ -46,8 +46,5 @@ def by_phase(faces: list[np.ndarray], labels: list[int], phases: list[int]) -> S
     sorted_faces = np.empty((len(order), PIXELS), dtype=np.uint8)
     for row in np.argsort(order)[::-1]:
         sorted_faces[row] = faces.pop()
-    return Splits(
-        counts=np.bincount(phases, minlength=len(PHASES)),
-        labels=np.asarray(labels, dtype=np.uint8)[order],
-        faces=sorted_faces.reshape(-1, SIDE, SIDE),
-    )
+    counts = np.bincount(phases, minlength=len(PHASES))
+    return Splits(counts, np.asarray(labels, dtype=np.uint8)[order], sorted_faces.reshape(-1, SIDE, SIDE))

@@ -88,11 +88,12 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for split, net in dict.fromkeys((row["split"], row["net"]) for row in results["scores"]):
         rows = figures[(figures.split == split) & (figures.net == net)]
         shown, votes = tables.shown_models(figures, net), tables.ordered_votes(figures, net).model
-        scores = {row["model"]: row for row in results["scores"]
-                  if (row["net"], row["split"], row["tta"]) == (net, split, NO_TTA)}  # fmt: skip
+        chosen = [row for row in results["scores"] if (row["net"], row["split"], row["tta"]) == (net, split, NO_TTA)]
+        scores = {row["model"]: row for row in chosen}
         plain = rows[rows.tta == NO_TTA].set_index("model").published_top1
         published = results["published"].get(net, {}) if plain.notna().any() else {}
-        accuracies = tables.emotion_rows(emotions, net, split)
+        same = (emotions[["net", "split", "tta", "vote"]] == [net, split, NO_TTA, ""]).all(axis=1)
+        accuracies = emotions[same].drop(columns=["net", "vote", "tta", "split"])
         confusion = next(iter(scores[shown[0]]["seeds"].values()))["confusion"]
         here = set(map(tables.published_name, scores.values()))
         found.setdefault(split, []).append({
@@ -133,6 +134,5 @@ def picture(entry: dict[str, str], plots: Path) -> dict[str, str]:
         content = (plots / entry["file"]).read_bytes()
     except OSError:
         return {**entry, "problem": "no such picture"}
-    if not content.startswith(PNG_START):
-        return {**entry, "problem": "not a PNG"}
-    return {**entry, "problem": "", "content": base64.b64encode(content).decode()}
+    problem = "" if content.startswith(PNG_START) else "not a PNG"
+    return {**entry, "problem": problem, "content": base64.b64encode(content).decode()}

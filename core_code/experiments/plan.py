@@ -8,6 +8,7 @@ from pathlib import Path
 from core_code.core_utils.checkpoints import FINAL, CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
+from core_code.core_utils.flags import as_words
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.experiments.presets import AUGMENTED_PROBABILITY, StudySettings
 
@@ -76,14 +77,9 @@ def expanded(class_counts: Sequence[int]) -> int:
     return round(sum((faces - count) * (1 - count / faces) for count in class_counts))
 
 
-def flags(**values: object) -> tuple[str, ...]:
-    """`--name value` for each that is not None."""
-    return tuple(word for name, value in values.items() if value is not None for word in (f"--{name}", str(value)))
-
-
 def shared_flags(study: StudySettings) -> tuple[str, ...]:
     """Data, device and output: the same for every command."""
-    return flags(
+    return as_words(
         dataset=study.dataset, data_root=None if study.dataset == "sample" else study.data_root,
         max_faces=study.max_faces, device=study.device, precision=study.precision, output_root=study.output_root,
     )  # fmt: skip
@@ -92,12 +88,12 @@ def shared_flags(study: StudySettings) -> tuple[str, ...]:
 def image_step(study: StudySettings, images: str, amount: int) -> Step:
     """Generate augmentations or the expansion."""
     expand = images == "expansion"
-    command = flags(
+    command = as_words(
         dest_folder=image_folders(study)[images], expand_dataset=expand or None,
         num_augments=None if expand else study.num_augments, centre="face" if images == "augmentations_face" else None,
         seed=study.seed,
     )  # fmt: skip
-    command += shared_flags(study) + flags(generator=study.generator)
+    command += shared_flags(study) + as_words(generator=study.generator)
     return Step(images, ("create_augmentations.py", *command), (), "images", amount)
 
 
@@ -106,14 +102,14 @@ def training_steps(
 ) -> list[Step]:
     """The training of a net; for `byol` its pre-training before it."""
     name = run_name(experiment, seed)
-    run = flags(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + shared_flags(study)
+    run = as_words(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + shared_flags(study)
     folder = image_folders(study).get(IMAGES.get(experiment, ""))
     epochs = epochs_of(study, experiment)
     amount = faces_expanded if experiment == "expanded" and not study.equal_faces else faces
     needs = (IMAGES[experiment],) if experiment in IMAGES else ()
     steps = []
     if experiment == "byol":
-        command = run + flags(
+        command = run + as_words(
             fine_tune=True, epochs=study.byol_epochs, image_size=study.byol_image_size, augmentations_folder=folder
         )
         steps = [Step(
@@ -121,14 +117,14 @@ def training_steps(
             faces * study.byol_epochs, net, experiment, seed, study.byol_image_size,
         )]  # fmt: skip
         needs = (steps[0].name,)
-    command = run + flags(fine_tune=True, epochs=epochs, image_size=study.image_size) + study.training_flags
+    command = run + as_words(fine_tune=True, epochs=epochs, image_size=study.image_size) + study.training_flags
     if experiment == "expanded":
         per_epoch = faces if study.equal_faces else None
-        command += flags(use_expanded_dataset=True, expanded_folder=folder, faces_per_epoch=per_epoch)
+        command += as_words(use_expanded_dataset=True, expanded_folder=folder, faces_per_epoch=per_epoch)
     elif experiment.startswith("augmented"):
-        command += flags(emotion_transform_prob=AUGMENTED_PROBABILITY, augmentations_folder=folder)
+        command += as_words(emotion_transform_prob=AUGMENTED_PROBABILITY, augmentations_folder=folder)
     else:
-        command += flags(emotion_transform_prob=0, load_byol=experiment == "byol" or None)
+        command += as_words(emotion_transform_prob=0, load_byol=experiment == "byol" or None)
     training = Step(
         f"{net}_{name}", ("train_model.py", *command), needs, "training", amount * epochs, net, experiment, seed,
         study.image_size,

@@ -93,15 +93,10 @@ PRESETS = {
 
 # Top-1 and top-2 in percent on PublicTest (our val): ImageNet weights, 100 epochs, 224 px.
 PUBLISHED = {
-    "resnet18": {
-        "baseline": (70.16, 84.93), "augmented": (69.60, 84.95), "expanded": (69.55, 84.48), "vote": (71.69, None),
-    },
-    "densenet201": {
-        "baseline": (70.29, 84.76), "augmented": (69.57, 84.87), "expanded": (68.10, 84.29), "vote": (71.61, None),
-    },
+    "resnet18": {"baseline": (70.16, 84.93), "augmented": (69.60, 84.95), "expanded": (69.55, 84.48),
+                 "vote": (71.69, None)},
+    "densenet201": {"baseline": (70.29, 84.76), "augmented": (69.57, 84.87), "expanded": (68.10, 84.29),
+                    "vote": (71.61, None)},
 }  # fmt: skip
-BEST_PUBLISHED = {
-    "VGG, from scratch, ten crops": 73.28,
-    "Residual Masking Network": 74.14,
-    "EmoNeXt-XL, ImageNet-22k": 76.12,
-}
+BEST_PUBLISHED = {"VGG, from scratch, ten crops": 73.28, "Residual Masking Network": 74.14,
+                  "EmoNeXt-XL, ImageNet-22k": 76.12}  # fmt: skip

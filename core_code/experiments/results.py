@@ -73,12 +73,10 @@ def predict_all(steps: Sequence[Step], study: StudySettings) -> AllPredictions:
     predictions = {}
     for net, seed in product(study.nets, study.seeds):
         settings = evaluation_settings(study, net)
-        nets = {
-            step.experiment: load_trained(checkpoint_files(step, study.output_root), BEST)
-            for step in trainings(steps, net, seed)
-        }
-        for trained in nets.values():
-            trained.net.to(settings.device)
+        nets = {}
+        for step in trainings(steps, net, seed):
+            nets[step.experiment] = load_trained(checkpoint_files(step, study.output_root), BEST)
+            nets[step.experiment].net.to(settings.device)
         if nets:
             predictions[net, seed] = predict_splits(settings, nets)
     return predictions
@@ -87,16 +85,11 @@ def predict_all(steps: Sequence[Step], study: StudySettings) -> AllPredictions:
 def collect(
     steps: Sequence[Step], predictions: AllPredictions, failed: dict[str, str], faces: int, study: StudySettings
 ) -> dict[str, Any]:
-    """The content of results.json, as plain values.
-
-    `failed`: the error of each failed step by its name; `faces`: the size of the training set.
-    """
+    """The content of results.json, as plain values. `failed`: errors by step; `faces`: the size of the training set."""
     settings = dataclasses.asdict(study)
     splits = next(iter(predictions.values()), {})
     return {
-        "format": FORMAT,
-        "dataset": study.dataset,
-        "preset": study.preset,
+        "format": FORMAT, "dataset": study.dataset, "preset": study.preset,
         "protocol": {**{name: settings[name] for name in PROTOCOL}, "training_faces": faces},
         "emotions": list(EMOTIONS),
         "experiments": {name: what for name, what in EXPERIMENTS.items() if name in study.experiments},
@@ -105,7 +98,7 @@ def collect(
         "scores": list(all_scores(predictions, study)),
         "published": {net: PUBLISHED[net] for net in study.nets if net in PUBLISHED and study.dataset == "fer2013"},
         "best_published": BEST_PUBLISHED if study.dataset == "fer2013" else {},
-    }
+    }  # fmt: skip
 
 
 def run_of(step: Step, failed: dict[str, str], study: StudySettings) -> dict[str, Any]:
@@ -145,9 +138,12 @@ def all_scores(predictions: AllPredictions, study: StudySettings) -> Iterator[di
                 if split in found and set(model.members) <= set(found[split].logits)
             }  # fmt: skip
             if seeds:
+                figures = {name: [scores[name] for scores in seeds.values()] for name in FIGURES}
                 yield {
                     "net": net, "model": model.name, "members": list(model.members), "vote": model.vote, "tta": tta,
-                    "split": split, "seeds": seeds, **over_seeds(list(seeds.values())),
+                    "split": split, "seeds": seeds,
+                    "mean": {name: statistics.fmean(each) for name, each in figures.items()},
+                    "std": {name: statistics.stdev(each) if len(each) > 1 else None for name, each in figures.items()},
                 }  # fmt: skip
 
 
@@ -160,12 +156,3 @@ def scores_of(model: Model, predictions: Predictions, tta: str) -> dict[str, Any
         correct = [one.argmax(1) == labels for one in (logits, every["baseline"])]
         scores["mcnemar"] = mcnemar(*correct)._asdict()
     return scores
-
-
-def over_seeds(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and standard deviation of each figure."""
-    values = {figure: [one[figure] for one in scores] for figure in FIGURES}
-    return {
-        "mean": {figure: statistics.fmean(each) for figure, each in values.items()},
-        "std": {figure: statistics.stdev(each) if len(each) > 1 else None for figure, each in values.items()},
-    }

@@ -52,10 +52,13 @@ class Running:
             del self.tail[:-TAIL_BYTES]
 
     def finish(self, output_root: Path) -> str:
-        """Write the ended step into the ledger; returns the error, empty for a success."""
+        """Write the ended step into the ledger; returns its last error, or else line, and nothing for a success."""
         self.reader.join()
         status, seconds = self.process.returncode, time.perf_counter() - self.start
-        error = f"exit status {status}: {self.last_line()}" if status else ""
+        lines = [line.strip() for line in self.tail.decode(errors="replace").replace("\r", "\n").splitlines()]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        last = (errors or [line for line in lines if line] or ["without a message"])[-1]
+        error = f"exit status {status}: {last}" if status else ""
         record = {
             "step": self.step.name, "command": self.step.shown, "status": status, "seconds": round(seconds, 1),
             "hardware": hardware(), "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "error": error,
@@ -63,12 +66,6 @@ class Running:
         append_line(output_root / LEDGER, json.dumps(record, ensure_ascii=False))
         tqdm.write(f"{self.step.name}: {f'FAILED, {error}' if error else f'done in {seconds / 60:.1f} min'}")
         return error
-
-    def last_line(self) -> str:
-        """The error that the command ended with, or the last line that it wrote."""
-        lines = [line.strip() for line in self.tail.decode(errors="replace").replace("\r", "\n").splitlines()]
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (errors or [line for line in lines if line] or ["without a message"])[-1]
 
 
 def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[str, str]:
@@ -126,11 +123,9 @@ def start(step: Step, at_once: int, output_root: Path) -> Running:
 
 def read_ledger(output_root: Path) -> dict[str, list[dict]]:
     """The ledger's records of each step, oldest first. Raises InputError for a line that is not JSON."""
-    path = output_root / LEDGER
-    records: dict[str, list[dict]] = {}
-    if not path.exists():
-        return records
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    path, records = output_root / LEDGER, dict[str, list[dict]]()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
             records.setdefault(record["step"], []).append(record)

@@ -45,8 +45,10 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
         for figure in FIGURES:
             line[f"{figure}_mean"] = 100 * row["mean"][figure]
             line[f"{figure}_std"] = math.nan if row["std"][figure] is None else 100 * row["std"][figure]
-        baseline = baselines.get((row["net"], row["tta"], row["split"]))
-        line["difference"] = difference(row, baseline) if baseline and baseline is not row else math.nan
+        baseline = baselines.get((row["net"], row["tta"], row["split"]), row)
+        both = [seed for seed in row["seeds"] if baseline is not row and seed in baseline["seeds"]]
+        differences = [row["seeds"][seed]["top1"] - baseline["seeds"][seed]["top1"] for seed in both]
+        line["difference"] = 100 * statistics.fmean(differences) if both else math.nan
         line["p_values"], line["conclusion"] = significance(row)
         same_faces = (results["dataset"], row["split"], row["tta"]) == ("fer2013", "val", NO_TTA)
         published = results["published"].get(row["net"], {}) if same_faces else {}
@@ -54,13 +56,6 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
         rows.append(line)
     table = pd.DataFrame(rows)
     return table.astype({"published_top1": float, "published_top2": float}) if rows else table
-
-
-def difference(row: dict[str, Any], baseline: dict[str, Any]) -> float:
-    """Top-1 minus the baseline's in points: the mean over the seeds that both have, NaN for none."""
-    both = [seed for seed in row["seeds"] if seed in baseline["seeds"]]
-    differences = [row["seeds"][seed]["top1"] - baseline["seeds"][seed]["top1"] for seed in both]
-    return 100 * statistics.fmean(differences) if both else math.nan
 
 
 def significance(row: dict[str, Any]) -> tuple[str, str]:
@@ -138,12 +133,6 @@ def per_emotion(results: dict[str, Any]) -> pd.DataFrame:
         shares = np.divide(100 * confusion.diagonal(), faces, out=np.full(len(faces), math.nan), where=faces > 0)
         rows.append({name: row[name] for name in IDENTIFYING} | dict(zip(results["emotions"], shares, strict=True)))
     return pd.DataFrame(rows)
-
-
-def emotion_rows(table: pd.DataFrame, net: str, split: str) -> pd.DataFrame:
-    """The experiments' rows of per_emotion on a split: model and emotions."""
-    rows = table[(table.net == net) & (table.split == split) & (table.tta == NO_TTA) & (table.vote == "")]
-    return rows.drop(columns=["net", "vote", "tta", "split"])
 
 
 def runs(results: dict[str, Any]) -> pd.DataFrame:

@@ -36,11 +36,9 @@ def plot_study(
     for which there are too few trials holds a message.
     """
     kinds = {
-        "param_importances": plot_importances,
-        "optimization_history": plot_history,
-        "parallel_coordinate": plot_parallel_coordinate,
-        "intermediate_values": plot_intermediate_values,
-    }
+        "param_importances": plot_importances, "optimization_history": plot_history,
+        "parallel_coordinate": plot_parallel_coordinate, "intermediate_values": plot_intermediate_values,
+    }  # fmt: skip
     paths = []
     for kind, plot in kinds.items():
         with matplotlib.rc_context(), warnings.catch_warnings():
@@ -60,7 +58,7 @@ def plot_importances(study: optuna.Study, title: str, value_name: str, percent: 
         axes = optuna_plots.plot_param_importances(study)
     except (ValueError, RuntimeError, ArithmeticError) as error:
         return message(title, f"no importances: {error}")
-    axes.get_legend().remove()
+    axes.legend().remove()
     axes.set_xlabel(f"share of the differences in {value_name} ({len(complete)} complete trials)")
     axes.set_ylabel("")
     return finish(axes, f"{title}: what matters")
@@ -87,6 +85,7 @@ def plot_parallel_coordinate(study: optuna.Study, title: str, value_name: str, p
     axes.set_xticks(axes.get_xticks(), [value_name, *names[1:]], rotation=0)
     lines = axes.collections[-1]
     lines.set(cmap=BLUES.reversed() if study.direction == StudyDirection.MINIMIZE else BLUES, clip_on=False)
+    assert lines.colorbar
     bar = lines.colorbar.ax
     bar.set_ylabel(value_name)
     for other in axes.figure.axes:
@@ -118,7 +117,7 @@ def plot_intermediate_values(study: optuna.Study, title: str, value_name: str, p
     best = next((trial.number for trial in ranking(study)), None)
     labels = {BEST_COLOUR: f"trial {best}, the best", COMPLETE_COLOUR: "complete", PRUNED_COLOUR: "pruned or failed"}
     for line in axes.lines:
-        number = int(line.get_label().removeprefix("Trial"))
+        number = int(str(line.get_label()).removeprefix("Trial"))
         if number == best:
             line.set(color=BEST_COLOUR, alpha=1, linewidth=2.2, zorder=3)
         else:
@@ -143,8 +142,10 @@ def finish(axes: Axes, title: str, size: tuple[float, float] = (8, 5)) -> Figure
     """What every picture has."""
     axes.set_title("")
     axes.set_title(title, fontsize=11, loc="left")
-    axes.figure.set_size_inches(*size)
-    return axes.figure
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(*size)
+    return figure
 
 
 def message(title: str, text: str) -> Figure:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from core_code.core_utils.errors import InputError
 
@@ -61,8 +62,6 @@ def find_faces(picture: np.ndarray, where: str = "the picture") -> list[Box]:
 
 def detect(picture: np.ndarray) -> list[tuple[Box, int]]:
     """Each face's box and which of dlib's five detectors (FRONTAL, and turned ones) saw it."""
-    from PIL import Image
-
     detector = frontal_detector(load_dlib())
     height, width = picture.shape[:2]
     longest = max(height, width)

@@ -5,6 +5,7 @@ Pixels are uint8 [H,W,C] throughout: grey (C = 1), RGB (3), either with transpar
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,14 +17,8 @@ from core_code.core_utils.photos.pictures import open_picture
 
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 LARGEST_PIXELS = 89_000_000  # of a photograph
-FORMATS = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
-}
+OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 @dataclass(frozen=True)
@@ -82,17 +77,15 @@ def check_format(path: Path, channels: int) -> None:
     """Raise InputError unless pictures of so many channels can be written under this name."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: unknown ending {path.suffix!r}, expected one of {', '.join(FORMATS)}")
-    if FORMATS[path.suffix.lower()][0] == "JPEG" and channels in (2, 4):
+    if FORMATS[path.suffix.lower()] == "JPEG" and channels in (2, 4):
         raise InputError(f"{path}: JPEG has no transparency and this picture has, take a name that ends in .png")
 
 
 def write_photograph(path: Path, photograph: Photograph) -> None:
     """Write in the format of the name's ending, whole or not at all. EXIF data (place, time, camera) are left out."""
     check_format(path, photograph.pixels.shape[2])
-    format, options = FORMATS[path.suffix.lower()]
-    if photograph.profile:
-        options = options | {"icc_profile": photograph.profile}
-    image = as_image(photograph.pixels)
+    format, image = FORMATS[path.suffix.lower()], as_image(photograph.pixels)
+    options = OPTIONS.get(format, {}) | ({"icc_profile": photograph.profile} if photograph.profile else {})
     atomic_write(path, lambda file: image.save(file, format=format, **options))
 
 

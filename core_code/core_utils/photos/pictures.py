@@ -34,9 +34,8 @@ def open_picture(path: Path, largest: int, what: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path, formats=readable_formats()) as image:
             if image.width * image.height > largest:
-                raise InputError(
-                    f"{path}: {image.width}x{image.height} pixels, expected one of at most {largest} pixels"
-                )
+                found = f"{image.width}x{image.height} pixels"
+                raise InputError(f"{path}: {found}, expected one of at most {largest} pixels")
             yield image
     except InputError:
         raise

@@ -53,9 +53,7 @@ def plot_distribution(
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"{dataset}: training faces by emotion", fontsize=11, loc="left")
     if after is not None:
-        patches = [
-            Patch(color="#444444", alpha=alpha, label=f"{name}: {sum(counts):,}")
-            for name, (_, counts, alpha) in zip(SERIES, series, strict=True)
-        ]
+        named = zip(SERIES, series, strict=True)
+        patches = [Patch(color="#444444", alpha=alpha, label=f"{name}: {sum(n):,}") for name, (_, n, alpha) in named]
         axes.legend(handles=patches, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9)
     return save_figure(figure, path)

@@ -42,32 +42,32 @@ def plot_reliability(splits: dict[str, Reliability], path: Path, title: str) -> 
 def draw_reliability(axes: Axes, bins: Reliability) -> None:
     """For each bin that holds faces a bar, as high as its accuracy, and a mark at its mean confidence."""
     width = 0.9 / len(bins.faces)
-    there = [i for i, count in enumerate(bins.faces) if count]
-    places = [centres(bins)[i] for i in there]
-    accuracies, confidences = ([values[i] for i in there] for values in (bins.accuracy, bins.confidence))
+    there = np.array(bins.faces) > 0
+    places, accuracies, confidences = (
+        np.array(values)[there] for values in (centres(bins), bins.accuracy, bins.confidence)
+    )
     axes.bar(places, accuracies, width, color=PALE, label="accuracy")
-    ends = ([place + side * width / 2 for place in places] for side in (-1, 1))
-    axes.hlines(confidences, *ends, color=TRAIN_COLOUR, linewidth=2, label="mean confidence")
+    ends = places - width / 2, places + width / 2
+    axes.hlines(confidences, ends[0], ends[1], color=TRAIN_COLOUR, linewidth=2, label="mean confidence")
     axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=0.8, label="calibrated")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def centres(bins: Reliability) -> list[float]:
+def centres(bins: Reliability) -> np.ndarray:
     """The centres of the bins on the axis of confidence."""
-    return [(i + 0.5) / len(bins.faces) for i in range(len(bins.faces))]
+    return (np.arange(len(bins.faces)) + 0.5) / len(bins.faces)
 
 
 def plot_map(points: np.ndarray, labels: np.ndarray, emotions: Sequence[str], path: Path, title: str) -> Path:
     """A point for each face, float [N,2], in the colour of its label, int [N] in the order of `emotions`."""
     figure = Figure(figsize=(7.4, 6))
     axes = figure.add_subplot()
-    axes.scatter(*points.T, s=9, c=np.array(EMOTION_COLOURS)[labels], alpha=0.75, linewidths=0)
+    axes.scatter(points[:, 0], points[:, 1], s=9, c=np.array(EMOTION_COLOURS)[labels], alpha=0.75, linewidths=0)
+    counts = np.bincount(labels, minlength=len(emotions))
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=5, color=colour, label=f"{emotion} ({count})")
-        for emotion, colour, count in zip(
-            emotions, EMOTION_COLOURS, np.bincount(labels, minlength=len(emotions)), strict=True
-        )
+        for emotion, colour, count in zip(emotions, EMOTION_COLOURS, counts, strict=True)
     ]
     axes.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     axes.set(xticks=[], yticks=[], aspect="equal")

@@ -13,12 +13,9 @@ INCHES_PER_PIXEL = 1 / 64
 
 
 def face_sheet(
-    path: Path,
-    rows: Sequence[Sequence[np.ndarray | None]],
-    row_titles: Sequence[str],
-    column_titles: Sequence[str],
+    path: Path, rows: Sequence[Sequence[np.ndarray | None]], row_titles: Sequence[str], column_titles: Sequence[str],
     title: str = "",
-) -> Path:
+) -> Path:  # fmt: skip
     """Write a PNG of grey faces, uint8 [H, W] and all of one size, in a grid; None leaves a place empty.
 
     Column titles stand above, row titles to the left ("" for none). Returns the path. Raises InputError when it

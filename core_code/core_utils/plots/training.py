@@ -22,11 +22,8 @@ def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str
 
     `history` holds a record an epoch with `epoch`, `validation_accuracy` and, in some, `train_accuracy`, in [0,1].
     """
-    curves = {
-        "train_accuracy": ["train_accuracy"],
-        "validation_accuracy": ["validation_accuracy"],
-        "train_validation_accuracy": ["train_accuracy", "validation_accuracy"],
-    }
+    both = ["train_accuracy", "validation_accuracy"]
+    curves = {name: [name] for name in both} | {"train_validation_accuracy": both}
     paths = []
     for kind, entries in curves.items():
         figure = Figure(figsize=(6.4, 4))
@@ -74,10 +71,7 @@ def finish_curves(axes: Axes, epochs: Sequence[float]) -> None:
 
 
 def plot_losses(history: Sequence[dict[str, float]], folder: Path, name: str, experiment: str) -> Path:
-    """The training loss over the epochs: loss_<net>_<exp>.png.
-
-    `history` holds a record an epoch with `epoch` and `loss`.
-    """
+    """The training loss over the epochs, `loss` and `epoch` of the records in `history`: loss_<net>_<exp>.png."""
     figure = Figure(figsize=(6.4, 4))
     axes = figure.add_subplot()
     epochs, losses = ([record[entry] for record in history] for entry in ("epoch", "loss"))
@@ -113,14 +107,13 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
         f"{name}, {experiment}: BYOL, best validation loss {best['validation_loss']:.4f} in epoch {best['epoch']}",
         fontsize=11, loc="left",
     )  # fmt: skip
-    losses.set_ylabel("negative cosine (-1: views agree)")
-    stds.set_ylabel("feature std (0: collapsed)")
-    ranks.set_ylabel("effective rank")
-    for axes in (losses, stds, ranks):
+    labels = ("negative cosine (-1: views agree)", "feature std (0: collapsed)", "effective rank")
+    for axes, label in zip((losses, stds, ranks), labels, strict=True):
         finish_curves(axes, epochs)
+        axes.set_ylabel(label)
         axes.legend(frameon=False, loc="best", fontsize=8)
-    losses.set_xlabel("")
-    stds.set_xlabel("")
+    for axes in (losses, stds):
+        axes.set_xlabel("")
     for axes in (stds, ranks):
         if math.isfinite(top := axes.dataLim.y1):
             axes.set_ylim(0, 1.15 * top or 1)

@@ -31,9 +31,8 @@ def detect_faces(detector: str, train: FER2013, face_count: int, editor: Editor,
     if detector == NONE or (detector == AUTO and framing != DLIB):
         return None
     if framing != DLIB:
-        raise InputError(
-            f"--face_detector dlib: {editor.name} was trained on whole {framing} faces; leave the flag out"
-        )
+        trained = f"{editor.name} was trained on whole {framing} faces"
+        raise InputError(f"--face_detector dlib: {trained}; leave the flag out")
 
     def find() -> Arrays:
         boxes = find_boxes(train.faces[:face_count])

@@ -107,9 +107,8 @@ def open_folder(folder: Path, settings: Settings, plan: Plan, manifest: dict[str
         for part in [folder, *subfolders(folder)]:
             remove_stale_files(part)
         if not path.exists() and (list_shards(folder) or list_images(folder, settings.mode)[0]):
-            raise InputError(
-                f"{path}: no such file beside images; use another --dest_folder, or remove the images in {folder}"
-            )
+            advice = f"use another --dest_folder, or remove the images in {folder}"
+            raise InputError(f"{path}: no such file beside images; {advice}")
     else:
         barrier(FIRST_WITHIN)
     if path.exists():

@@ -11,6 +11,7 @@ import torch
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
+from core_code.core_utils.flags import as_words
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
 from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
 from EmotionGAN.editor import Editor
@@ -20,29 +21,14 @@ COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 FORMAT = 1
 # all images of one folder share these; an error names them so
 FIXED = {
-    "generator_fingerprint": "generator",
-    "seed": "--seed",
-    "centre": "--centre",
-    "half_width": "--neighborhood",
-    "precision": "--precision",
-    "face_detector": "--face_detector",
-    "batch_size": "--batch_size",
-    "folder_batch_size": "--folder_batch_size",
-    "storage": "--format",
-    "compiled": "--compile",
+    "generator_fingerprint": "generator", "seed": "--seed", "centre": "--centre", "half_width": "--neighborhood",
+    "precision": "--precision", "face_detector": "--face_detector", "batch_size": "--batch_size",
+    "folder_batch_size": "--folder_batch_size", "storage": "--format", "compiled": "--compile",
     "class_counts": "training labels' counts",
-}
+}  # fmt: skip
 OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # where they are missing
-DESCRIBED = (
-    "mode",
-    "seed",
-    "centre",
-    "half_width",
-    "precision",
-    "batch_size",
-    "storage",
-    "compiled",
-)  # of the settings
+# of the settings
+DESCRIBED = ("mode", "seed", "centre", "half_width", "precision", "batch_size", "storage", "compiled")
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
 
 
@@ -56,21 +42,17 @@ def describe(
     per_emotion = np.bincount(plan.emotions, minlength=len(EMOTIONS)).tolist()
     powers = [1 << power for power in range((face_count - 1).bit_length())]  # a training on fewer can compare too
     return {
-        "format": FORMAT,
-        "dataset": faces.dataset,
-        "generator": generator.name,
-        "generator_fingerprint": generator.fingerprint,
-        **{name: getattr(settings, name) for name in (*DESCRIBED, *own)},
-        **counts,
+        "format": FORMAT, "dataset": faces.dataset,
+        "generator": generator.name, "generator_fingerprint": generator.fingerprint,
+        **{name: getattr(settings, name) for name in (*DESCRIBED, *own)}, **counts,
         "faces": face_count,
         "face_fingerprints": {str(count): faces.fingerprint(count) for count in [*powers, face_count]},
         "images": len(plan),
         "face_detector": "none" if boxes is None else "dlib",
         "faces_without_images": [] if boxes is None else boxes.isnan().any(dim=1).nonzero()[:, 0].tolist(),
         "images_per_emotion": dict(zip(EMOTIONS, per_emotion, strict=True)),
-        "command": command,
-        "complete": False,
-    }
+        "command": command, "complete": False,
+    }  # fmt: skip
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FER2013) -> None:
@@ -117,12 +99,10 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
 
 def command_for(mode: str, faces: FER2013, folder: Path | None = None) -> str:
     """The command that generates images of these faces; without a folder, into the default one."""
-    words = ["python", "create_augmentations.py"]
-    words += ["--expand_dataset", "True"] if mode == EXPANSION else []
-    words += ["--dataset", faces.dataset] if faces.dataset != "fer2013" else []
-    if faces.dataset != "sample" and faces.data_root != DEFAULT_ROOT:
-        words += ["--data_root", str(faces.data_root)]
-    return shlex.join([*words, *(["--dest_folder", str(folder)] if folder else [])])
+    data_root = None if faces.dataset == "sample" or faces.data_root == DEFAULT_ROOT else faces.data_root
+    dataset = None if faces.dataset == "fer2013" else faces.dataset
+    words = as_words(expand_dataset=mode == EXPANSION or None, dataset=dataset, data_root=data_root, dest_folder=folder)
+    return shlex.join(["python", "create_augmentations.py", *words])
 
 
 def check_format(manifest: dict[str, Any], path: Path) -> None:
@@ -130,9 +110,8 @@ def check_format(manifest: dict[str, Any], path: Path) -> None:
     expected = {"mode": str, "dataset": str, "generator": str, "generator_fingerprint": str, "seed": int,
                 "faces": int, "face_fingerprints": dict, "command": str, "complete": bool}  # fmt: skip
     if manifest.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: format {manifest.get('format')}, expected {FORMAT}; remove the folder, generate it again"
-        )
+        found = manifest.get("format")
+        raise InputError(f"{path}: format {found}, expected {FORMAT}; remove the folder, generate it again")
     wrong = [key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)]
     wrong += [key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int]
     if "face_fingerprints" not in wrong and not all(map(COUNT.fullmatch, manifest["face_fingerprints"])):

@@ -1,7 +1,4 @@
-"""All generated images of a folder in one file that is mapped into memory, and written again when images change.
-
-The PNGs are single files, or members of shards.
-"""
+"""All generated images of a folder in one file that is mapped into memory, and written again when images change."""
 
 import hashlib
 import os
@@ -31,10 +28,7 @@ NAME_PATTERNS = {  # below the folder, in sub-folders or shards; of the expansio
 
 @dataclass(frozen=True)
 class ImagePack:
-    """faces, ks: int64 [M], which face the image is of, and which of its images; images: uint8 [M, 48, 48].
-
-    Ordered by face, then k.
-    """
+    """By face, then k. faces, ks: int64 [M], whose image it is, and which of them; images: uint8 [M, 48, 48]."""
 
     faces: np.ndarray
     ks: np.ndarray
@@ -42,9 +36,8 @@ class ImagePack:
 
 
 def open_pack(folder: Path, mode: str, manifest_path: Path, remake: str, storage: str = PNG) -> ImagePack:
-    """All images below `folder`, from the packed file where that is up to date, else packed now.
+    """All images below `folder`, from the packed file if manifest, sub-folders and shards are unchanged, else packed.
 
-    Up to date means: of the same manifest, and of sub-folders and shards with the same names and times of change.
     `remake` is the command that generates missing images again, for the error; `storage` is png or shards.
     Raises InputError naming the first file, or member of a shard, that is not a whole 48x48 grey PNG.
     """

@@ -34,7 +34,7 @@ def report(
         print(f"faces that were not found: {folder / NOT_FOUND_NAME}")
     faces, added = expansion_on_disk(folder if settings.mode == EXPANSION else expansion_folder, train)
     before = np.bincount(train.labels[:faces].numpy(), minlength=len(EMOTIONS)).tolist()
-    after = None if added is None else [old + new for old, new in zip(before, added, strict=True)]
+    after = None if added is None else np.add(before, added).tolist()
     print(as_markdown(distribution_table(EMOTIONS, before, after), decimals=1))
     path = plots / f"label_distribution_{train.dataset}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
@@ -78,4 +78,5 @@ def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, 
 def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
     """{label: face}: of each emotion with images, the first of the faces with most."""
     faces, counts = np.unique(plan.faces, return_counts=True)
-    return pd.Series(counts, faces).groupby(labels[faces]).idxmax().to_dict()
+    best = pd.Series(counts, faces).groupby(labels[faces]).idxmax()
+    return dict(zip(best.index.tolist(), best.tolist(), strict=True))

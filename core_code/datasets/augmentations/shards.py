@@ -16,10 +16,7 @@ BLOCK = tarfile.BLOCKSIZE
 
 
 class BadImage(Exception):
-    """A file that is not a whole 48x48 grey PNG, or not a whole tar of them: its `name`, and the fault as the message.
-
-    The name of a shard's member is that of the shard and its own, `shard_00003.tar/17_2.png`.
-    """
+    """A file that is not a whole 48x48 grey PNG, or tar of them; `name` is as `shard_00003.tar/17_2.png` in a shard."""
 
     def __init__(self, reason: str, name: str = "") -> None:
         super().__init__(reason)
@@ -48,10 +45,7 @@ def list_shards(folder: Path) -> list[str]:
 
 
 def write_shard(path: Path, names: list[str], contents: list[bytes]) -> None:
-    """Write a tar of these files, whole or not at all; its bytes depend on names and contents alone.
-
-    Raises InputError when it cannot be written.
-    """
+    """Write a tar of these files, whole or not at all, the same bytes each time. Raises InputError where it cannot."""
 
     def fill(file: BinaryIO) -> None:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
