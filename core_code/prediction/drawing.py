@@ -66,5 +66,6 @@ def tag(image: Image.Image, corner: tuple[int, int], text: str, colour: str, fon
     x = max(0, min(corner[0], image.width - width))
     y = corner[1] - height if corner[1] >= height else corner[1]
     pen.rectangle((x, y, x + width, y + height), fill=colour)
-    ink = "black" if ImageColor.getcolor(colour, "L") > 140 else "white"
+    red, green, blue, *_ = ImageColor.getrgb(colour)
+    ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
     pen.text((x + 4 - left, y + 4 - top), text, fill=ink, font=font)
