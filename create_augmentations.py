@@ -26,6 +26,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
+    flags.add_accelerate_flag(parser)
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)
     if args.expand_dataset and args.centre == "face":
@@ -85,7 +86,7 @@ def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_de
         expand_dataset=expand or None, num_augments=None if expand else args.num_augments,
         folder_batch_size=None if expand else args.folder_batch_size, batch_size=args.batch_size, seed=args.seed,
         precision=precision, face_detector=face_detector, format=None if args.format == "png" else args.format,
-        compile=compiled or None, centre=None if expand else args.centre, neighborhood=args.neighborhood,
+        compile=compiled or None, accelerate=None if args.accelerate else False, centre=None if expand else args.centre, neighborhood=args.neighborhood,
         generator=args.generator, max_faces=args.max_faces,
     )  # fmt: skip
     return shlex.join(["python", "create_augmentations.py", *words])
@@ -115,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
     with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset)
     face_count = min(args.max_faces or len(train), len(train))
-    editor = Editor.load(args.generator, device, dtype)
+    editor = Editor.load(args.generator, device, dtype, args.accelerate)
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
     boxes = detect_faces(args.face_detector, train, face_count, editor, args.dest_folder)
     images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most

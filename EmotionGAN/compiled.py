@@ -21,9 +21,8 @@ SAVED_NS = {torch.float32: 3.5, torch.bfloat16: 4.0}
 
 def compile_editor(editor: Editor, batch_size: int) -> Editor:
     """The same editor with a compiled generator, for batches of `batch_size` faces; takes half a minute and more.
-
-    Raises RuntimeError, with one line as its message, where it cannot be compiled: no C++ compiler, or one that fails.
-    """
+    Raises RuntimeError, with one line as its message, where it cannot be compiled: no C++ compiler, or one that
+    fails."""
     generator = copy.copy(editor.generator)  # its own forward, the same weights
     generator.forward = torch.compile(editor.generator.forward, dynamic=False)  # type: ignore[method-assign]
     compiled = replace(editor, generator=generator)

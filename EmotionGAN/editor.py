@@ -45,10 +45,8 @@ def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
 
 
 def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Generator:
-    """The generator of the config with the weights of a file: every key, every shape, all values finite.
-
-    Nothing is built before the shapes fit: a config alone could ask for any amount of memory.
-    """
+    """The generator of the config with the weights of a file: every key, every shape, all values finite. Nothing is
+    built before the shapes fit: a config alone could ask for any amount of memory."""
     with torch.device("meta"):
         expected = build_generator(config).state_dict()
     if wrong := state_dict_mismatch(state, expected):
@@ -89,10 +87,8 @@ class Editor:
     def load(
         cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32, accelerate: bool = True
     ) -> "Editor":
-        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError.
-
-        accelerate: see accelerate_generator.
-        """
+        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError. accelerate: see
+        accelerate_generator."""
         path = Path(path or DEFAULT_GENERATOR)
         generator, space = load_generator(path)
         weights = path / WEIGHTS_FILE if path.is_dir() else path
@@ -113,21 +109,14 @@ class Editor:
         return self.generator.config.image_size
 
     def encode_faces(self, faces: Tensor) -> Tensor:
-        """The code of each face uint8 [N,H,W]: float32 [N,2] on the CPU.
-
-        Raises InputError when the generator came without a face encoder.
-        """
+        """The code of each face uint8 [N,H,W]: float32 [N,2] on the CPU. Raises InputError when the generator came
+        without a face encoder."""
         if self.face_encoder is None:
-            raise InputError(
-                f"{self.name}: this generator has no {ENCODER_FILE} beside it, which finds the code of a face; "
-                f"take --centre emotion, or a generator of python -m EmotionGAN.learn"
-            )
+            raise InputError(f"{self.name}: this generator has no {ENCODER_FILE} beside it, which finds the code of a "
+                             "face; take --centre emotion, or a generator of python -m EmotionGAN.learn")  # fmt: skip
         size, channels = self.face_encoder.settings["image_size"], self.face_encoder.settings["channels"]
-        batches = [
-            encode_images(self.face_encoder, to_range(batch.to(self.device), size, channels)).cpu()
-            for batch in faces.split(ENCODE_BATCH)
-        ]
-        return torch.cat(batches)
+        images = (to_range(batch.to(self.device), size, channels) for batch in faces.split(ENCODE_BATCH))
+        return torch.cat([encode_images(self.face_encoder, batch).cpu() for batch in images])
 
     @torch.inference_mode()
     def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
@@ -136,9 +125,14 @@ class Editor:
         Faces are normalised by their own statistics, so that others in the batch do not matter. With boxes, float
         [B,4] in pixels (left, top, right, bottom) of square faces, the generator sees and changes these alone.
         """
-        if boxes is not None:
-            return self.edit_boxes(faces.to(self.device), codes, boxes.to(self.device))
-        return from_range(self.generate(self.to_range(faces), codes), faces.shape[-2:])
+        faces, channels = faces.to(self.device), self.generator.config.channels
+        if boxes is None:
+            return from_range(self.generate(to_range(faces, self.image_size, channels), codes), faces.shape[-2:])
+        boxes, side = boxes.to(self.device), faces.shape[-1]
+        images = to_range(faces, side, channels)
+        seen = cut_out(images, boxes, self.image_size).contiguous(memory_format=torch.channels_last)
+        change = (self.generate(seen, codes) - seen).mean(dim=1, keepdim=True)
+        return from_range(images + put_back(change, boxes, side), faces.shape[-2:])
 
     def edit_all(self, faces: Tensor, codes: Tensor, batch_size: int = 128) -> Tensor:
         """`edit` of any number of faces, uint8 [N,H,W] on the CPU, in batches with a progress bar."""
@@ -147,17 +141,6 @@ class Editor:
             total=-(-len(faces) // batch_size), desc="editing", unit="batch", leave=False, delay=2,
         )  # fmt: skip
         return torch.cat([self.edit(*batch).cpu() for batch in batches])
-
-    def edit_boxes(self, faces: Tensor, codes: Tensor, boxes: Tensor) -> Tensor:
-        """`edit` of square faces' boxes, all on the device."""
-        images = to_range(faces, faces.shape[-1], self.generator.config.channels)
-        seen = cut_out(images, boxes, self.image_size).contiguous(memory_format=torch.channels_last)
-        change = (self.generate(seen, codes) - seen).mean(dim=1, keepdim=True)
-        return from_range(images + put_back(change, boxes, faces.shape[-1]), faces.shape[-2:])
-
-    def to_range(self, faces: Tensor) -> Tensor:
-        """uint8 [B,H,W] as the generator takes them: float [B,C,S,S] in [-1,1] on the device."""
-        return to_range(faces.to(self.device), self.image_size, self.generator.config.channels)
 
     def generate(self, images: Tensor, codes: Tensor) -> Tensor:
         """The generator on images float [B,C,S,S] in [-1,1] at codes [B,2]: the same shape and range, float32."""
@@ -176,6 +159,11 @@ def from_range(images: Tensor, size: Sequence[int]) -> Tensor:
     """float [B,C,S,S] in [-1,1] -> uint8 [B,H,W]: the channels' mean, resized to `size` (H, W)."""
     grey = resize(images.float().mean(dim=1, keepdim=True), size)
     return ((grey[:, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def resize_faces(faces: Tensor, size: int) -> Tensor:
+    """uint8 [B,H,W] -> uint8 [B,size,size]."""
+    return resize(faces[:, None].float(), (size, size))[:, 0].round().clamp(0, 255).to(torch.uint8)
 
 
 def resize(images: Tensor, size: Sequence[int]) -> Tensor:

@@ -38,24 +38,18 @@ def shortest_round(centres: Tensor) -> list[int]:
 
 
 def write_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int = FRAME_MILLISECONDS) -> Path:
-    """Write frames, all in mode L or all in RGB, as an endless GIF; returns the path.
-
-    Greys are kept as they are; colours are reduced to 256 for all frames.
-    """
+    """Write frames, all in mode L or all in RGB, as an endless GIF; returns the path. Greys are kept as they are;
+    colours are reduced to 256 for all frames."""
     first, *rest = with_one_palette(frames)
     atomic_write(
-        path,
-        lambda file: first.save(file, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0),
+        path, lambda file: first.save(file, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
     )
     return path
 
 
 def with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Frames in mode L or RGB with at most 256 colours in all.
-
-    Dithered by a fixed pattern: with a palette for each frame, or with errors diffused from pixel to pixel, parts that
-    do not move would flicker.
-    """
+    """Frames in mode L or RGB with at most 256 colours in all. Dithered by a fixed pattern: with a palette for each
+    frame, or with errors diffused from pixel to pixel, parts that do not move would flicker."""
     if frames[0].mode == "L":
         return list(frames)
     width, height = frames[0].size

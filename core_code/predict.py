@@ -24,8 +24,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "224 for published checkpoints)")  # fmt: skip
     add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
         help="the mean of the nets' softmaxes, or the net with the highest top logit (default: mean)")  # fmt: skip
-    add("--face_detector", choices=("dlib", "none"), default="dlib", help="dlib (pip install dlib-bin) finds the "
-        "faces; none takes each picture for one face that has been cut out already (default: dlib)")  # fmt: skip
+    flags.add_face_detector_flag(parser)
     flags.add_tta_flag(parser)
     add("--json", type=Path, metavar="FILE", help="write the predictions as JSON")
     add("--csv", type=Path, metavar="FILE", help="write the predictions as CSV")

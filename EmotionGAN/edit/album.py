@@ -22,17 +22,13 @@ GIF_SIDE = 640  # pixels of the longer side
 
 
 def write_sheet(path: Path, editor: Editor, photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
-    """Write a PNG of the faces' surroundings, unedited and at each emotion's centre, with titles.
-
-    Returns the number of pictures on it.
-    """
+    """Write a PNG of the faces' surroundings, unedited and at each emotion's centre; returns the number of pictures."""
     changes = luminance_changes(editor, photograph, crops, editor.space.centres)
     region = surroundings(crops, *photograph.size)
     edits = [photograph, *(add_changes(photograph, crops, change, strength) for change in changes)]
-    cells = [cell(edit, region) for edit in edits]
-    sheet = titled(cells, ["as it is", *editor.space.emotions])
+    sheet = titled([cell(edit, region) for edit in edits], ["as it is", *editor.space.emotions])
     atomic_write(path, lambda file: sheet.save(file, format="PNG"))
-    return len(cells)
+    return len(edits)
 
 
 def surroundings(crops: Sequence[Box], width: int, height: int) -> Box:
@@ -66,8 +62,7 @@ def titled(cells: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
     """Images of one size in rows of COLUMNS on white, each under its title."""
     width, height = cells[0].size
     rows = -(-len(cells) // COLUMNS)
-    size = COLUMNS * (width + GAP) + GAP, rows * (TITLE_HEIGHT + height + GAP) + GAP
-    sheet = Image.new("RGB", size, "white")
+    sheet = Image.new("RGB", (COLUMNS * (width + GAP) + GAP, rows * (TITLE_HEIGHT + height + GAP) + GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
     for place, (image, title) in enumerate(zip(cells, titles, strict=True)):
         left = GAP + place % COLUMNS * (width + GAP)
@@ -78,15 +73,12 @@ def titled(cells: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
 
 
 def write_walk(path: Path, editor: Editor, photograph: Photograph, crops: Sequence[Box], strength: float) -> int:
-    """Write a GIF that goes from emotion to emotion and back to the first; large photographs are made smaller.
-
-    Returns the number of its frames.
-    """
+    """Write a GIF that goes from emotion to emotion and back to the first, of at most GIF_SIDE pixels; returns the
+    number of frames."""
     photograph, crops = shrunk(photograph, crops, GIF_SIDE)
-    changes = luminance_changes(editor, photograph, crops, walk(editor.space.centres))
-    frames = [
-        opaque(add_changes(photograph, crops, change, strength))
-        for change in tqdm(changes, desc="frames", delay=2, leave=False)
-    ]
+    changes = tqdm(
+        luminance_changes(editor, photograph, crops, walk(editor.space.centres)), desc="frames", delay=2, leave=False
+    )
+    frames = [opaque(add_changes(photograph, crops, change, strength)) for change in changes]
     write_gif(path, frames)
     return len(frames)

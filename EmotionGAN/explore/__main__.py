@@ -6,57 +6,22 @@ from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
-from EmotionGAN.figures.__main__ import add_face_flags
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
-    from EmotionGAN.editor import Editor
     from EmotionGAN.explore.server import Predict
 
 
 def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") -> "Predict":
-    """A trained net as a function of faces uint8 [B,H,W], brought to FER2013's size, to probabilities [B,7] on the CPU.
-
-    Raises InputError.
-    """
-    import torch
-
+    """A trained net as a function of faces uint8 [B,H,W] to probabilities [B,7] on the CPU. Raises InputError."""
     from core_code.datasets.splits import SIDE
     from core_code.training.inference import load_trained_file, predict_batch
-    from EmotionGAN.editor import resize
+    from EmotionGAN.editor import resize_faces
 
     net, size = load_trained_file(path)
     net = net.eval().to(device)
-
-    def predict(faces: "Tensor") -> "Tensor":
-        small = resize(faces[:, None].float(), (SIDE, SIDE))[:, 0].round().clamp(0, 255).to(torch.uint8)
-        return predict_batch(net, small.to(device), size, dtype).softmax(1).cpu()
-
-    return predict
-
-
-def pick_faces(args: argparse.Namespace, editor: "Editor") -> "tuple[Tensor, list[str]]":
-    """The photo's faces, or a dozen of the data set's val faces: uint8 [N,H,W] and a title each. Raises InputError."""
-    from EmotionGAN.explore.faces import faces_of_photo, one_of_each_first
-
-    if args.face is not None:
-        faces = faces_of_photo(args.face, args.face_detector, editor.generator.config.framing, editor.image_size)
-        return faces, [f"face {number + 1} of {args.face.name}" for number in range(len(faces))]
-    from core_code.core_utils.emotions import EMOTIONS
-    from core_code.datasets.fer2013 import FER2013
-
-    data = FER2013(args.data_root, "val", args.dataset)
-    rows = one_of_each_first(data.labels.tolist())
-    return data.faces[rows], [EMOTIONS[label] for label in data.labels[rows]]
-
-
-def port_number(text: str) -> int:
-    """0 to 65535."""
-    if not (text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")
-    return int(text)
+    return lambda faces: predict_batch(net, resize_faces(faces, SIDE).to(device), size, dtype).softmax(1).cpu()
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -67,39 +32,41 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "python -m EmotionGAN.explore --face photo.jpg "
         "--checkpoint checkpoints/ckpt_resnet18_baseline_best_validation.pth",
     )
-    parser.add_argument(
-        "--face", type=Path, default=None,
-        help="a photo whose faces are offered, with the consent of those in it (default: a dozen faces of --dataset)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--face_detector", choices=("dlib", "none"), default="dlib",
-        help="dlib finds the photo's faces; none takes the centre square of the photo for a face that has been cut "
-        "out already (default: dlib)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--checkpoint", type=Path, default=None,
-        help="a classifier that predicts the emotion of each edited face: a checkpoint of train_model.py",
-    )  # fmt: skip
-    parser.add_argument("--port", type=port_number, default=7860, help="0 takes any free one (default: 7860)")
-    add_face_flags(parser)
+    parser.add_argument("--face", type=Path, help="a photo whose faces are offered, with the consent of those in it; "
+                        "without a detector, its centre square (default: a dozen faces of --dataset)")  # fmt: skip
+    flags.add_face_detector_flag(parser)
+    parser.add_argument("--checkpoint", type=Path, help="a classifier that predicts the emotion of each edited face: a "
+                        "checkpoint of train_model.py")  # fmt: skip
+    port = flags.number("a port from 0 to 65535", lambda value: 0 <= value < 65536, int)
+    parser.add_argument("--port", type=port, default=7860, help="0 takes any free one (default: 7860)")
+    flags.add_data_flags(parser, max_faces=False, default="sample")
     flags.add_generator_flag(parser)
+    flags.add_accelerate_flag(parser)
     flags.add_device_flags(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Load and serve until Ctrl-C."""
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.signals import catch_sigterm, exit_with_message
+    from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
+    from EmotionGAN.explore.faces import faces_of_photo, one_of_each_first
     from EmotionGAN.explore.server import Explorer, ExplorerServer
 
     device = pick_device(args.device)
     dtype = pick_dtype(args.precision, device)
-    editor = Editor.load(args.generator, device, dtype)
-    faces, titles = pick_faces(args, editor)
+    editor = Editor.load(args.generator, device, dtype, args.accelerate)
+    if args.face is not None:
+        faces = faces_of_photo(args.face, args.face_detector, editor.generator.config.framing, editor.image_size)
+        titles = [f"face {number + 1} of {args.face.name}" for number in range(len(faces))]
+    else:
+        data = FER2013(args.data_root, "val", args.dataset)
+        rows = one_of_each_first(data.labels.tolist())
+        faces, titles = data.faces[rows], [EMOTIONS[label] for label in data.labels[rows]]
     predict = load_classifier(args.checkpoint, device, dtype) if args.checkpoint else None
     classifier = args.checkpoint.name if args.checkpoint else None
     with catch_sigterm(), ExplorerServer(Explorer(editor, faces, titles, predict, classifier), args.port) as server:

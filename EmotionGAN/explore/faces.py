@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import cut, face_crops, read_photograph
-from EmotionGAN.editor import resize
+from EmotionGAN.editor import resize_faces
 
 STRIP = 12
 
@@ -27,28 +28,17 @@ def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor
     """The photo's faces at the generator's size: grey, uint8 [N,size,size].
 
     detector `dlib` finds them and cuts each as `framing` says; `none` takes the centre square of the picture for one
-    face that has been cut out already. Raises InputError for a picture that is not readable or has no face, and without
+    face that has been cut out already. Raises InputError for a picture that cannot be read or has no face, and without
     dlib.
     """
     photograph = read_photograph(path)
     picture = photograph.visible
     if detector == "none":
-        boxes = [centre_square(*picture.shape[:2])]
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        left, top = (width - side) // 2, (height - side) // 2
+        boxes = [Box(left, top, left + side, top + side)]
     else:
         boxes = face_crops(photograph, detector, framing, str(path))
-    return torch.stack([grey_square(cut(picture, box), size) for box in boxes])
-
-
-def centre_square(height: int, width: int) -> Box:
-    """The largest square around the centre."""
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    return Box(left, top, left + side, top + side)
-
-
-def grey_square(colours: np.ndarray, size: int) -> Tensor:
-    """uint8 [H,W] or [H,W,3] -> uint8 [size,size], by PIL's grey (ITU-R 601) and an antialiased resize."""
-    from PIL import Image
-
-    grey = torch.from_numpy(np.array(Image.fromarray(colours).convert("L"))).float()
-    return resize(grey[None, None], (size, size))[0, 0].round().clamp(0, 255).to(torch.uint8)
+    greys = [np.array(Image.fromarray(cut(picture, box)).convert("L")) for box in boxes]  # ITU-R 601
+    return torch.cat([resize_faces(torch.from_numpy(grey)[None], size) for grey in greys])

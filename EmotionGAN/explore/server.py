@@ -6,6 +6,7 @@ alone and answers only requests that name it so.
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -49,8 +50,6 @@ class BadRequest(Exception):
 
 
 class Answer(NamedTuple):
-    """A response to the browser."""
-
     status: int
     kind: str
     body: bytes
@@ -64,13 +63,9 @@ class Explorer:
     """
 
     def __init__(
-        self,
-        editor: Editor,
-        faces: Tensor,
-        titles: list[str],
-        predict: Predict | None = None,
-        classifier: str | None = None,
-    ) -> None:
+        self, editor: Editor, faces: Tensor, titles: list[str],
+        predict: Predict | None = None, classifier: str | None = None,
+    ) -> None:  # fmt: skip
         self.editor, self.faces, self.titles = editor, faces, titles
         self.predict, self.classifier = predict, classifier
         self.worker = ThreadPoolExecutor(1)
@@ -93,21 +88,15 @@ class Explorer:
             "parametrisation": self.editor.generator.config.parametrisation,
             "classifier": self.classifier,
             "emotions": [
-                {
-                    "name": emotion,
-                    "colour": EMOTION_COLOURS[i],
-                    "centre": space.centres[i].tolist(),
-                    "label": places[i],
-                    "ellipse": shapes[i]._asdict() if shapes else None,
-                    "axis": ends[i],
-                }
+                {"name": emotion, "colour": EMOTION_COLOURS[i], "centre": space.centres[i].tolist(),
+                 "label": places[i], "ellipse": shapes[i]._asdict() if shapes else None, "axis": ends[i]}
                 for i, emotion in enumerate(space.emotions)
             ],
             "faces": [
                 {"title": title, "prediction": predictions[row] if predictions else None}
                 for row, title in enumerate(self.titles)
             ],
-        }
+        }  # fmt: skip
 
     def answer(self, target: str) -> Answer:
         """Answer a GET of `target` (a path with a query): 404 for an unknown path, 400 for a wrong query."""
@@ -132,8 +121,8 @@ class Explorer:
         return as_png(self.worker.submit(self.cached_edit, *wanted).result().numpy())
 
     def answer_prediction(self, query: str) -> Answer:
-        """/prediction?face=0&x=0.5&y=-0.5: the point's mixture of emotions and the classifier's prediction for the
-        face there (null without one), two lists of seven shares."""
+        """/prediction?face=0&x=0.5&y=-0.5: seven shares each of the point's mixture of emotions and of the classifier's
+        prediction for the face there (null without one)."""
         face, x, y = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
         mixture = shares_at(self.editor.generator, torch.tensor([[x, y]]))[0]
         prediction = self.worker.submit(lambda: self.probabilities(self.cached_edit(face, x, y)[None])).result()
@@ -175,7 +164,6 @@ def parameters(query: str, **kinds: Callable[[str], Any]) -> list[Any]:
 
 
 def as_json(status: int, value: Any) -> Answer:
-    """One line of JSON."""
     return Answer(status, "application/json", json.dumps(value).encode() + b"\n")
 
 
@@ -196,19 +184,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, unless the request names another host (DNS rebinding)."""
-        name = self.headers.get("Host", "").rsplit(":", 1)[0]
-        if name not in OWN_NAMES:
+        if self.headers.get("Host", "").rsplit(":", 1)[0] in OWN_NAMES:
+            self.send(self.server.explorer.answer(self.path))
+        else:
             self.send(as_json(403, {"error": f"expected a request to {HOST} or localhost"}))
-            return
-        self.send(self.server.explorer.answer(self.path))
 
     def send(self, answer: Answer) -> None:
-        """Send an answer with its length and headers."""
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
         self.send_header("Content-Length", str(len(answer.body)))
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
+        for header in HEADERS.items():
+            self.send_header(*header)
         self.end_headers()
         self.wfile.write(answer.body)
 
@@ -222,10 +208,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ExplorerServer(ThreadingHTTPServer):
-    """Listens on 127.0.0.1."""
+    """Listens on 127.0.0.1; port 0 takes any free one. Raises InputError when it is taken."""
 
     def __init__(self, explorer: Explorer, port: int) -> None:
-        """port 0 takes any free one. Raises InputError when it is taken."""
         self.explorer = explorer
         try:
             super().__init__((HOST, port), Handler)
@@ -238,7 +223,5 @@ class ExplorerServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, address: Any) -> None:
         """Print exceptions, except those of closed connections."""
-        import sys
-
         if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
             super().handle_error(request, address)

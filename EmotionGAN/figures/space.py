@@ -1,8 +1,9 @@
 """A picture of the conditional space: each emotion's centre and standard deviation, and where codes are sampled."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.plots.training import INK
 from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.editor import Editor
 from EmotionGAN.networks.generator import GaussianGenerator, Generator, LinearGenerator
 
 SOFTNESS = 0.4  # share of the emotions' colours in the background; the rest is white
 TEXT_ASPECT = 0.55  # a letter's width over its line's height
 SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # where a label may stand, best first
+SQUARE = np.array([-1.1, -1.1, 1.1, 1.1])  # left, bottom, right and top of the space with a margin
 
 
 class Ellipse(NamedTuple):
@@ -70,14 +73,12 @@ def background(generator: Generator, side: int = 200) -> np.ndarray:
 
 
 def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height: float) -> list[tuple[float, float]]:
-    """The centre of each point's label, chosen so that labels cover neither each other nor any point.
-
-    points [N,2] in [-1,1]; height of a line of text in the same units. Of the positions around its point each label
-    takes the one with the least overlap with others and the least area outside of the square, in three rounds.
-    """
+    """The centre of each point's label, chosen so that labels cover neither each other nor any point. points [N,2] in
+    [-1,1]; height of a line of text in the same units. Of the positions around its point each label takes the one with
+    the least overlap with others and the least area outside of the square, in three rounds."""
     anchors = np.asarray(points, dtype=float)
     sizes = np.array([[TEXT_ASPECT * height * len(text), height] for text in texts])
-    marks = [np.concatenate([point - height / 3, point + height / 3]) for point in anchors]
+    marks = [box_of(point, 2 / 3 * height) for point in anchors]
     choices = [
         [point + np.array(side) * (size / 2 + reach * height) for reach in (0.8, 1.5, 2.5) for side in SIDES]
         for point, size in zip(anchors, sizes, strict=True)
@@ -85,57 +86,53 @@ def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height
     places: dict[int, np.ndarray] = {}
     for _ in range(3):
         for i, size in enumerate(sizes):
-            others = [box_of(places[j], sizes[j]) for j in places if j != i]
-            costs = [cost_of(box_of(place, size), [*others, *marks]) for place in choices[i]]
+            others = np.array([*(box_of(places[j], sizes[j]) for j in places if j != i), *marks])
+            boxes = [box_of(place, size) for place in choices[i]]
+            costs = [overlap(box, others).sum() - overlap(box, SQUARE) for box in boxes]  # covered, less what is inside
             order = [cost + 1e-3 * height**2 * rank for rank, cost in enumerate(costs)]
             places[i] = choices[i][int(np.argmin(order))]
     return [tuple(places[i].tolist()) for i in range(len(places))]
 
 
-def box_of(centre: np.ndarray, size: np.ndarray) -> np.ndarray:
+def box_of(centre: np.ndarray, size: float | np.ndarray) -> np.ndarray:
     """(left, bottom, right, top)."""
     return np.concatenate([centre - size / 2, centre + size / 2])
 
 
-def cost_of(box: np.ndarray, others: Sequence[np.ndarray]) -> float:
-    """The area of a label's box that covers others or lies outside of the square and a margin around it."""
-    area = (box[2:] - box[:2]).prod()
-    inside = np.minimum(box[2:], 1.1) - np.maximum(box[:2], -1.1)
-    return area - inside.clip(0).prod() + sum(overlap(box, other) for other in others)
+def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The area that a box (left, bottom, right, top) has in common with each of `others` [...,4]."""
+    sides = np.minimum(box[2:], others[..., 2:]) - np.maximum(box[:2], others[..., :2])
+    return sides.clip(0).prod(axis=-1)
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """The common area of two boxes (left, bottom, right, top)."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    return float(sides.clip(0).prod())
-
-
-def draw_space(
-    path: Path, generator: Generator, space: ConditionalSpace, title: str, half_widths: Sequence[float]
-) -> Path:
-    """Write the picture of the space as PNG; returns the path.
-
-    half_widths: of the neighbourhoods to draw, widest first (augmentations, expansion). Raises InputError when it
-    cannot be written.
-    """
+def draw_space(path: Path, editor: Editor, half_widths: Sequence[float]) -> Path:
+    """Write the picture of the editor's space as PNG; returns the path. Raises InputError when it cannot be written.
+    half_widths: of the neighbourhoods to draw, widest first (augmentations, expansion)."""
+    generator, space = editor.generator, editor.space
+    linear = isinstance(generator, LinearGenerator)
     figure = Figure(figsize=(7, 7.6))
     axes = figure.add_axes((0.09, 0.13, 0.88, 0.81))
     axes.imshow(background(generator), extent=(-1, 1, -1, 1), interpolation="bilinear", zorder=0)
     for ellipse, colour in zip(ellipses(generator), EMOTION_COLOURS, strict=False):
         draw_ellipse(axes, ellipse, colour)
-    if isinstance(generator, LinearGenerator):
-        draw_axes(axes, space)
-    for half_width, style in zip(half_widths, ({"linestyle": "--"}, {"linestyle": "-"}), strict=True):
-        draw_boxes(axes, space, half_width, **style)
+    for end, colour in zip(axis_ends(space), EMOTION_COLOURS, strict=True):
+        if linear and any(end):
+            style: dict[str, Any] = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", end, (0, 0), zorder=2, arrowprops=style)
+    for half_width, linestyle in zip(half_widths, ("--", "-"), strict=True):
+        low, high = space.neighbourhoods(half_width)
+        for corner, size, colour in zip(low.tolist(), (high - low).tolist(), EMOTION_COLOURS, strict=True):
+            style = {"edgecolor": colour, "linewidth": 1, "linestyle": linestyle, "zorder": 3}
+            axes.add_patch(patches.Rectangle(corner, *size, fill=False, **style))
     draw_centres(axes, space)
     axes.set(xlim=(-1.07, 1.07), ylim=(-1.07, 1.07), xlabel="x", ylabel="y", aspect="equal")
-    axes.set_xticks(np.linspace(-1, 1, 5))
-    axes.set_yticks(np.linspace(-1, 1, 5))
+    axes.set(xticks=np.linspace(-1, 1, 5), yticks=np.linspace(-1, 1, 5))
     axes.tick_params(length=0, labelsize=8, pad=0)
     axes.spines[:].set_visible(False)
     axes.add_patch(patches.Rectangle((-1, -1), 2, 2, fill=False, edgecolor=INK, linewidth=0.8))
-    axes.set_title(title, fontsize=11, loc="left")
-    add_legend(figure, isinstance(generator, LinearGenerator), half_widths)
+    kind = generator.config.parametrisation
+    axes.set_title(f"{editor.name}: the {kind} space of emotions", fontsize=11, loc="left")
+    add_legend(figure, linear, half_widths)
     return save_figure(figure, path)
 
 
@@ -149,27 +146,7 @@ def draw_ellipse(axes: Axes, ellipse: Ellipse, colour: str) -> None:
     patch.set_clip_path(patches.Rectangle((-1, -1), 2, 2, transform=axes.transData))
 
 
-def draw_axes(axes: Axes, space: ConditionalSpace) -> None:
-    """An arrow for each emotion, from the origin to the square's edge."""
-    for (x, y), colour in zip(axis_ends(space), EMOTION_COLOURS, strict=True):
-        if x or y:
-            axes.annotate(
-                "", (x, y), (0, 0), zorder=2,
-                arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0},
-            )  # fmt: skip
-
-
-def draw_boxes(axes: Axes, space: ConditionalSpace, half_width: float, linestyle: str) -> None:
-    """Each emotion's neighbourhood, clipped to the square."""
-    low, high = space.neighbourhoods(half_width)
-    for corner, size, colour in zip(low.tolist(), (high - low).tolist(), EMOTION_COLOURS, strict=True):
-        axes.add_patch(
-            patches.Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=1, linestyle=linestyle, zorder=3)
-        )
-
-
 def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
-    """A dot and a name for each emotion."""
     points = space.centres.tolist()
     for (x, y), colour in zip(points, EMOTION_COLOURS, strict=True):
         axes.plot(x, y, "o", color=colour, markeredgecolor="white", markersize=8, zorder=5, clip_on=False)
@@ -181,16 +158,13 @@ def draw_centres(axes: Axes, space: ConditionalSpace) -> None:
 
 
 def add_legend(figure: Figure, linear: bool, half_widths: Sequence[float]) -> None:
-    """The legend, below the picture."""
     wide, narrow = half_widths
-    grey = "#555555"
+    line = partial(Line2D, [], [], color="#555555")
     entries = [
-        Line2D([], [], marker="o", linestyle="", label="centre", color=grey),
-        Line2D([], [], linewidth=1.6, label="axis: direction of an emotion" if linear else "one standard deviation",
-               color=grey),
-        Line2D([], [], linestyle="--", linewidth=1, label=f"augmentations: centre ±{wide:g}", color=grey),
-        Line2D([], [], marker="s", markerfacecolor="none", linestyle="", label=f"expansion: centre ±{narrow:g}",
-               color=grey),
+        line(marker="o", linestyle="", label="centre"),
+        line(linewidth=1.6, label="axis: direction of an emotion" if linear else "one standard deviation"),
+        line(linestyle="--", linewidth=1, label=f"augmentations: centre ±{wide:g}"),
+        line(marker="s", markerfacecolor="none", linestyle="", label=f"expansion: centre ±{narrow:g}"),
         patches.Patch(color="#dddddd", label="background: softmax(-distance)"),
-    ]  # fmt: skip
+    ]
     figure.legend(handles=entries, loc="lower center", ncols=3, frameon=False, fontsize=9)

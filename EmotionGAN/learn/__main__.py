@@ -9,8 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from core_code.core_utils.distributed.job import distributed_session, local_main_first, world_size
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.flags import add_boolean, add_data_flags, add_device_flags, count, make_parser
+from core_code.core_utils.flags import add_boolean, add_data_flags, add_device_flags, as_settings, count, make_parser
 from EmotionGAN.learn.config import LearnConfig
 
 
@@ -28,32 +29,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--image_size", type=count, default=48, help="side of the faces in pixels (default: 48)")
     parser.add_argument("--width", type=count, default=32, help="channels of the first layer (GANmut: 64; default: 32)")
     parser.add_argument("--blocks", type=count, default=4, help="residual blocks (GANmut: 6; default: 4)")
-    parser.add_argument(
-        "--output", choices=("plain", "overlay"), default="overlay",
-        help="plain: GANmut's; overlay: added to the face and to a statistical overlay (default: overlay)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--codes", choices=("maps", "norms"), default="norms",
-        help="maps: GANmut's two constant channels; norms: scale and shift of the norms (default: norms)",
-    )  # fmt: skip
+    parser.add_argument("--output", choices=("plain", "overlay"), default="overlay", help="plain: GANmut's; overlay: "
+                        "added to the face and to a statistical overlay (default: overlay)")  # fmt: skip
+    parser.add_argument("--codes", choices=("maps", "norms"), default="norms", help="maps: GANmut's two constant "
+                        "channels; norms: scale and shift of the norms (default: norms)")  # fmt: skip
     parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
-    add_boolean(
-        parser, "--compile", False, "compile the generator first: a minute, then faster steps; needs a C++ compiler"
-    )
+    add_boolean(parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler")
     for field in fields(LearnConfig):
         names = [f"--{name}" for name in (field.name, field.metadata["old"]) if name]
-        parser.add_argument(
-            *names, type=type(field.default), default=field.default, metavar="N",
-            help=f"{field.metadata['help']} (default: {field.default})",
-        )  # fmt: skip
+        parser.add_argument(*names, type=type(field.default), default=field.default, metavar="N",
+                            help=f"{field.metadata['help']} (default: {field.default})")  # fmt: skip
     return parser.parse_args(arguments)
-
-
-def check_shards(config: LearnConfig) -> None:
-    """Raise InputError when a batch has fewer faces than there are processes."""
-    for name in ("batch_size", "discriminator_batch_size"):
-        if (faces := getattr(config, name)) < world_size():
-            raise InputError(f"--{name} {faces} for {world_size()} processes, expected a face for each")
 
 
 @distributed_session()
@@ -62,36 +48,26 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.core_utils.signals import catch_sigterm
     from core_code.datasets.fer2013 import FER2013
-    from EmotionGAN.learn import run
     from EmotionGAN.learn.data import BalancedFaces
+    from EmotionGAN.learn.run import run
     from EmotionGAN.learn.trainer import Trainer
     from EmotionGAN.networks.generator import GeneratorConfig
 
-    generator_config = GeneratorConfig(
-        parametrisation=args.parametrisation, image_size=args.image_size, colours="grey", width=args.width,
-        blocks=args.blocks, output=args.output, codes=args.codes, framing="fer2013",
-    )  # fmt: skip
-    generator_config = GeneratorConfig.from_dict(generator_config.to_dict(), "the flags")
-    config = LearnConfig(**{field.name: getattr(args, field.name) for field in fields(LearnConfig)})
-    check_shards(config)
+    values = {field.name: getattr(args, field.name, None) for field in fields(GeneratorConfig)}
+    values |= {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}
+    generator_config = GeneratorConfig.from_dict(values, "the flags")
+    config = as_settings(LearnConfig, args)
+    for name in ("batch_size", "discriminator_batch_size"):
+        if (given := getattr(config, name)) < world_size():
+            raise InputError(f"--{name} {given} for {world_size()} processes, expected a face for each")
     device = pick_device(args.device)
     with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
         shown = FER2013(args.data_root, "val", args.dataset, 10).faces
-    with run.exclusive_run(args.dest), catch_sigterm():
-        trainer = Trainer(generator_config, config, args.seed, device)
-        run.resume(trainer, args.dest)
-        faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
-        if trainer.step == 0:
-            trainer.fit_overlay(faces)
-        if args.compile:
-            trainer.generator.compile(dynamic=False)
-        try:
-            run.learn(trainer, faces, shown, args.dest, args.every, pick_dtype(args.precision, device))
-        except KeyboardInterrupt as interrupt:
-            run.exit_interrupted(interrupt, args.dest)
+    trainer = Trainer(generator_config, config, args.seed, device)
+    faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
+    run(trainer, faces, shown, args.dest, args.every, pick_dtype(args.precision, device), args.compile)
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

@@ -9,10 +9,8 @@ from EmotionGAN.editor import to_range
 
 
 class BalancedFaces:
-    """Training faces on the device, sampled by the square root of their emotion's frequency.
-
-    faces: uint8 [N,H,W], resized to `size`; labels: int64 [N].
-    """
+    """Training faces on the device, sampled by the square root of their emotion's frequency. faces: uint8 [N,H,W],
+    resized to `size`; labels: int64 [N]."""
 
     def __init__(self, faces: Tensor, labels: Tensor, size: int, channels: int, device: torch.device) -> None:
         self.images = to_range(faces, size, channels=1).to(device)

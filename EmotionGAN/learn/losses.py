@@ -8,7 +8,6 @@ that of these rows' share of the mean.
 """
 
 from functools import reduce
-from operator import add
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ from EmotionGAN.networks.discriminator import Discriminator
 
 def total(terms: dict[str, Tensor]) -> Tensor:
     """The sum of the terms of a loss -> scalar."""
-    return reduce(add, terms.values())
+    return reduce(torch.add, terms.values())
 
 
 def mean(values: Tensor) -> Tensor:

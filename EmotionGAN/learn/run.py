@@ -8,9 +8,8 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from core_code.core_utils.distributed.job import check_same, is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
 from core_code.core_utils.locks import exclusive_lock
-from core_code.core_utils.signals import exit_with_message
+from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from EmotionGAN.editor import save_generator
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.steps import adversarial_step, pretraining_step
@@ -30,9 +29,10 @@ from EmotionGAN.networks.face_encoder import save_face_encoder
 from EmotionGAN.sheets import write_sample_sheet
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
-# In logs of earlier versions.
-OLD_TERMS = {"critic": "discriminator", "critic_genuine": "discriminator_conditional", "genuine": "conditional",
-             "places": "embedding"}  # fmt: skip
+OLD_TERMS = {  # in logs of earlier versions
+    "critic": "discriminator", "critic_genuine": "discriminator_conditional", "genuine": "conditional",
+    "places": "embedding"
+}  # fmt: skip
 
 
 def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
@@ -43,12 +43,30 @@ def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Ite
         with autocast(trainer.device, dtype):
             terms = step(trainer, faces, rng)
         trainer.step += 1
-        yield terms
+        yield {name: value.detach() for name, value in terms.items()}
 
 
-def learn(
-    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype
+def run(
+    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype, compiled: bool
 ) -> None:  # fmt: skip
+    """Resume the run in `dest`, or start it, and train to its last step, with a compiled generator if `compiled`.
+    Raises InputError where another process trains there. Interrupted, it reports once what is saved, and exits with the
+    shell's status for the signal."""
+    with exclusive_lock(dest) if is_main_process() else nullcontext(), catch_sigterm():
+        resume(trainer, dest)
+        if trainer.step == 0:
+            trainer.fit_overlay(faces)
+        if compiled:
+            trainer.generator.compile(dynamic=False)
+        try:
+            learn(trainer, faces, shown, dest, every, dtype)
+        except KeyboardInterrupt as interrupt:
+            if not is_main_process():
+                raise
+            exit_with_message(interrupt, f"{last_good(dest)}; start the same command again to go on")
+
+
+def learn(trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype) -> None:
     """Train to the config's last step; every `every` steps write a sample sheet, a log line and the checkpoint.
 
     shown: uint8 [N,H,W], faces for the sheets, not trained on. The EMA generator is saved in `dest/generator` each
@@ -100,39 +118,22 @@ def resume(trainer: Trainer, dest: Path) -> None:
 
 
 def trim_log(path: Path, step: int) -> None:
-    """Remove the log's lines of steps beyond `step`, which will be taken again, and truncated ones; give terms that an
-    earlier version wrote the names of today."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    kept = [renamed(line) for line in lines if line.endswith(b"\n") and step_of(line) <= step]
-    if kept != lines:
-        atomic_write(path, lambda file: file.writelines(kept))
+    """Remove the log's lines of steps beyond `step`, which will be taken again, and damaged ones."""
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [kept_line(line, step) for line in lines]
+        if kept != lines:
+            atomic_write(path, lambda file: file.writelines(kept))
 
 
-def step_of(line: bytes) -> float:
-    """The step of a line of the log; infinity for anything else."""
+def kept_line(line: bytes, step: int) -> bytes:
+    """A line of the log with the terms' names of today; nothing for a later step or a damaged line."""
     try:
-        return json.loads(line)["step"]
+        terms = json.loads(line)
+        if terms["step"] > step or not line.endswith(b"\n"):
+            return b""
     except (ValueError, KeyError, TypeError):
-        return float("inf")
-
-
-def renamed(line: bytes) -> bytes:
-    """A line of the log with the terms' names of today."""
-    terms = json.loads(line)
+        return b""
     if not terms.keys() & OLD_TERMS.keys():
         return line
     return json.dumps({OLD_TERMS.get(name, name): value for name, value in terms.items()}).encode() + b"\n"
-
-
-def exclusive_run(dest: Path) -> AbstractContextManager[None]:
-    """Within it this run alone writes to `dest`. Raises InputError where another one does."""
-    return exclusive_lock(dest) if is_main_process() else nullcontext()
-
-
-def exit_interrupted(interrupt: KeyboardInterrupt, dest: Path) -> NoReturn:
-    """Report once what is saved, and exit with the shell's status for the signal."""
-    if not is_main_process():
-        raise interrupt
-    exit_with_message(interrupt, f"{last_good(dest)}; start the same command again to go on")

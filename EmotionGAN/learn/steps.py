@@ -44,11 +44,9 @@ class Edits:
 
 
 def sample_codes(generator: Generator, batch_size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Codes of a batch: the first half at centres of random emotions, the rest uniform in the square.
-
-    Returns this process's shard of them, [B,2], and the emotions of those at centres, which come first. Gradients reach
-    the centres.
-    """
+    """Codes of a batch: the first half at centres of random emotions, the rest uniform in the square. Returns this
+    process's shard of them, [B,2], and the emotions of those at centres, which come first. Gradients reach the
+    centres."""
     half = batch_size // 2
     device = next(generator.parameters()).device
     targets = torch.randint(7, (half,), generator=rng).to(device)
@@ -61,9 +59,7 @@ def edit_batch(
     trainer: Trainer, images: Tensor, rng: torch.Generator, shard: Shard | None = None
 ) -> tuple[Edits, Tensor]:
     """Edit a batch: a quarter at each face's own code, as the discriminator predicts it, the rest at sampled codes.
-
-    images: float [B,C,S,S], a `shard` of the batch. Returns the rest and, of the quarter, the mean absolute change.
-    """
+    images: float [B,C,S,S], a `shard` of the batch. Returns the rest and, of the quarter, the mean absolute change."""
     total = shard.total if shard else len(images)
     with torch.no_grad():
         own_codes = trainer.discriminator(images).codes.float().clamp(-1, 1)
@@ -72,10 +68,8 @@ def edit_batch(
     count = len(sampled)
     edited, distances, codes = trainer.generator(images, torch.cat([sampled, own_codes[count:]]))
     identity = losses.absolute_error(edited[count:], images[count:]) if kept else edited.sum() * 0
-    edits = Edits(
-        images[:count], edited[:count], own_codes[:count], codes[:count], distances[:count], targets,
-        shard_of(total - kept),
-    )  # fmt: skip
+    edits = Edits(images[:count], edited[:count], own_codes[:count], codes[:count], distances[:count], targets,
+                  shard_of(total - kept))  # fmt: skip
     return edits, identity
 
 
@@ -105,7 +99,7 @@ def pretraining_step(trainer: Trainer, faces: BalancedFaces, rng: torch.Generato
     losses.total(terms).backward()
     all_reduce_gradients(trainer.discriminator.parameters())
     trainer.discriminator_adam.step()
-    return detached(terms | {"accuracy": accuracy(output, labels)})
+    return terms | {"accuracy": accuracy(output, labels)}
 
 
 def adversarial_step(trainer: Trainer, faces: BalancedFaces, rng: torch.Generator) -> dict[str, Tensor]:
@@ -118,7 +112,7 @@ def adversarial_step(trainer: Trainer, faces: BalancedFaces, rng: torch.Generato
     terms = discriminator_step(trainer, images, labels, edits, rng)
     if with_generator:
         terms |= generator_step(trainer, edits, identity, rng)
-    return detached(terms)
+    return terms
 
 
 def discriminator_step(
@@ -132,11 +126,10 @@ def discriminator_step(
     fake = discriminator(jitter(edits.edited.detach(), rng, edits.shard))
     real_logit = conditional_logit(real.conditional, labelled)
     fake_logit = conditional_logit(fake.conditional, edits.shares)
+    adversarial = losses.discriminator_adversarial
     terms = {
-        "discriminator": losses.discriminator_adversarial(real.patches.float(), fake.patches.float()),
-        "discriminator_conditional": (
-            config.lambda_conditional * losses.discriminator_adversarial(real_logit, fake_logit)
-        ),
+        "discriminator": adversarial(real.patches.float(), fake.patches.float()),
+        "discriminator_conditional": config.lambda_conditional * adversarial(real_logit, fake_logit),
         "codes": config.lambda_codes * losses.code_error(fake.codes, edits.codes.detach()),
     } | classification_losses(config, real, labels, trainer.generator)
     loss = losses.total(terms)
@@ -150,10 +143,8 @@ def discriminator_step(
 
 
 def generator_step(trainer: Trainer, edits: Edits, identity: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-    """Look real, show the emotions of the code, and come back to the face when edited at its own code.
-
-    identity: scalar, the mean absolute change of faces that were edited at their own code.
-    """
+    """Look real, show the emotions of the code, and come back to the face when edited at its own code. identity:
+    scalar, the mean absolute change of faces that were edited at their own code."""
     config, discriminator, generator = trainer.config, trainer.discriminator, trainer.generator
     discriminator.requires_grad_(False)
     trainer.generator_adam.zero_grad()
@@ -175,7 +166,3 @@ def generator_step(trainer: Trainer, edits: Edits, identity: Tensor, rng: torch.
     discriminator.requires_grad_(True)
     trainer.update_ema()
     return terms
-
-
-def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in terms.items()}

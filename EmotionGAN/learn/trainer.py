@@ -66,9 +66,8 @@ class Trainer:
         ).to(device).to(memory_format=torch.channels_last)  # fmt: skip
         fused = device.type in {"cpu", "cuda"}
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), config.generator_lr, BETAS, fused=fused)
-        self.discriminator_adam = torch.optim.Adam(
-            self.discriminator.parameters(), config.discriminator_lr, BETAS, fused=fused
-        )
+        weights = self.discriminator.parameters()
+        self.discriminator_adam = torch.optim.Adam(weights, config.discriminator_lr, BETAS, fused=fused)
         self.step = 0
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
@@ -102,10 +101,8 @@ class Trainer:
             ) from error
 
     def fit_overlay(self, faces: BalancedFaces) -> None:
-        """Fit the overlay, where the generator has one, and let the image network start by adding nothing to it.
-
-        The main process fits it to all faces and sends it to the others.
-        """
+        """Fit the overlay, where the generator has one, and let the image network start by adding nothing to it. The
+        main process fits it to all faces and sends it to the others."""
         if self.generator.overlay is not None:
             if is_main_process():
                 self.generator.overlay.fit(faces.images, faces.labels)

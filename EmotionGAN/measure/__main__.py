@@ -4,40 +4,11 @@ The classifier must have been trained on real faces alone (train_model.py with -
 """
 
 import argparse
-from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from core_code.core_utils.checkpoints import CheckpointFiles
-    from EmotionGAN.measure.quality import Classifier
-
 SHEET_FACES = 10
-
-
-def load_classifier(files: "CheckpointFiles", device: "torch.device", dtype: "torch.dtype") -> "Classifier":
-    """The best net of an experiment of train_model.py; its features are the input of its head."""
-    import torch
-
-    from core_code.core_utils.checkpoints import BEST
-    from core_code.training.inference import load_trained, predict_batch
-    from EmotionGAN.measure.quality import Classifier
-
-    net, size = load_trained(files, BEST)
-    net = net.eval().to(device)
-    features: list[Tensor] = []
-    net.head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float().cpu()))
-
-    def predict(faces: "Tensor") -> "tuple[Tensor, Tensor]":
-        features.clear()
-        logits = [predict_batch(net, batch.to(device), size, dtype).cpu() for batch in faces.split(256)]
-        return torch.cat(logits), torch.cat(features)
-
-    return Classifier(predict, files.path(BEST).name)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -49,14 +20,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "python -m EmotionGAN.measure --net_name resnet18 --exp_name baseline",
     )
     parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), required=True, help="the classifier's net")
-    parser.add_argument(
-        "--exp_name", type=flags.run_name, required=True,
-        help="the classifier's experiment, of train_model.py --emotion_transform_prob 0: trained on real faces only",
-    )  # fmt: skip
+    parser.add_argument("--exp_name", type=flags.run_name, required=True, help="the classifier's experiment, of "
+                        "train_model.py --emotion_transform_prob 0: trained on real faces only")  # fmt: skip
     parser.add_argument("--phase", choices=("train", "val", "test"), default="val", help="(default: val)")
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
+    flags.add_accelerate_flag(parser)
     flags.add_device_flags(parser)
     return parser.parse_args(arguments)
 
@@ -64,20 +34,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
-    from core_code.core_utils.checkpoints import CheckpointFiles
+    from core_code.core_utils.checkpoints import BEST, CheckpointFiles
     from core_code.core_utils.devices import pick_device, pick_dtype
     from core_code.core_utils.files import write_json
     from core_code.datasets.fer2013 import FER2013
+    from core_code.training.inference import load_trained, predict_batch
     from EmotionGAN.editor import Editor
     from EmotionGAN.measure import exaggeration
-    from EmotionGAN.measure.quality import measure_quality, quality_table
+    from EmotionGAN.measure.quality import classifier_of, measure_quality, quality_table
     from EmotionGAN.sheets import write_sample_sheet
 
     device = pick_device(args.device)
     dtype = pick_dtype(args.precision, device)
-    editor = Editor.load(args.generator, device, dtype)
+    editor = Editor.load(args.generator, device, dtype, args.accelerate)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-    classifier = load_classifier(files, device, dtype)
+    net, size = load_trained(files, BEST)
+    net = net.eval().to(device)
+    classifier = classifier_of(
+        net.head, lambda faces: predict_batch(net, faces.to(device), size, dtype), files.path(BEST).name
+    )
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
     result = measure_quality(editor, classifier, data.faces, data.labels)
     tables = [quality_table(result)]

@@ -28,9 +28,7 @@ SHEET_FACES, SHEET_SAMPLES = 12, 4
 
 def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed: int = 1) -> dict[str, Tensor]:
     """`count` codes of each face by either choice of the centre, float [N,count,2], from the same uniform samples.
-
-    faces: uint8 [N,H,W]; labels: int64 [N].
-    """
+    faces: uint8 [N,H,W]; labels: int64 [N]."""
     uniforms = torch.rand(len(faces) * count, 2, generator=torch.Generator().manual_seed(seed))
     emotions = labels.repeat_interleave(count)
     face_codes = editor.encode_faces(faces).repeat_interleave(count, dim=0)
@@ -89,14 +87,14 @@ def plot_confidences(path: Path, result: dict[str, Any], name: str) -> Path:
     """The three distributions of confidence as one picture."""
     figure = Figure(figsize=(7, 4))
     axes = figure.add_subplot()
+    axes.set(
+        xlabel="the independent classifier's confidence in the label", ylabel="share of the faces in %", xlim=(0, 1)
+    )
+    axes.set_title(f"{name}: how exaggerated are its augmentations?", fontsize=11)
     edges = torch.linspace(0, 1, BINS + 1).tolist()
     for kind, colour in zip(KINDS, ("#000000", "#D55E00", "#0072B2"), strict=True):
         label = f"{kind}: mean {result[kind]['mean']:.2f}"
         axes.stairs([100 * share for share in result[kind]["histogram"]], edges, color=colour, linewidth=2, label=label)
-    axes.set_xlabel("the independent classifier's confidence in the label")
-    axes.set_ylabel("share of the faces in %")
-    axes.set_title(f"{name}: how exaggerated are its augmentations?", fontsize=11)
-    axes.set_xlim(0, 1)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return save_figure(figure, path)

@@ -1,5 +1,7 @@
 """Metrics of edits: small functions on faces, predictions and features."""
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,11 +20,7 @@ def structural_similarity(faces: Tensor, others: Tensor) -> float:
     x, y = faces[:, None].double(), others[:, None].double()
     steps = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
     line = torch.exp(-(steps**2) / (2 * SSIM_SIGMA**2))
-    window = (line[:, None] * line / line.sum() ** 2)[None, None].to(x.device)
-
-    def blur(z: Tensor) -> Tensor:
-        return F.conv2d(z, window)
-
+    blur = partial(F.conv2d, weight=(line[:, None] * line / line.sum() ** 2)[None, None].to(x.device))
     mean_x, mean_y = blur(x), blur(y)
     var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
     covariance = blur(x * y) - mean_x * mean_y
@@ -41,9 +39,3 @@ def frechet_distance(features: Tensor, others: Tensor) -> float:
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     overlap = np.sqrt(np.linalg.eigvalsh(root @ covariance_b @ root).clip(0)).sum()
     return float(((a.mean(0) - b.mean(0)) ** 2).sum() + covariance_a.trace() + covariance_b.trace() - 2 * overlap)
-
-
-def largest_step(probabilities: Tensor) -> float:
-    """The largest change from one point of a line of codes, float [P], to the next; at least 1/(P-1) where the
-    probability goes from 0 to 1."""
-    return probabilities.diff().abs().max().item()

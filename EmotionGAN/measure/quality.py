@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core_code.core_utils.tables import as_markdown
 from EmotionGAN.editor import Editor
-from EmotionGAN.measure.metrics import frechet_distance, largest_step, mean_change, structural_similarity
+from EmotionGAN.measure.metrics import frechet_distance, mean_change, structural_similarity
 
 LINE_POINTS, LINE_FACES = 11, 100
 
@@ -21,6 +21,18 @@ class Classifier:
 
     predict: Callable[[Tensor], tuple[Tensor, Tensor]]
     name: str
+
+
+def classifier_of(head: nn.Module, predict: Callable[[Tensor], Tensor], name: str) -> Classifier:
+    """A net as a classifier: `predict` returns its logits [B,7] of faces; the features are what its `head` is given."""
+    features: list[Tensor] = []
+    head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float().cpu()))
+
+    def predict_both(faces: Tensor) -> tuple[Tensor, Tensor]:
+        features.clear()
+        return torch.cat([predict(batch).cpu() for batch in faces.split(256)]), torch.cat(features)
+
+    return Classifier(predict_both, name)
 
 
 def measure_quality(editor: Editor, classifier: Classifier, faces: Tensor, labels: Tensor) -> dict[str, Any]:
@@ -86,7 +98,9 @@ def measure_lines(editor: Editor, classifier: Classifier, faces: Tensor) -> dict
 
 
 def quality_table(result: dict[str, Any]) -> str:
-    """The result of measure_quality as a Markdown table and two lines."""
+    """The result of measure_quality as a Markdown table and two lines. The largest step, from one point of the line of
+    codes to the next, is at least 1 / (LINE_POINTS - 1) where the probability goes from 0 to 1."""
+    lines = result["smoothness"]
     rows = [
         {
             "emotion": emotion,
@@ -95,7 +109,7 @@ def quality_table(result: dict[str, Any]) -> str:
             "confidence, edits / real": f"{row['confidence_on_edits']:.2f} / {row['confidence_on_real']:.2f}",
             "Frechet, edits / halves": f"{row['frechet']:.1f} / {row['frechet_real_halves']:.1f}",
             "largest step on the line": (
-                f"{largest_step(torch.tensor(line)):.2f}" if (line := result["smoothness"].get(emotion)) else "-"
+                f"{torch.tensor(lines[emotion]).diff().abs().max():.2f}" if emotion in lines else "-"
             ),
         }
         for emotion, row in result["emotions"].items()

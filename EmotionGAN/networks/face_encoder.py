@@ -23,10 +23,8 @@ def save_face_encoder(folder: Path, discriminator: Discriminator) -> None:
 
 
 def load_face_encoder(folder: Path) -> Discriminator | None:
-    """The face encoder in a generator's folder, in float32 on the CPU; None where there is none.
-
-    Raises InputError for one that is damaged or of another architecture than its config says.
-    """
+    """The face encoder in a generator's folder, in float32 on the CPU; None where there is none. Raises InputError for
+    one that is damaged or of another architecture than its config says."""
     config_path, path = Path(folder) / ENCODER_CONFIG_FILE, Path(folder) / ENCODER_FILE
     if not config_path.exists() and not path.exists():
         return None
@@ -52,10 +50,8 @@ def load_face_encoder(folder: Path) -> Discriminator | None:
 @torch.inference_mode()
 def encode_images(encoder: Discriminator, images: Tensor) -> Tensor:
     """Codes float32 [N,2] in [-1,1] of images float [N,C,S,S] in [-1,1]: the mean over each image and its mirror.
-
     Computed in float32 and in batches of one size (the last is padded), so that a face's code does not depend on how
-    many others are encoded.
-    """
+    many others are encoded."""
     if len(images) == 0:
         return images.new_zeros(0, 2)
     codes = []

@@ -18,12 +18,9 @@ from EmotionGAN.networks.overlay import Overlay
 
 STYLE_WIDTH = 64
 CHOICES = {
-    "parametrisation": ("gaussian", "linear"),
-    "colours": ("grey", "RGB", "BGR"),
-    "output": ("plain", "overlay"),
-    "codes": ("maps", "norms"),
-    "framing": ("fer2013", "dlib"),
-}
+    "parametrisation": ("gaussian", "linear"), "colours": ("grey", "RGB", "BGR"), "output": ("plain", "overlay"),
+    "codes": ("maps", "norms"), "framing": ("fer2013", "dlib"),
+}  # fmt: skip
 LARGEST = {"image_size": 1024, "width": 512, "blocks": 64}
 
 
@@ -124,12 +121,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, styled: bool) -> None:
         super().__init__()
         self.main = Layers(
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            InstanceNorm(width, styled),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            InstanceNorm(width, styled),
-        )
+            nn.Conv2d(width, width, 3, padding=1, bias=False), InstanceNorm(width, styled), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False), InstanceNorm(width, styled),
+        )  # fmt: skip
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         return x + self.main(x, style)
@@ -175,9 +169,8 @@ class Generator(nn.Module):
         )
         self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
         if styled:
-            self.style = nn.Sequential(
-                nn.Linear(2, STYLE_WIDTH), nn.ReLU(), nn.Linear(STYLE_WIDTH, STYLE_WIDTH), nn.ReLU()
-            )
+            layers = nn.Linear(2, STYLE_WIDTH), nn.ReLU(), nn.Linear(STYLE_WIDTH, STYLE_WIDTH), nn.ReLU()
+            self.style = nn.Sequential(*layers)
 
     def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Edit each image to the expression at its code.
@@ -256,15 +249,17 @@ class LinearGenerator(Generator):
 
     def stored_distances(self, codes: Tensor) -> Tensor:
         """Minus the axes' scores, and 0 for Neutral: softmax(-distances) are the emotions' probabilities."""
-        scores = list(self.axes(codes.float()).unbind(-1))
-        scores.insert(self.config.emotions.index("Neutral"), torch.zeros_like(scores[0]))
-        return -torch.stack(scores, dim=-1)
+        return -self.with_neutral(self.axes(codes.float()), dim=-1)
 
     def stored_centres(self) -> Tensor:
         """Each axis at strength 0.8, Neutral at the origin."""
-        directions = list((0.8 * F.normalize(self.axes.weight, dim=-1)).unbind(0))
-        directions.insert(self.config.emotions.index("Neutral"), torch.zeros_like(directions[0]))
-        return torch.stack(directions)
+        return self.with_neutral(0.8 * F.normalize(self.axes.weight, dim=-1), dim=0)
+
+    def with_neutral(self, values: Tensor, dim: int) -> Tensor:
+        """Values of six emotions along `dim`, and 0 for Neutral in its place."""
+        parts = list(values.unbind(dim))
+        parts.insert(self.config.emotions.index("Neutral"), torch.zeros_like(parts[0]))
+        return torch.stack(parts, dim)
 
 
 def build_generator(config: GeneratorConfig) -> Generator:
@@ -274,9 +269,7 @@ def build_generator(config: GeneratorConfig) -> Generator:
 
 def accelerate_generator(generator: Generator) -> Generator:
     """Let a generator compute its norms and its last convolution faster where it generates in bfloat16 on a CPU.
-
-    Changes it in place and returns it. Parameters and their names stay; outputs differ in their last bits.
-    """
+    Changes it in place and returns it. Parameters and their names stay; outputs differ in their last bits."""
     for module in generator.modules():
         if isinstance(module, InstanceNorm):
             module.accelerated = True

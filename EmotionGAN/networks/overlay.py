@@ -53,10 +53,8 @@ class Overlay(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Tensor, labels: Tensor) -> None:
-        """Fit to training faces and their mirror images: float [N,1,S,S] in [-1,1], int64 [N] in 0..6.
-
-        An emotion without faces is fitted to all faces.
-        """
+        """Fit to training faces and their mirror images: float [N,1,S,S] in [-1,1], int64 [N] in 0..6. An emotion
+        without faces is fitted to all faces."""
         faces = standardise(torch.cat([images, images.flip(-1)])).flatten(1)
         labels = torch.cat([labels, labels])
         self.mean.copy_(faces.mean(dim=0))
@@ -75,11 +73,9 @@ def pose_and_one(components: Tensor) -> Tensor:
 
 
 def expected_faces(known: Tensor, faces: Tensor, labels: Tensor, scales: Tensor) -> Tensor:
-    """For each emotion the regression of faces [N,P] on known [N,K+1]: float [7,K+1,P].
-
-    Least squares over all faces, plus each emotion's ridge regression of the residuals: its mean is free, the influence
-    of pose is shrunk towards that of all faces.
-    """
+    """For each emotion the regression of faces [N,P] on known [N,K+1]: float [7,K+1,P]. Least squares over all faces,
+    plus each emotion's ridge regression of the residuals: its mean is free, the influence of pose is shrunk towards
+    that of all faces."""
     shared = torch.linalg.pinv(known.T @ known, hermitian=True) @ (known.T @ faces)
     residuals = faces - known @ shared
     penalty = torch.cat([RIDGE / scales**2, torch.zeros_like(scales[:1])]).diag()

@@ -139,11 +139,11 @@ def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
                         help=f"{help} (default: data/fer2013_augmentations)")  # fmt: skip
 
 
-def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True) -> None:
+def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True, default: str = "fer2013") -> None:
     """Which faces: --dataset, --data_root and, where the script takes it, --max_faces."""
     parser.add_argument(
-        "--dataset", choices=DATASETS, default="fer2013",
-        help="fer2013 (a CSV), folder (images in train/<emotion>/ ...), or sample (built in) (default: fer2013)",
+        "--dataset", choices=DATASETS, default=default,
+        help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...), or sample (built in) (default: {default})",
     )  # fmt: skip
     parser.add_argument(
         "--data_root", type=Path, default=Path("data/fer2013"),
@@ -201,3 +201,10 @@ def add_generator_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generator", type=Path, default=None,
                         help="folder of a learned generator, or a published GANmut checkpoint file "
                         "(default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
+
+
+def add_face_detector_flag(parser: argparse.ArgumentParser) -> None:
+    """Whether faces are to be found in a photograph: --face_detector."""
+    parser.add_argument("--face_detector", choices=("dlib", "none"), default="dlib",
+                        help="dlib (pip install dlib-bin) finds the faces; none takes a picture for one face that has "
+                        "been cut out already (default: dlib)")  # fmt: skip
