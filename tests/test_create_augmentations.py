@@ -104,6 +104,19 @@ def test_the_manifests_command_makes_the_same_images_elsewhere(there, tmp_path):
     assert {path.name: path.read_bytes() for path in made.glob("*/*.png")} == before
 
 
+def test_pytorchs_own_layers_generate_the_same_within_rounding(there):
+    shared = ("--num_augments", "1", "--max_faces", "6", "--precision", "bf16")
+    for accelerate in ("True", "False"):
+        there(*shared, "--accelerate", accelerate, "--dest_folder", accelerate)
+    fast, plain = (
+        np.stack([np.asarray(Image.open(path)) for path in sorted(Path(folder).glob("*/*.png"))]).astype(int)
+        for folder in ("True", "False")
+    )
+    assert len(fast) == 6 and np.abs(fast - plain).max() <= 6
+    commands = [json.loads(Path(name, "manifest.json").read_text())["command"] for name in ("True", "False")]
+    assert "--accelerate" not in commands[0] and "--accelerate False" in commands[1]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
