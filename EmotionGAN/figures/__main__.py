@@ -1,44 +1,12 @@
 """Pictures of a generator's space and of what it does there: `python -m EmotionGAN.figures`."""
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core_code.core_utils import flags
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 
-if TYPE_CHECKING:
-    from core_code.datasets.augmentations.plan import Settings
-    from core_code.datasets.fer2013 import FER2013
-    from EmotionGAN.editor import Editor
-
 WALKERS = ("Neutral", "Happy", "Sad", "Surprise")  # the first face of each is on the walk
-
-
-def draw_examples(path: Path, settings: "Settings", train: "FER2013", editor: "Editor") -> Path:
-    """The sheet of examples that create_augmentations.py would draw with these settings for all training faces. Only
-    the images of the faces that are shown are generated, in a temporary folder."""
-    from tempfile import TemporaryDirectory
-
-    import numpy as np
-    import torch
-
-    from core_code.core_utils.files import atomic_write
-    from core_code.datasets.augmentations import report
-    from core_code.datasets.augmentations.make import write_images
-    from core_code.datasets.augmentations.plan import image_names, make_plan
-
-    plan = make_plan(settings, train.labels, train.class_counts, editor.space)
-    shown = report.example_faces(plan, train.labels.numpy())
-    rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())))
-    names = image_names(settings, plan)
-    images = editor.edit_all(train.faces[torch.from_numpy(plan.faces[rows])], torch.from_numpy(plan.codes[rows]))
-    with TemporaryDirectory() as folder:
-        write_images(Path(folder), [names[row] for row in rows], images.numpy())
-        content = report.draw_examples(settings, train, plan, Path(folder), Path(folder)).read_bytes()
-    atomic_write(path, lambda file: file.write(content))
-    return path
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -63,8 +31,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Draw the pictures and print their paths."""
     args = parse_arguments(arguments)
 
+    import numpy as np
+    import torch
+
     from core_code.core_utils.devices import pick_device, pick_dtype
-    from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Settings
+    from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Plan, Settings, make_plan
+    from core_code.datasets.augmentations.report import draw_examples
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
     from EmotionGAN.figures.grid import draw_grid
@@ -84,7 +56,14 @@ def main(arguments: list[str] | None = None) -> None:
     print(draw_grid(folder / f"face_grid_{name}_{train.dataset}_{face}.png", train.faces[face], caption, editor))
     for mode in (AUGMENTATIONS, EXPANSION):
         path = folder / f"{mode.removesuffix('s')}_examples_{name}_{train.dataset}.png"
-        print(draw_examples(path, Settings(mode=mode, seed=args.seed), train, editor))
+        settings = Settings(mode=mode, seed=args.seed)
+        plan = make_plan(settings, train.labels, train.class_counts, editor.space)
+
+        def images_of(rows: np.ndarray, plan: Plan = plan) -> np.ndarray:
+            faces, codes = torch.from_numpy(plan.faces[rows]), torch.from_numpy(plan.codes[rows])
+            return editor.edit_all(train.faces[faces], codes).numpy()
+
+        print(draw_examples(path, settings, train, plan, images_of))
     labels = train.labels.tolist()
     rows = [labels.index(label) for label in map(EMOTIONS.index, WALKERS) if label in labels]
     print(write_face_walk(folder / f"walk_{name}_{train.dataset}.gif", editor, train.faces[rows]))

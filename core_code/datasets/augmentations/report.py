@@ -1,5 +1,6 @@
 """The report of a run of create_augmentations.py: counts, the label distribution, and a sheet of examples."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,13 @@ def report(
     path = plots / f"label_distribution_{train.dataset}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
     if len(result.plan):
-        pictures.append(draw_examples(settings, train, result.plan, folder, plots))
+        names = image_names(settings, result.plan)
+
+        def images_of(rows: np.ndarray) -> np.ndarray:
+            return np.concatenate([*decoded_chunks(folder, [names[row] for row in rows], "the same command")])
+
+        path = plots / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
+        pictures.append(draw_examples(path, settings, train, result.plan, images_of))
     print("pictures: " + ", ".join(map(str, pictures)))
 
 
@@ -53,20 +60,19 @@ def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | No
     return manifest["faces"], added
 
 
-def draw_examples(settings: Settings, train: FER2013, plan: Plan, folder: Path, plots: Path) -> Path:
-    """The sheet of examples, as read from the files."""
+def draw_examples(
+    path: Path, settings: Settings, train: FER2013, plan: Plan, images_of: Callable[[np.ndarray], np.ndarray]
+) -> Path:
+    """The sheet of examples; `images_of` gives the images uint8 [R,48,48] of R rows of the plan. Returns the path."""
     shown = example_faces(plan, train.labels.numpy())
     augmented = settings.mode == AUGMENTATIONS
     shown_of_each = min(settings.num_augments, MOST_ROWS) if augmented else len(EMOTIONS)
     rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())) & (plan.ks < shown_of_each))
-    names = image_names(settings, plan)
-    images = np.concatenate([*decoded_chunks(folder, [names[row] for row in rows], "the same command")])
     sheet: dict[int, list[np.ndarray | None]] = {
         face: [train.faces[face].numpy(), *[None] * shown_of_each] for face in shown.values()
     }
-    for row, image in zip(rows, images, strict=True):
+    for row, image in zip(rows, images_of(rows), strict=True):
         sheet[int(plan.faces[row])][1 + plan.ks[row]] = image
-    path = plots / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
     faces, titles = list(sheet.values()), [EMOTIONS[label] for label in shown]
     title = f"{train.dataset}: training faces and their {settings.mode}"
     if augmented:
