@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core_code.core_utils.devices import pick_device, pick_dtype
+from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.photographs import check_format, face_crops, read_photograph, write_photograph
 from EmotionGAN.edit.album import write_sheet, write_walk
@@ -76,8 +76,8 @@ def edit_photo(settings: EditSettings) -> None:
     output = settings.output or settings.default_output()
     ending = ".gif" if settings.gif else ".png" if settings.sheet else None
     check_output(output, photo, photograph.pixels.shape[2], ending)
-    device = pick_device(settings.device)
-    editor = Editor.load(settings.generator, device, pick_dtype(settings.precision, device), settings.accelerate)
+    hardware = pick_hardware(settings.device, settings.precision)
+    editor = Editor.load(settings.generator, *hardware, settings.accelerate)
     code = None if ending else settings.code(editor)
     crops = face_crops(photograph, settings.face_detector, editor.generator.config.framing, str(photo))
     if face is not None:

@@ -49,7 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
-    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.devices import pick_hardware
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.signals import catch_sigterm, exit_with_message
     from core_code.datasets.fer2013 import FER2013
@@ -57,8 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.explore.faces import faces_of_photo, one_of_each_first
     from EmotionGAN.explore.server import Explorer, ExplorerServer
 
-    device = pick_device(args.device)
-    dtype = pick_dtype(args.precision, device)
+    device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
     if args.face is not None:
         faces = faces_of_photo(args.face, args.face_detector, editor.generator.config.framing, editor.image_size)

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     import numpy as np
     import torch
 
-    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.devices import pick_hardware
     from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION, HALF_WIDTHS, Plan, Settings, make_plan
     from core_code.datasets.augmentations.report import draw_examples
     from core_code.datasets.fer2013 import FER2013
@@ -43,12 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.figures.space import draw_space
     from EmotionGAN.figures.walk import write_face_walk
 
-    device = pick_device(args.device)
     train = FER2013(args.data_root, "train", args.dataset)
     face = int((train.labels == EMOTIONS.index("Neutral")).int().argmax()) if args.face is None else args.face
     if not 0 <= face < len(train):
         raise InputError(f"--face {face}: no such training face, expected 0 to {len(train) - 1}")
-    editor = Editor.load(args.generator, device, pick_dtype(args.precision, device), args.accelerate)
+    editor = Editor.load(args.generator, *pick_hardware(args.device, args.precision), args.accelerate)
     folder, name = args.output_root / "plots_output", editor.name
     half_widths = [HALF_WIDTHS[AUGMENTATIONS], HALF_WIDTHS[EXPANSION]]
     print(draw_space(folder / f"conditional_space_{name}.png", editor, half_widths))

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
 
-    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.devices import pick_hardware
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.learn.data import BalancedFaces
     from EmotionGAN.learn.run import run
@@ -61,13 +61,13 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("batch_size", "discriminator_batch_size"):
         if (given := getattr(config, name)) < world_size():
             raise InputError(f"--{name} {given} for {world_size()} processes, expected a face for each")
-    device = pick_device(args.device)
+    device, dtype = pick_hardware(args.device, args.precision)
     with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
         shown = FER2013(args.data_root, "val", args.dataset, 10).faces
     trainer = Trainer(generator_config, config, args.seed, device)
     faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
-    run(trainer, faces, shown, args.dest, args.every, pick_dtype(args.precision, device), args.compile)
+    run(trainer, faces, shown, args.dest, args.every, dtype, args.compile)
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

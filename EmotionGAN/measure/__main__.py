@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.checkpoints import BEST, CheckpointFiles
-    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.devices import pick_hardware
     from core_code.core_utils.files import write_json
     from core_code.datasets.fer2013 import FER2013
     from core_code.training.inference import load_trained, predict_batch
@@ -44,8 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.measure.quality import classifier_of, measure_quality, quality_table
     from EmotionGAN.sheets import write_sample_sheet
 
-    device = pick_device(args.device)
-    dtype = pick_dtype(args.precision, device)
+    device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
     files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
     net, size = load_trained(files, BEST)
