@@ -115,6 +115,8 @@ def test_pytorchs_own_layers_generate_the_same_within_rounding(there):
     assert len(fast) == 6 and np.abs(fast - plain).max() <= 6
     commands = [json.loads(Path(name, "manifest.json").read_text())["command"] for name in ("True", "False")]
     assert "--accelerate" not in commands[0] and "--accelerate False" in commands[1]
+    with pytest.raises(InputError, match="generated with --accelerate True, this run has False"):
+        there(*shared, "--accelerate", "False", "--dest_folder", "True")
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ FIXED = {
     "generator_fingerprint": "generator", "seed": "--seed", "centre": "--centre", "half_width": "--neighborhood",
     "precision": "--precision", "face_detector": "--face_detector", "batch_size": "--batch_size",
     "folder_batch_size": "--folder_batch_size", "storage": "--format", "compiled": "--compile",
-    "class_counts": "training labels' counts",
+    "accelerate": "--accelerate", "class_counts": "training labels' counts",
 }  # fmt: skip
-OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False}  # where they are missing
+OLDER = {"centre": EMOTION, "face_detector": "none", "storage": PNG, "compiled": False,
+         "accelerate": True}  # fmt: skip  # where they are missing
 # of the settings
-DESCRIBED = ("mode", "seed", "centre", "half_width", "precision", "batch_size", "storage", "compiled")
+DESCRIBED = ("mode", "seed", "centre", "half_width", "precision", "batch_size", "storage", "compiled",
+             "accelerate")  # fmt: skip
 GROWING = {"faces": "--max_faces", "num_augments": "--num_augments"}
 
 

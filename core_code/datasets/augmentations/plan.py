@@ -36,6 +36,7 @@ class Settings:
     neighborhood: float | None = None  # half the side of the box that codes are sampled from; None: the mode's
     storage: str = PNG  # single files, or shards
     compiled: bool = False  # whether the generator is compiled, which may change an image's last bits
+    accelerate: bool = True  # whether it has faster layers, which may change them too
 
     @property
     def chunk(self) -> int:
