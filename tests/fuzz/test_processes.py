@@ -66,10 +66,10 @@ CASES = {
         "not a readable checkpoint",
     ),
     "a study that calls": Case(
-        "study.pkl", MALICIOUS, "optuna_study.py --plot_results study.pkl", "refused: it asks for"
+        "study.pkl", MALICIOUS, "optuna_study.py --plot_results study.pkl", "not a study of Optuna"
     ),
     "a study that asks for memory": Case(
-        "study.pkl", MEMO, "optuna_study.py --plot_results study.pkl", "not a study that optuna_study.py wrote"
+        "study.pkl", MEMO, "optuna_study.py --plot_results study.pkl", "not a study of Optuna"
     ),
     "a log": Case(
         "a.log", LARGE_EPOCH, "-m core_code.evaluate --from_log a.log --output_root out", ", line 3: expected"

@@ -225,7 +225,7 @@ def read_one_log(mutant: Mutant) -> None:
         assert ", line " in str(error) or "no finished epoch" in str(error), f"no line is named: {error}"
         raise
     assert [record["epoch"] for record in records] == list(range(1, len(records) + 1)) or records[0]["epoch"] > 1
-    assert all(np.isfinite(list(record.values())).all() for record in records) and run.net_name
+    assert all(np.isfinite(list(record.values())).all() for record in records) and all(run[:2])
 
 
 def draw_one_log(mutant: Mutant) -> None:
