@@ -1,4 +1,4 @@
-"""FER2013 as a PyTorch dataset: the CSV, image folders of the same layout, or the sample faces."""
+"""FER2013 as a PyTorch dataset: the CSV, parquet files, image folders, or the sample faces."""
 
 import hashlib
 from pathlib import Path
@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from core_code.core_utils.errors import InputError
-from core_code.datasets.fer2013_csv import USAGES, find_csv, read_csv
-from core_code.datasets.image_folder import load_folder
+from core_code.datasets.fer2013_csv import FILE_NAMES, USAGES, find_csv, read_csv
+from core_code.datasets.image_folder import find_phases, load_folder
 from core_code.datasets.labelled_faces import LabelledFaces
+from core_code.datasets.parquet import find_parquet, load_parquet
 from core_code.datasets.sample import sample_phase
-from core_code.datasets.splits import PHASES, cached_splits
+from core_code.datasets.splits import PHASES, Splits, cached_splits
 
 DEFAULT_ROOT = Path("data/fer2013")
 
@@ -33,8 +34,8 @@ class FER2013(LabelledFaces):
     ) -> None:  # fmt: skip
         """Load one phase.
 
-        data_root: folder of icml_face_data.csv or fer2013.csv (`dataset="fer2013"`), or of the image folders
-        (`"folder"`); not used for `"sample"`. max_faces keeps the first rows of the phase.
+        data_root: folder of icml_face_data.csv, fer2013.csv or parquet files (`dataset="fer2013"`), or of the image
+        folders (`"folder"`); not used for `"sample"`. max_faces keeps the first rows of the phase.
         Raises InputError for anything missing or damaged in the data, and for a phase without faces.
         """
         if phase not in PHASES:
@@ -58,10 +59,8 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
         return sample_phase(phase)
     usage = USAGES[PHASES.index(phase)]
     if dataset == "fer2013":
-        where = find_csv(data_root)
-        state, wanted = where.stat(), f"rows whose Usage is {usage}"
-        source = f"{where.name} {state.st_size} {state.st_mtime_ns}"
-        splits = cached_splits(where.with_suffix(".cache"), source, lambda: read_csv(where))
+        where, splits = load_fer2013(data_root)
+        wanted = f"rows whose Usage is {usage}"
     elif dataset == "folder":
         where, splits = data_root, load_folder(data_root)
         wanted = f"images in {'validation' if phase == 'val' else phase}/<emotion>/, or some named {usage}_*"
@@ -71,3 +70,25 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
     if len(faces) == 0:
         raise InputError(f"{where}: no faces for {phase}, expected {wanted}")
     return faces, labels
+
+
+def load_fer2013(data_root: Path) -> tuple[Path, Splits]:
+    """All faces of the CSV, or of parquet files where there is no CSV; and where they are. Raises InputError."""
+    form = find_form(data_root)
+    if form == "parquet":
+        return data_root, load_parquet(data_root, find_parquet(data_root))
+    if form == "folder":
+        raise InputError(f"{data_root}: holds image folders and no {FILE_NAMES[0]}; read them with --dataset folder")
+    where = find_csv(data_root)
+    state = where.stat()
+    source = f"{where.name} {state.st_size} {state.st_mtime_ns}"
+    return where, cached_splits(where.with_suffix(".cache"), source, lambda: read_csv(where))
+
+
+def find_form(data_root: Path) -> str | None:
+    """In which form the faces lie there, the first of `csv`, `parquet` and `folder` that is found; or None."""
+    if any((data_root / name).is_file() for name in FILE_NAMES):
+        return "csv"
+    if find_parquet(data_root):
+        return "parquet"
+    return "folder" if data_root.is_dir() and find_phases(data_root) else None

@@ -56,7 +56,7 @@ def find_images(data_root: Path) -> list[ImageFile]:
     """Every image below the phases' folders, sorted by path."""
     if not data_root.is_dir():
         raise InputError(f"{data_root}: no such folder, expected one with train/<emotion>/ and test/<emotion>/")
-    folders = [entry for entry in subfolders(data_root) if entry.name.lower() in PHASE_OF_FOLDER]
+    folders = find_phases(data_root)
     if not folders:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
     named_by_usage = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
@@ -65,6 +65,11 @@ def find_images(data_root: Path) -> list[ImageFile]:
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
     return sorted(files)
+
+
+def find_phases(data_root: Path) -> list[Path]:
+    """The folders train, validation and test, under whichever of their names."""
+    return [entry for entry in subfolders(data_root) if entry.name.lower() in PHASE_OF_FOLDER]
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -96,9 +101,9 @@ def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
     return by_phase(faces, [file.label for file in files], [file.phase for file in files])
 
 
-def read_face(path: Path) -> np.ndarray:
-    """One image as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
-    with open_picture(path, LARGEST_PIXELS, "image") as image:
+def read_face(path: Path, content: bytes | None = None) -> np.ndarray:
+    """One image, or its `content`, as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
+    with open_picture(path, LARGEST_PIXELS, "image", content) as image:
         grey = ImageOps.exif_transpose(image).convert("L")
         if grey.size != (SIDE, SIDE):
             grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -26,13 +27,13 @@ def readable_formats() -> list[str]:
 
 
 @contextmanager
-def open_picture(path: Path, largest: int, what: str) -> Iterator[Image.Image]:
+def open_picture(path: Path, largest: int, what: str, content: bytes | None = None) -> Iterator[Image.Image]:
     """The picture, to be decoded within. Raises InputError for one that cannot be, or of more than `largest` pixels.
 
-    `what` is what the error calls it: "image" or "picture".
+    `what` is what the error calls it: "image" or "picture". Where its `content` is in memory, `path` only names it.
     """
     try:
-        with Image.open(path, formats=readable_formats()) as image:
+        with Image.open(path if content is None else BytesIO(content), formats=readable_formats()) as image:
             if image.width * image.height > largest:
                 found = f"{image.width}x{image.height} pixels"
                 raise InputError(f"{path}: {found}, expected one of at most {largest} pixels")

@@ -1,0 +1,139 @@
+"""FER2013 in parquet files, as hubs of data sets hold it: a row a face, as an encoded image or as pixels.
+
+A column `image`, `img_bytes` or `pixels`; a column `label`, `labels` or `emotion` with numbers or names; the phase in a
+column `usage` or `split`, in the file's name (train-00000-of-00001.parquet), or in the name of its folder.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from core_code.core_utils.errors import InputError
+from core_code.datasets.fer2013_csv import USAGES, decode_pixels, shown
+from core_code.datasets.image_folder import LABEL_OF_FOLDER, PHASE_OF_FOLDER, read_face
+from core_code.datasets.splits import PHASES, PIXELS, Splits, by_phase, cached_splits
+
+CACHE_NAME = "parquet.cache"
+FACE_COLUMNS = ("image", "img_bytes", "img", "pixels")
+LABEL_COLUMNS = ("label", "labels", "emotion")
+USAGE_COLUMNS = ("usage", "split")
+PHASE_OF_USAGE = PHASE_OF_FOLDER | {usage.lower(): phase for phase, usage in enumerate(USAGES)}
+
+
+def find_parquet(data_root: Path) -> list[Path]:
+    """The parquet files in a folder and in its sub-folders, sorted by path."""
+    return sorted(path for pattern in ("*.parquet", "*/*.parquet") for path in data_root.glob(pattern))
+
+
+def load_parquet(data_root: Path, files: Sequence[Path]) -> Splits:
+    """All faces of the files, each phase in the order of files and rows; cached in `data_root`.
+
+    Raises InputError for a file that cannot be read and for a row that is no face with a known label and phase.
+    """
+    states = [(path, path.stat()) for path in files]
+    source = " ".join(f"{path.relative_to(data_root)} {state.st_size} {state.st_mtime_ns}" for path, state in states)
+    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
+    return cached_splits(data_root / CACHE_NAME, digest, lambda: read_files(files))
+
+
+def read_files(files: Sequence[Path]) -> Splits:
+    """Decode every row of every file."""
+    named_by_usage = all(phase_of_file(path) != PHASES.index("val") for path in files)
+    faces: list[np.ndarray] = []
+    labels: list[int] = []
+    phases: list[int] = []
+    for path in tqdm(files, "reading parquet", unit=" files", delay=2, leave=False):
+        for label, phase, face in rows_of(path, named_by_usage):
+            faces.append(face)
+            labels.append(label)
+            phases.append(phase)
+    if not faces:
+        raise InputError(f"{files[0].parent}: its parquet files hold no faces")
+    return by_phase(faces, labels, phases)
+
+
+def phase_of_file(path: Path) -> int | None:
+    """What the words of a file's name, or its folder's name, tell about the phase of its rows."""
+    words = [*re.split(r"[-_.]", path.name.lower()), path.parent.name.lower()]
+    return next((PHASE_OF_USAGE[word] for word in words if word in PHASE_OF_USAGE), None)
+
+
+def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Label, phase and pixels, uint8 [2304], of each row. Raises InputError naming the first row that is wrong."""
+    table, label_names = read_table(path)
+    columns = {name.lower(): name for name in map(str, table.columns)}
+    face, label, usage = (
+        next((columns[name] for name in names if name in columns), None)
+        for names in (FACE_COLUMNS, LABEL_COLUMNS, USAGE_COLUMNS)
+    )
+    for found, names in ((face, FACE_COLUMNS), (label, LABEL_COLUMNS)):
+        if found is None:
+            raise InputError(f"{path}: no column {' or '.join(names)}, found {', '.join(columns)}")
+    whole_file = phase_of_file(path)
+    if usage is None and whole_file is None:
+        raise InputError(f"{path}: of which phase are its faces? expected train, validation or test in the file's name")
+    usages = table[usage] if usage else [None] * len(table)
+    for number, (content, value, phase) in enumerate(zip(table[face], table[label], usages, strict=True), start=1):
+        where = f"{path}, row {number}"
+        place = whole_file if usage is None else PHASE_OF_USAGE.get(str(phase).lower())
+        if place is None:
+            raise InputError(f"{where}: {usage} {shown_value(phase)}, expected one of {', '.join(USAGES)}")
+        if usage is None and named_by_usage and isinstance(content, dict):
+            named = str(content.get("path") or "").split("/")[-1].split("_")[0]
+            place = USAGES.index(named) if named in USAGES else place
+        yield label_of(value, label_names, where), place, pixels_of(content, where)
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The rows, and the names that the hub's metadata give the labels (none: numbers are FER2013's)."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(f"{path}: reading parquet files needs pyarrow: pip install pyarrow") from error
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        names = next((features[name].get("names") for name in LABEL_COLUMNS if name in features), None)
+        return pd.read_parquet(path), [str(name).lower() for name in names or []]
+    except Exception as error:  # damaged files raise nearly anything
+        raise InputError(f"{path}: not a readable parquet file: truncated, damaged, or of another format") from error
+
+
+def label_of(value: Any, names: Sequence[str], where: str) -> int:
+    """The label of a number, or of an emotion's name."""
+    word = str(value).lower()
+    if word.isdigit() and int(word) < len(names):
+        word = names[int(word)]
+    label = LABEL_OF_FOLDER.get(word, int(word) if word.isdigit() else -1)
+    if not 0 <= label <= 6:
+        raise InputError(f"{where}: label {shown_value(value)}, expected a whole number from 0 to 6 or an emotion")
+    return label
+
+
+def pixels_of(content: Any, where: str) -> np.ndarray:
+    """One face, uint8 [2304], of an encoded image, of pixels in text or of a list of them."""
+    if isinstance(content, dict):
+        content = content.get("bytes")
+    if isinstance(content, bytes):
+        return read_face(Path(where), content).ravel()
+    if isinstance(content, str):
+        return decode_pixels(content.encode(), where)
+    try:
+        pixels = np.stack([np.asarray(row) for row in content]).ravel()
+    except (TypeError, ValueError):
+        pixels = np.empty(0)
+    if len(pixels) != PIXELS or pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+        raise InputError(f"{where}: no face, expected an image or {PIXELS} whole numbers from 0 to 255")
+    return pixels.astype(np.uint8)
+
+
+def shown_value(value: Any) -> str:
+    """A cell as an error message quotes it."""
+    return shown(str(value).encode())
