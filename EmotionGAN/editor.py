@@ -13,7 +13,7 @@ from tqdm import tqdm
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
-from core_code.core_utils.weights import state_dict_mismatch
+from core_code.core_utils.weights import state_dict_mismatch, unwrapped, with_counters
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.networks.discriminator import Discriminator
@@ -37,7 +37,7 @@ def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
         weights = path / WEIGHTS_FILE
         generator = build_strictly(config, load_weights(weights, "generator"), weights)
         return generator, ConditionalSpace.of(generator)
-    state = load_weights(path, "generator")
+    state = unwrapped(load_weights(path, "generator"))
     config = GeneratorConfig.published("linear" if "axes.weight" in state else "gaussian")
     generator = build_strictly(config, state, path)
     gaussian = config.parametrisation == "gaussian"
@@ -49,6 +49,7 @@ def build_strictly(config: GeneratorConfig, state: dict[str, Tensor], path: Path
     built before the shapes fit: a config alone could ask for any amount of memory."""
     with torch.device("meta"):
         expected = build_generator(config).state_dict()
+    state = with_counters(state, expected)
     if wrong := state_dict_mismatch(state, expected):
         raise InputError(f"{path}: not a generator of this architecture: {wrong}")
     generator = build_generator(config)

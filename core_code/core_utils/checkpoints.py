@@ -87,6 +87,8 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
     (which may be None) are not compared. Raises InputError when it is missing, damaged, no checkpoint, lacks what is
     used, or is one of another name than is `expected`.
     """
+    from core_code.core_utils.weights import unwrapped
+
     state = load_weights(path, "checkpoint")
     published = state.keys() <= {*PUBLISHED_KEYS}
     for key in PUBLISHED_KEYS if published else KEYS:
@@ -109,6 +111,7 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
             raise InputError(f"{path}: a checkpoint of {key} {value!r}, expected {expected[key]!r}")
     if "settings" in used:
         check_settings(state["settings"], path)
+    state["net"] = unwrapped(state["net"])
     return state
 
 
@@ -150,8 +153,9 @@ def best_epoch(history: Sequence[dict[str, float]], key: str, higher_is_better: 
 
 def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:
     """Load a checkpoint's `net` into a module, strictly; raise InputError when it is of another architecture."""
-    from core_code.core_utils.weights import state_dict_mismatch
+    from core_code.core_utils.weights import state_dict_mismatch, with_counters
 
-    if wrong := state_dict_mismatch(state["net"], net.state_dict()):
+    weights = with_counters(state["net"], own := net.state_dict())
+    if wrong := state_dict_mismatch(weights, own):
         raise InputError(f"{path}: the weights are not of this net ({wrong[:200]})")
-    net.load_state_dict(state["net"])
+    net.load_state_dict(weights)

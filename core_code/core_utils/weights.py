@@ -20,6 +20,11 @@ NAMES = re.compile(
     r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)|torch\.nn\.parameter Parameter|_codecs encode"
 )
 ZIP, OLD_PICKLES = b"PK\x03\x04", 5  # how files of torch >= 1.6 begin; how many pickles older ones begin with
+# Names that a state dict is saved under in a larger dict, and what wrappers put before every name of one.
+WRAPPERS = ("net", "state_dict", "model", "model_state_dict")
+PREFIXES = ("module.", "model.", "net.")
+COMPILED = "_orig_mod."  # of torch.compile, before the name of every module that was compiled
+COUNTER = "num_batches_tracked"  # of batch norms; files of before torch 0.4.1 have none
 FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 SLOTS = {torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"), torch.optim.SGD: ("momentum_buffer",)}
 
@@ -51,6 +56,23 @@ def check_names(file: BinaryIO) -> None:
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name in ("GLOBAL", "INST") and not NAMES.fullmatch(str(argument)):
             raise ValueError(f"it asks for {str(argument)[:100]!r}")
+
+
+def unwrapped(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """A state dict out of the dicts that it is wrapped in (WRAPPERS), without what DataParallel, torch.compile and the
+    like put before every name. Names that are no texts are left out."""
+    for _ in WRAPPERS:  # not without end: a dict of a file may hold itself
+        state = next((state[name] for name in WRAPPERS if isinstance(state.get(name), dict)), state)
+    state = {name.replace(COMPILED, ""): value for name, value in state.items() if isinstance(name, str)}
+    while state and (prefix := next((each for each in PREFIXES if all(n.startswith(each) for n in state)), "")):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def with_counters(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The state dict with 0 for each batch norm's counter that `own` has and it has not."""
+    missing = [name for name in own if name.endswith(f".{COUNTER}") and name not in state]
+    return {**state, **{name: torch.zeros_like(own[name], device="cpu") for name in missing}}
 
 
 def state_dict_mismatch(state: Any, own: Mapping[str, Tensor]) -> str:

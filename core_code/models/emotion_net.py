@@ -4,7 +4,6 @@ import re
 import socket
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torchvision import models
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
-from core_code.core_utils.weights import state_dict_mismatch
+from core_code.core_utils.weights import WRAPPERS, state_dict_mismatch, unwrapped, with_counters
 from core_code.models.architectures import ARCHITECTURES, Architecture
 
 EMOTION_COUNT = 7
@@ -67,8 +66,9 @@ class EmotionNet(nn.Module):
     def load_backbone(self, weights: str) -> None:
         """Start from `imagenet`, `none` (the random weights that are there already) or a file.
 
-        A file holds a state dict of the same torchvision net, of which the 1000-class head is left out, or is a
-        checkpoint of this program. All else must match strictly. Raises InputError.
+        A file holds a state dict of the same torchvision net, of which the 1000-class head is left out, alone or as
+        weights are passed around (see weights.unwrapped), or is a checkpoint of this program. All else must match
+        strictly. Raises InputError.
         """
         if weights == "none":
             return
@@ -79,12 +79,16 @@ class EmotionNet(nn.Module):
         self.load_backbone_state(state, source)
 
     def load_backbone_state(self, state: dict[str, Tensor], source: str) -> None:
-        """Load everything but the head from a state dict, strictly. `source` names it in the InputError."""
+        """Load everything but the head from a state dict, strictly; a batch norm's missing counter is 0. `source` names
+        it in the InputError."""
         state = bare_state(state, self.architecture)
         head = self.architecture.head + "."
         state = {key: value for key, value in state.items() if not key.startswith(head)}
         own = {key: value for key, value in self.nn_model.state_dict().items() if not key.startswith(head)}
+        state = with_counters(state, own)
         if wrong := state_dict_mismatch(state, own):
+            if inner := [name[:100] for name, value in state.items() if isinstance(value, dict)]:
+                wrong += f" (it has dicts named {', '.join(inner[:5])}: expected tensors, or {', '.join(WRAPPERS)})"
             raise InputError(f"{source}: not weights of {self.name}: {wrong}")
         self.nn_model.load_state_dict(state, strict=False)
 
@@ -116,8 +120,12 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
     socket.setdefaulttimeout(DOWNLOAD_PATIENCE_S)
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
-    except (URLError, OSError, RuntimeError, EOFError) as error:
+    except Exception as error:  # a damaged file raises nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+        if cached.is_file():
+            message = f"{cached}: ImageNet weights that cannot be read ({reason}): remove the file to download it again"
+            raise InputError(message) from error
         raise InputError(
             f"ImageNet weights of {name} cannot be downloaded ({reason}): fetch {weights.url} another way and give "
             f"--weights FILE, or start from random weights with --weights none"
@@ -127,14 +135,12 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
 
 
 def bare_state(state: dict[str, Any], architecture: Architecture) -> dict[str, Tensor]:
-    """The torchvision names of a state dict: out of a checkpoint's `net`, without `nn_model.`, older names renewed.
+    """The torchvision names of a state dict: unwrapped, without `nn_model.`, older names renewed.
 
-    Names that are no texts are left out. The published program's BYOL has `backbone.<index of the child>.*`; its other
-    parts (`backbone_momentum.*`, `projection_head.*` and so on) are left out.
+    The published program's BYOL has `backbone.<index of the child>.*`; its other parts (`backbone_momentum.*`,
+    `projection_head.*` and so on) are left out.
     """
-    held = state.get("net")
-    names = held if isinstance(held, dict) else state
-    state = {key: value for key, value in names.items() if isinstance(key, str)}
+    state = unwrapped(state)
     for prefix in (PREFIX, PUBLISHED_BYOL):
         if any(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

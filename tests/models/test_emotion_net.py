@@ -107,6 +107,48 @@ def test_densenet_files_with_the_older_names_load(tmp_path):
     assert all(torch.equal(loaded[key], value) for key, value in state.items() if not key.startswith("classifier."))
 
 
+def without_counters(state):
+    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+
+
+PASSED_AROUND = {
+    "of 2017, without counters": without_counters,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 90, "arch": "resnet18"},
+    "model": lambda state: {"model": state},
+    "model within state_dict": lambda state: {"state_dict": {"model": state}},
+    "DataParallel": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "compiled in DataParallel": lambda state: {"model": {f"module._orig_mod.{k}": v for k, v in state.items()}},
+    "DataParallel compiled": lambda state: {f"_orig_mod.module.{k}": v for k, v in state.items()},
+    "one compiled stage": lambda state: {k.replace("stage2.", "stage2._orig_mod."): v for k, v in state.items()},
+    "Lightning": lambda state: {"state_dict": {f"model.{k}": v for k, v in state.items()}, "callbacks": {}},
+    "parameters": lambda state: {k: torch.nn.Parameter(v, v.is_floating_point()) for k, v in state.items()},
+    "all at once": lambda state: {"state_dict": {f"module.{k}": v for k, v in without_counters(state).items()}},
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("wrap", PASSED_AROUND.values(), ids=PASSED_AROUND)
+def test_weights_load_as_they_are_passed_around(small, tmp_path, wrap, zipped):
+    state = imagenet_state()
+    for value in state.values():
+        value.add_(1)  # the counters are 1, where a file has them
+    torch.save(wrap(dict(state)), tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
+    net = EmotionNet(small)
+    net.load_backbone(str(tmp_path / "weights.pth"))
+    loaded = net.nn_model.state_dict()
+    counted = wrap in (without_counters, PASSED_AROUND["all at once"])
+    for key, value in state.items():
+        expected = torch.zeros(()) if counted and key.endswith("num_batches_tracked") else value
+        assert key.startswith("fc.") or torch.equal(loaded[key], expected.to(value.dtype)), key
+
+
+def test_an_unknown_wrapper_is_named(small, tmp_path):
+    torch.save({"ema": imagenet_state(), "epoch": 3}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"it has dicts named ema: expected tensors, or net, state_dict, model"):
+        EmotionNet(small).load_backbone(str(tmp_path / "weights.pth"))
+
+
 def missing(state):
     del state["conv5.0.weight"]
 
@@ -148,6 +190,17 @@ def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_that_says_what_
     said = str(error.value)
     assert "no way to the net" in said and "--weights FILE" in said and "--weights none" in said
     assert models.ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1.url in said and "\n" not in said
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\x03\x04", b"\x80\x02."])
+def test_damaged_imagenet_weights_in_the_cache_are_named(small, monkeypatch, tmp_path, content):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub/checkpoints" / models.ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(content)
+    with pytest.raises(InputError, match="remove the file to download it again") as error:
+        EmotionNet(small).load_backbone("imagenet")
+    assert str(cached) in str(error.value)
 
 
 def test_imagenet_weights_are_torchvisions(small, monkeypatch):
