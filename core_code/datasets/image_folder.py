@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.photos.pictures import open_picture
+from core_code.core_utils.photos.pictures import open_picture, upright
 from core_code.datasets.fer2013_csv import USAGES
 from core_code.datasets.splits import PHASES, SIDE, Splits, by_phase, cached_splits
 
 CACHE_NAME = "faces.cache"
+DECODING = 2  # part of the cache's source; a new number makes every cache of images be written anew
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2}
 NAMES = ("angry anger", "disgust disgusted", "fear fearful afraid scared", "happy happiness joy", "sad sadness",
@@ -47,7 +48,7 @@ def load_folder(data_root: Path) -> Splits:
     """
     data_root = Path(data_root)
     files = find_images(data_root)
-    state = "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
+    state = f"{DECODING}\n" + "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
     return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
 
@@ -104,7 +105,7 @@ def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
 def read_face(path: Path, content: bytes | None = None) -> np.ndarray:
     """One image, or its `content`, as a grey face, uint8 [48, 48]. Raises InputError when it cannot be decoded."""
     with open_picture(path, LARGEST_PIXELS, "image", content) as image:
-        grey = ImageOps.exif_transpose(image).convert("L")
+        grey = upright(image, path).convert("L")
         if grey.size != (SIDE, SIDE):
             grey = grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         return np.array(grey, dtype=np.uint8)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box, crop_box, find_faces
-from core_code.core_utils.photos.pictures import open_picture
+from core_code.core_utils.photos.pictures import open_picture, upright
 
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 LARGEST_PIXELS = 89_000_000  # of a photograph
@@ -48,18 +48,15 @@ def colour_channels(pixels: np.ndarray) -> int:
 def read_photograph(path: Path) -> Photograph:
     """Read a picture, turned upright as its EXIF data say.
 
-    Grey and RGB, with or without transparency, stay what they are; palettes, CMYK and the like become RGB. Raises
-    InputError when it is missing, no picture, damaged, or of more than 8 bits a channel.
+    Grey and RGB, with or without transparency, stay what they are; palettes, CMYK and the like become RGB, 16 bits a
+    channel 8. Raises InputError when it is missing, no picture, damaged, or of a kind that `upright` refuses.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such picture")
     with open_picture(path, LARGEST_PIXELS, "picture") as opened:
-        opened.load()
-        image = ImageOps.exif_transpose(opened)
+        image = upright(opened, path)
         profile = opened.info.get("icc_profile")
-    if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path}: a picture of mode {image.mode}, expected 8 bits a channel")
     if image.mode == "1":
         image = image.convert("L")
     if image.mode not in CHANNELS:
