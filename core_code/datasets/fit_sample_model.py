@@ -22,7 +22,7 @@ from core_code.core_utils.devices import autocast, pick_hardware
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write, make_folder, save_weights
-from core_code.core_utils.flags import add_device_flags, count, make_parser, positive
+from core_code.core_utils.flags import add_accelerate_flag, add_device_flags, count, make_parser, positive
 from core_code.core_utils.photos.face_finder import frontal_detector, load_dlib
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.sample_learning import NOISE, UNIFORMS, SampleTrainer, as_floats, augment
@@ -50,6 +50,7 @@ class FitSettings:
     device: torch.device
     dtype: torch.dtype
     seed: int
+    accelerate: bool
 
 
 class TrainingFaces:
@@ -85,11 +86,12 @@ def main() -> None:
     parser.add_argument("--batch_size", type=count, default=64, help="a multiple of 4 (default: %(default)s)")
     parser.add_argument("--width", type=positive, default=1.0, help="multiplies all channels (default: %(default)s)")
     add_device_flags(parser)
+    add_accelerate_flag(parser)
     args = parser.parse_args()
     if args.batch_size % 4:
         parser.error(f"--batch_size {args.batch_size}: expected a multiple of 4")
     settings = FitSettings(args.dest, args.minutes, args.batch_size, args.width,
-                           *pick_hardware(args.device, args.precision), args.seed)  # fmt: skip
+                           *pick_hardware(args.device, args.precision), args.seed, args.accelerate)  # fmt: skip
     train = FER2013(args.data_root, "train")
     rows = torch.from_numpy(frontal_rows(args.rows or args.dest / "frontal_rows.npy", train.faces.numpy()))
     print(f"{len(rows)} of {len(train)} training faces are frontal", flush=True)
@@ -129,7 +131,7 @@ def learn(settings: FitSettings, faces: Tensor, labels: Tensor, started: float) 
     --dest then holds sample_faces.pth, sheet.png and learning.pth, each also written every two minutes."""
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    trainer = SampleTrainer(settings.width, settings.seed, settings.device, settings.dtype)
+    trainer = SampleTrainer(settings.width, settings.seed, settings.device, settings.dtype, settings.accelerate)
     parameters = sum(weights.numel() for weights in trainer.generator.parameters())
     print(f"generator: {parameters} parameters, {2 * parameters / 1e6:.2f} MB as float16", flush=True)
     state = make_folder(settings.dest) / "learning.pth"

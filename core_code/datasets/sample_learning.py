@@ -116,12 +116,15 @@ def small_classifier(width: int = 32) -> nn.Sequential:
 
 class SampleTrainer:
     """All that a checkpoint holds, and the two steps. `classifiers` know real faces and stay as they are.
+    With `graphs` the steps are CUDA graphs where there is a GPU.
 
     Losses: non-saturating logistic (I. Goodfellow et al., 2014), R1 on every 16th batch (L. Mescheder et al., 2018),
     and for the generator the cross-entropy that the classifiers have left beyond SURE_ENOUGH.
     """
 
-    def __init__(self, width: float, seed: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, width: float, seed: int, device: torch.device, dtype: torch.dtype, graphs: bool = True
+    ) -> None:  # fmt: skip
         torch.manual_seed(seed)
         self.device, self.dtype = device, dtype
         channels = tuple(max(GROUP, round(width * size)) for size in (192, 128, 64, 32))
@@ -137,9 +140,9 @@ class SampleTrainer:
         self.discriminator_adam = torch.optim.Adam(self.discriminator.parameters(), LEARNING_RATE, BETAS, fused=fused)
         self.step, self.seconds, self.classifiers_learned = 0, 0.0, False
         of_discriminator = list(self.discriminator.parameters())
-        self.usual = CudaGraphed(self.discriminator_gradients, device, of_discriminator)
-        self.penalized = CudaGraphed(self.penalized_gradients, device, of_discriminator)
-        self.of_generator = CudaGraphed(self.generator_gradients, device, self.generator.parameters())
+        self.usual = CudaGraphed(self.discriminator_gradients, device, of_discriminator, graphs)
+        self.penalized = CudaGraphed(self.penalized_gradients, device, of_discriminator, graphs)
+        self.of_generator = CudaGraphed(self.generator_gradients, device, self.generator.parameters(), graphs)
         self.classes_weight = torch.zeros((), device=device)
 
     def train(self, real: Tensor, labels: Tensor, fake_labels: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
