@@ -5,14 +5,23 @@ one ends (docs/scaling.md).
 """
 
 import argparse
+import math
 from dataclasses import fields
 from pathlib import Path
 
 from core_code.core_utils.distributed.job import distributed_session, local_main_first, world_size
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.flags import add_boolean, add_data_flags, add_device_flags, as_settings, count, make_parser
-from EmotionGAN.learn.config import LearnConfig
+from core_code.core_utils.flags import (
+    add_boolean,
+    add_data_flags,
+    add_device_flags,
+    as_settings,
+    count,
+    fill_in,
+    make_parser,
+)
+from EmotionGAN.learn.config import NETWORK, PUBLISHED, PUBLISHED_NETWORK, LearnConfig
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -25,21 +34,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_data_flags(parser)
     add_device_flags(parser)
     parser.add_argument("--dest", type=Path, required=True, help="folder of the run; started again, it goes on")
+    parser.add_argument("--config", choices=("fer2013", "ganmut"), default="fer2013", help="where the other defaults "
+                        "come from; ganmut: the published ones, for 128 px (default: fer2013)")  # fmt: skip
+    parser.add_argument("--start_from", type=Path, metavar="FOLDER", help="a generator's folder, whose weights a new "
+                        "run starts from, with fresh optimisers")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so many; the same "
+                        "command goes on (default: no limit)")  # fmt: skip
     parser.add_argument("--parametrisation", choices=("gaussian", "linear"), default="gaussian")
-    parser.add_argument("--image_size", type=count, default=48, help="side of the faces in pixels (default: 48)")
-    parser.add_argument("--width", type=count, default=32, help="channels of the first layer (GANmut: 64; default: 32)")
-    parser.add_argument("--blocks", type=count, default=4, help="residual blocks (GANmut: 6; default: 4)")
-    parser.add_argument("--output", choices=("plain", "overlay"), default="overlay", help="plain: GANmut's; overlay: "
-                        "added to the face and to a statistical overlay (default: overlay)")  # fmt: skip
-    parser.add_argument("--codes", choices=("maps", "norms"), default="norms", help="maps: GANmut's two constant "
-                        "channels; norms: scale and shift of the norms (default: norms)")  # fmt: skip
+    parser.add_argument("--image_size", type=count, help="side of the faces in pixels (default: 48; ganmut: 128)")
+    parser.add_argument("--width", type=count, help="channels of the first layer (default: 32; ganmut: 64)")
+    parser.add_argument("--blocks", type=count, help="residual blocks (default: 6)")
+    parser.add_argument("--output", choices=("plain", "warp", "overlay"), help="plain: GANmut's; warp: pixels moved "
+                        "and painted over; overlay: version 0.1's (default: warp; ganmut: plain)")  # fmt: skip
+    parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
+                        "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
     parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
     add_boolean(parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler")
     for field in fields(LearnConfig):
         names = [f"--{name}" for name in (field.name, field.metadata["old"]) if name]
-        parser.add_argument(*names, type=type(field.default), default=field.default, metavar="N",
-                            help=f"{field.metadata['help']} (default: {field.default})")  # fmt: skip
-    return parser.parse_args(arguments)
+        published = f"; ganmut: {PUBLISHED[field.name]}" if field.name in PUBLISHED else ""
+        parser.add_argument(*names, type=type(field.default), metavar="N",
+                            help=f"{field.metadata['help']} (default: {field.default}{published})")  # fmt: skip
+    args = parser.parse_args(arguments)
+    defaults = NETWORK | {field.name: field.default for field in fields(LearnConfig)}
+    fill_in(args, argparse.Namespace(**defaults | (PUBLISHED_NETWORK | PUBLISHED if args.config == "ganmut" else {})))
+    return args
 
 
 @distributed_session()
@@ -67,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         shown = FER2013(args.data_root, "val", args.dataset, 10).faces
     trainer = Trainer(generator_config, config, args.seed, device)
     faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
-    run(trainer, faces, shown, args.dest, args.every, dtype, args.compile)
+    run(trainer, faces, shown, args.dest, args.every, dtype, args.compile, args.minutes, args.start_from)
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

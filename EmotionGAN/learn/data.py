@@ -1,11 +1,18 @@
-"""Training faces on the device, balanced over the emotions, and the augmentation of the discriminator's input."""
+"""Training faces on the device, balanced over the emotions; the random numbers of a step; random views."""
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core_code.core_utils.distributed.data_parallel import Shard, shard_of
+from core_code.core_utils.distributed.data_parallel import shard_of
 from EmotionGAN.editor import to_range
+from EmotionGAN.learn.config import LearnConfig
+
+VIEW_NUMBERS = 8  # random numbers of a view
+SHIFT, BRIGHTNESS, CONTRAST, CUTOUT = 1 / 8, 0.2, 0.3, 0.35  # of the side, the range, the contrast, the side
+TURN, ZOOM = 0.2, 0.15  # radians, and how much larger or smaller
 
 
 class BalancedFaces:
@@ -16,35 +23,77 @@ class BalancedFaces:
         self.images = to_range(faces, size, channels=1).to(device)
         self.labels, self.channels = labels.to(device), channels
         counts = torch.bincount(labels, minlength=7).clamp_min(1).double()
-        self.weights = (1 / counts.sqrt())[labels]
+        self.cumulative = (1 / counts.sqrt())[labels].cumsum(0)
 
     def sample(self, batch_size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """This process's shard of a batch: float [B,C,S,S] in [-1,1], half of them mirrored, and int64 [B]."""
-        indices = torch.multinomial(self.weights, batch_size, replacement=True, generator=rng)
+        heights = torch.rand(batch_size, generator=rng, dtype=torch.float64) * self.cumulative[-1]
+        indices = torch.searchsorted(self.cumulative, heights, right=True).clamp_max(len(self.labels) - 1)
         mirrored = torch.rand(batch_size, generator=rng) < 0.5
         rows = shard_of(batch_size).rows
-        indices, mirrored = indices[rows].to(self.images.device), mirrored[rows]
+        indices, mirrored = to_device(indices[rows], self.images), to_device(mirrored[rows], self.images)
         images = self.images[indices]
-        images = torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)
+        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         return images.expand(-1, self.channels, -1, -1), self.labels[indices]
 
 
-def jitter(images: Tensor, rng: torch.Generator, shard: Shard | None = None) -> Tensor:
-    """Shift images [B,C,S,S] by up to 1/16 of the side and change their brightness by up to 0.2 of the range.
+class EditPlan(NamedTuple):
+    """To which codes a batch is edited, and how its views are seen: this process's B rows of the random numbers.
 
-    Differentiable, so that the generator learns through it (Zhao et al., "Differentiable Augmentation", 2020). Where
-    the images are a `shard` of a batch, random numbers are drawn for all of it.
+    emotions: int64 [B], the emotion that a code lies near, or -1 for the face's own; near: bool [B], False for a code
+    anywhere in the square; places, places2: float [B,2] in [-1,1], where in its box (in the square) a code lies, and a
+    second one of the same emotion; views: float [3,B,VIEW_NUMBERS] in [0,1): of the real face, of its edit as the
+    discriminator sees it, and as the generator's losses do.
     """
-    count, rows = shard or (len(images), slice(None))
-    size = images.shape[-1]
-    most = size // 16
-    # whole pixels: a fractional shift would blur the detail that tells generated faces from real ones
-    shifts = torch.randint(-most, most + 1, (count, 2), generator=rng)[rows] * 2 / size
-    brightness = (torch.rand(count, 1, 1, 1, generator=rng)[rows] * 2 - 1) * 0.2
+
+    emotions: Tensor
+    near: Tensor
+    places: Tensor
+    places2: Tensor
+    views: Tensor
+
+
+def plan_edits(config: LearnConfig, rng: torch.Generator, like: Tensor) -> EditPlan:
+    """Draw the plan of a batch, on the device of `like`."""
+    count, rows = config.batch_size, shard_of(config.batch_size).rows
+    emotions = torch.randint(7, (count,), generator=rng)
+    emotions = torch.where(torch.rand(count, generator=rng) < config.share_own, -1, emotions)
+    near = torch.rand(count, generator=rng) >= config.share_uniform
+    places, places2 = torch.rand(2, count, 2, generator=rng) * 2 - 1
+    views = torch.rand(3, count, VIEW_NUMBERS, generator=rng)
+    own = (emotions[rows], near[rows], places[rows], places2[rows], views[:, rows])
+    return EditPlan(*(to_device(part, like) for part in own))
+
+
+def to_device(values: Tensor, like: Tensor) -> Tensor:
+    """Values on the device of `like`, without waiting for a GPU."""
+    if like.device.type != "cuda":
+        return values.to(like.device)
+    return values.contiguous().pin_memory().to(like.device, non_blocking=True)
+
+
+def random_views(images: Tensor, numbers: Tensor, turned: bool = False) -> Tensor:
+    """Images [B,C,S,S] in [-1,1] shifted, brighter or darker, with more or less contrast and a square cut out, by
+    random numbers [B,VIEW_NUMBERS] in [0,1); if `turned`, also rotated and enlarged or reduced. float32 [B,C,S,S].
+
+    Differentiable, so that a generator learns through it (Zhao et al., "Differentiable Augmentation", NeurIPS 2020).
+    """
     if not len(images):
-        return images  # affine_grid refuses empty batches
-    matrices = torch.eye(2, 3).repeat(len(images), 1, 1)
-    matrices[:, :, 2] = shifts
-    grid = F.affine_grid(matrices.to(images.device), list(images.shape), align_corners=False)
-    shifted = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return shifted + brightness.to(images.device)
+        return images.float()  # affine_grid refuses empty batches
+    size, signed = images.shape[-1], numbers * 2 - 1
+    # whole pixels: a fractional shift would blur the detail that tells generated faces from real ones
+    shifts = (signed[:, :2] * (SHIFT * size)).round() * 2 / size
+    angle, scale = (
+        (signed[:, 2] * TURN, 1 + signed[:, 3] * ZOOM) if turned else (0 * signed[:, 2], 1 + 0 * signed[:, 3])
+    )
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    matrices = torch.stack([torch.stack([cos, -sin, shifts[:, 0]], 1), torch.stack([sin, cos, shifts[:, 1]], 1)], 1)
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    seen = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    brightness, contrast = ((signed[:, i] * most)[:, None, None, None] for i, most in ((4, BRIGHTNESS), (5, CONTRAST)))
+    middle = seen.mean(dim=(1, 2, 3), keepdim=True)
+    seen = middle + (1 + contrast) * (seen - middle) + brightness
+    line = torch.arange(size, device=images.device)
+    first = numbers[:, 6:8] * (1 + CUTOUT) * size - CUTOUT * size  # of the square, which may lie partly outside
+    inside = (line >= first[..., None]) & (line < first[..., None] + CUTOUT * size)
+    return seen.masked_fill((inside[:, 0, None, :] & inside[:, 1, :, None])[:, None], 0.0)

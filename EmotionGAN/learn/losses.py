@@ -27,9 +27,9 @@ def mean(values: Tensor) -> Tensor:
     return global_mean(values.mean(), len(values))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Logits [B,7] and int64 [B] -> scalar."""
-    return global_mean(F.cross_entropy(logits.float(), labels), len(labels))
+    return global_mean(F.cross_entropy(logits.float(), labels, label_smoothing=smoothing), len(labels))
 
 
 def absolute_error(images: Tensor, targets: Tensor) -> Tensor:
@@ -71,6 +71,36 @@ def agreement(class_logits: Tensor, distances: Tensor) -> Tensor:
     predicted = class_logits.float().log_softmax(-1)
     target = (-distances).log_softmax(-1)
     return mean(((predicted.exp() - target.exp()) * (predicted - target)).sum(-1))
+
+
+def divergence(class_logits: Tensor, shares: Tensor) -> Tensor:
+    """KL from the wanted shares of the emotions [B,7] to a classifier's softmax [B,7] -> [B]; for one emotion, the
+    cross entropy."""
+    logs = class_logits.float().log_softmax(-1)
+    return (torch.xlogy(shares, shares) - shares * logs).sum(-1)
+
+
+def beyond_margin(class_logits: Tensor, shares: Tensor, margin: float) -> Tensor:
+    """By how much the divergence exceeds the margin -> scalar."""
+    return mean((divergence(class_logits, shares) - margin).relu())
+
+
+def local_change(images: Tensor, others: Tensor) -> Tensor:
+    """Mean absolute difference of images [B,C,S,S], less its local mean -> [B]. So other lighting is no difference."""
+    difference = images.float() - others.float()
+    side = difference.shape[-1] // 4 * 2 + 1
+    smooth = F.avg_pool2d(difference, side, 1, side // 2, count_include_pad=False)
+    return (difference - smooth).abs().mean(dim=(1, 2, 3))
+
+
+def too_alike(change: Tensor, codes: Tensor, others: Tensor, wanted: float, half_width: float) -> Tensor:
+    """By how much the change [B] between edits at two codes [B,2] falls short of what is wanted -> [B].
+
+    `wanted` is meant for codes as far apart as two random ones of a box of this half-width are on average, and is in
+    proportion to the distance (Mao et al., "Mode Seeking GANs", CVPR 2019, with a bound).
+    """
+    usual = max(2 * half_width * 0.5214, 1e-6)  # the mean distance of two points of the unit square
+    return (wanted * (codes - others).norm(dim=1) / usual - change).relu() / max(wanted, 1e-6)
 
 
 def code_error(predicted: Tensor, codes: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ resumed run ends as an uninterrupted one.
 
 import json
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.job import check_same, is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
@@ -23,7 +23,7 @@ from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from EmotionGAN.editor import save_generator
 from EmotionGAN.learn.data import BalancedFaces
-from EmotionGAN.learn.steps import adversarial_step, pretraining_step
+from EmotionGAN.learn.steps import Steps
 from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.face_encoder import save_face_encoder
 from EmotionGAN.sheets import write_sample_sheet
@@ -37,50 +37,62 @@ OLD_TERMS = {  # in logs of earlier versions
 
 def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
     """Take the remaining steps, yielding the terms of each step's loss."""
+    steps = Steps(trainer, faces, dtype)
     while trainer.step < trainer.config.total_steps:
         rng = torch.Generator().manual_seed(trainer.seed * 1_000_003 + trainer.step)
-        step = pretraining_step if trainer.step < trainer.config.discriminator_steps else adversarial_step
-        with autocast(trainer.device, dtype):
-            terms = step(trainer, faces, rng)
+        if trainer.step < trainer.config.discriminator_steps:
+            terms = steps.pretraining_step(rng)
+        else:
+            trainer.freeze_guides()
+            terms = steps.adversarial_step(rng)
         trainer.step += 1
-        yield {name: value.detach() for name, value in terms.items()}
+        yield terms
 
 
 def run(
-    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype, compiled: bool
+    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype, compiled: bool,
+    minutes: float = math.inf, start_from: Path | None = None,
 ) -> None:  # fmt: skip
-    """Resume the run in `dest`, or start it, and train to its last step, with a compiled generator if `compiled`.
-    Raises InputError where another process trains there. Interrupted, it reports once what is saved, and exits with the
-    shell's status for the signal."""
+    """Resume the run in `dest`, or start it (from the weights of a generator's folder, if one is given), and train to
+    its last step or for so many minutes, with a compiled generator if `compiled`. Raises InputError where another
+    process trains there. Interrupted, it reports once what is saved, and exits with the shell's status for the signal.
+    """
     with exclusive_lock(dest) if is_main_process() else nullcontext(), catch_sigterm():
         resume(trainer, dest)
         if trainer.step == 0:
-            trainer.fit_overlay(faces)
+            trainer.prepare(faces)
+            if start_from:
+                trainer.start_from(start_from)
         if compiled:
             trainer.generator.compile(dynamic=False)
         try:
-            learn(trainer, faces, shown, dest, every, dtype)
+            learn(trainer, faces, shown, dest, every, dtype, minutes)
         except KeyboardInterrupt as interrupt:
             if not is_main_process():
                 raise
             exit_with_message(interrupt, f"{last_good(dest)}; start the same command again to go on")
 
 
-def learn(trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype) -> None:
-    """Train to the config's last step; every `every` steps write a sample sheet, a log line and the checkpoint.
+def learn(
+    trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype,
+    minutes: float = math.inf,
+) -> None:  # fmt: skip
+    """Train to the config's last step, or for so many minutes; every `every` steps and at the end write a sample sheet,
+    a log line and the checkpoint.
 
     shown: uint8 [N,H,W], faces for the sheets, not trained on. The EMA generator is saved in `dest/generator` each
     time. The checkpoint is written last: killed before it is, a run repeats the interval and writes the other files
     again. Raises InputError when a loss or a weight is no longer finite; the last checkpoint is kept. Of several
     processes all train, and the main process writes.
     """
-    total, seen = trainer.config.total_steps, defaultdict(list)
+    total, seen, end = trainer.config.total_steps, defaultdict(list), time.monotonic() + 60 * minutes
     with tqdm(total=total, initial=trainer.step, unit="step", smoothing=0.05) as bar:
         for terms in run_steps(trainer, faces, dtype):
             bar.update()
             for name, value in terms.items():
                 seen[name].append(value)
-            if trainer.step % every and trainer.step != total:
+            out_of_time = time.monotonic() > end
+            if trainer.step % every and trainer.step != total and not out_of_time:
                 continue
             means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}
             if not all(map(math.isfinite, means.values())) or not trainer.is_finite():
@@ -89,6 +101,8 @@ def learn(trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, eve
                 write_interval(trainer, means, shown, dest)
             bar.set_postfix(means)
             seen.clear()
+            if out_of_time:
+                break
 
 
 def write_interval(trainer: Trainer, means: dict[str, float], shown: Tensor, dest: Path) -> None:

@@ -11,12 +11,15 @@ from torch import nn
 
 from core_code.core_utils.distributed.data_parallel import broadcast_weights
 from core_code.core_utils.distributed.job import FIRST_WITHIN, barrier, is_main_process
+from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
 from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
+from EmotionGAN.editor import WEIGHTS_FILE
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.networks.discriminator import Discriminator
+from EmotionGAN.networks.face_encoder import load_face_encoder
 from EmotionGAN.networks.generator import (
     GaussianGenerator,
     Generator,
@@ -25,10 +28,11 @@ from EmotionGAN.networks.generator import (
     accelerate_generator,
     build_generator,
 )
+from EmotionGAN.networks.guides import Guides
 
 # Initial centres of the gaussians: six emotions on a ring, similar ones side by side, Neutral in the middle.
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
-FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.15
+FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.05
 BETAS = (0.5, 0.999)
 # In checkpoints of earlier versions.
 OLD_PARTS = {"ema": "average", "discriminator": "critic", "discriminator_adam": "critic_adam"}
@@ -68,11 +72,36 @@ class Trainer:
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), config.generator_lr, BETAS, fused=fused)
         weights = self.discriminator.parameters()
         self.discriminator_adam = torch.optim.Adam(weights, config.discriminator_lr, BETAS, fused=fused)
+        self.guides: Guides | None = None
+        self.guides_sgd: torch.optim.SGD | None = None
+        if config.guide_width:
+            self.guides = Guides(generator_config.channels, config.guide_width)
+            convert_sync_batch_norms(self.guides)
+            self.guides = self.guides.to(device)
+            if device.type == "cuda":  # on CPUs torch 2.14 corrupts memory with so few channels, channels last
+                self.guides = self.guides.to(memory_format=torch.channels_last)
+            self.guides_sgd = torch.optim.SGD(
+                self.guides.parameters(), config.guides_lr, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=fused
+            )
         self.step = 0
 
+    def parameters(self) -> list[nn.Parameter]:
+        """Those of all networks that learn."""
+        networks = [self.generator, self.discriminator, *([self.guides] if self.guides else [])]
+        return [parameter for network in networks for parameter in network.parameters()]
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def freeze_guides(self) -> None:
+        """From stage 2 on the guides only predict."""
+        if self.guides:
+            self.guides.eval().requires_grad_(False)
+
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        names = ("generator", "ema", "discriminator", "generator_adam", "discriminator_adam")
-        return {name: getattr(self, name) for name in names}
+        names = ("generator", "ema", "discriminator", "generator_adam", "discriminator_adam", "guides", "guides_sgd")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def save(self, path: Path) -> None:
         states = {name: part.state_dict() for name, part in self.parts().items()}
@@ -100,17 +129,34 @@ class Trainer:
                 f"{path}: holds a run of another generator or discriminator ({error}); choose another --dest"
             ) from error
 
-    def fit_overlay(self, faces: BalancedFaces) -> None:
-        """Fit the overlay, where the generator has one, and let the image network start by adding nothing to it. The
-        main process fits it to all faces and sends it to the others."""
+    def prepare(self, faces: BalancedFaces) -> None:
+        """Let an image network that warps or adds start by changing nothing, and fit the overlay, where there is one:
+        the main process fits it to all faces and sends it to the others."""
         if self.generator.overlay is not None:
             if is_main_process():
                 self.generator.overlay.fit(faces.images, faces.labels)
             barrier(FIRST_WITHIN)
             broadcast_weights(self.generator.overlay)
+        if self.generator.config.output != "plain":
             for weight in self.generator.main[-1].parameters():
                 nn.init.zeros_(weight)
             self.ema.load_state_dict(self.generator.state_dict())
+
+    def start_from(self, folder: Path) -> None:
+        """Take the weights of a generator's folder, and of its face encoder as the discriminator's, where there is one.
+        Raises InputError where they are of other networks."""
+        state = load_weights(folder / WEIGHTS_FILE, "generator")
+        if wrong := state_dict_mismatch(state, self.generator.state_dict()):
+            raise InputError(f"{folder / WEIGHTS_FILE}: not the generator that the flags describe: {wrong}")
+        encoder = load_face_encoder(folder)
+        if encoder and encoder.settings != self.discriminator.settings:
+            raise InputError(
+                f"{folder}: its face encoder is {encoder.settings}, expected {self.discriminator.settings}"
+            )
+        for network in (self.generator, self.ema):
+            network.load_state_dict(state)
+        if encoder:
+            self.discriminator.load_state_dict(encoder.state_dict())
 
     def is_finite(self) -> bool:
         """Whether all weights of both networks are finite."""
@@ -119,5 +165,5 @@ class Trainer:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        for mean, now in zip(self.ema.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(now, 1 - self.config.ema_decay)
+        means, now = list(self.ema.parameters()), list(self.generator.parameters())
+        torch._foreach_lerp_(means, now, 1 - self.config.ema_decay)

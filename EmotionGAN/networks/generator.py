@@ -15,11 +15,12 @@ from core_code.core_utils.acceleration.cpu_layers import FewChannelConv2d, gener
 from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
 from core_code.core_utils.errors import InputError
 from EmotionGAN.networks.overlay import Overlay
+from EmotionGAN.networks.warp import WARP_CHANNELS, warp_and_paint
 
 STYLE_WIDTH = 64
 CHOICES = {
-    "parametrisation": ("gaussian", "linear"), "colours": ("grey", "RGB", "BGR"), "output": ("plain", "overlay"),
-    "codes": ("maps", "norms"), "framing": ("fer2013", "dlib"),
+    "parametrisation": ("gaussian", "linear"), "colours": ("grey", "RGB", "BGR"), "framing": ("fer2013", "dlib"),
+    "output": ("plain", "warp", "overlay"), "codes": ("maps", "norms"),
 }  # fmt: skip
 LARGEST = {"image_size": 1024, "width": 512, "blocks": 64}
 
@@ -32,8 +33,9 @@ class GeneratorConfig:
     colours: order of the input's channels (grey: one channel).
     framing: how its training faces were cut, `fer2013` (as FER2013's 48x48 faces) or `dlib` (the box of dlib's frontal
     detector).
-    output: `plain` (GANmut: the network outputs the whole face) or `overlay` (it outputs what is added to the face and
-    to a statistical overlay of the emotion, see overlay.py).
+    output: `plain` (GANmut: the network outputs the whole face), `warp` (it moves the face's pixels and paints over
+    some of them, see warp.py) or `overlay` (it outputs what is added to the face and to a statistical overlay of the
+    emotion, see overlay.py; version 0.1's).
     codes: how a code enters, as `maps` (GANmut: two constant channels beside the image's) or through the `norms`,
     whose scale and shift depend on it (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017). The
     first instance norm subtracts what a constant channel adds, except near the borders, so that a generator with maps
@@ -154,6 +156,7 @@ class Generator(nn.Module):
         width = config.width
         styled = config.codes == "norms"
         inputs = config.channels + (0 if styled else 2)
+        warped = WARP_CHANNELS if config.output == "warp" else 0
 
         def normed(layer: nn.Module, channels: int) -> list[nn.Module]:
             return [layer, InstanceNorm(channels, styled), nn.ReLU(inplace=True)]
@@ -165,7 +168,7 @@ class Generator(nn.Module):
             *[ResidualBlock(4 * width, styled) for _ in range(config.blocks)],
             *normed(nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1, bias=False), 2 * width),
             *normed(nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), width),
-            nn.Conv2d(width, config.channels, 7, padding=3, bias=False),
+            nn.Conv2d(width, config.channels + warped, 7, padding=3, bias=False),
         )
         self.overlay = Overlay(config.image_size) if config.output == "overlay" else None
         if styled:
@@ -179,13 +182,15 @@ class Generator(nn.Module):
         Returns the edited images (same shape and range), `distances(codes)` [B,7], and the codes.
         """
         output, distances = self.output(images, codes), self.distances(codes)
+        if self.config.output == "warp":
+            return warp_and_paint(images, output), distances, codes
         if self.overlay is None:
             return torch.tanh(output), distances, codes
         change = self.overlay(images, (-distances).softmax(-1))
         return (images + change + output).clamp(-1, 1), distances, codes
 
     def output(self, images: Tensor, codes: Tensor) -> Tensor:
-        """The image network's output before tanh: [B,C,S,S]."""
+        """The image network's output before tanh: [B,C,S,S], with WARP_CHANNELS more where it warps."""
         if self.config.codes == "norms":
             return self.main(images, self.style(codes.to(images.dtype)))
         maps = codes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])

@@ -15,7 +15,7 @@ from EmotionGAN.editor import Editor
 from EmotionGAN.learn.__main__ import main
 
 TINY = [
-    "--image_size", "16", "--width", "4", "--blocks", "1", "--discriminator_layers", "2",
+    "--image_size", "16", "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--guide_width", "2",
     "--discriminator_width", "4", "--discriminator_steps", "1", "--steps", "3", "--every", "2", "--batch_size", "4",
     "--discriminator_batch_size", "4", "--device", "cpu",
 ]  # fmt: skip

@@ -1,25 +1,32 @@
 """Training a generator: losses against hand calculations, resuming, sampling of faces, and the overlay's fit."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from scipy.stats import entropy
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import rotate
 
 from core_code.core_utils.errors import InputError
 from EmotionGAN.learn import losses
 from EmotionGAN.learn.config import LearnConfig
-from EmotionGAN.learn.data import BalancedFaces, jitter
+from EmotionGAN.learn.data import VIEW_NUMBERS, BalancedFaces, plan_edits, random_views
 from EmotionGAN.learn.run import run_steps
-from EmotionGAN.learn.steps import edit_batch
+from EmotionGAN.learn.steps import Edits
 from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.generator import GeneratorConfig
 from EmotionGAN.networks.overlay import Overlay, standardise
 from EmotionGAN.sheets import sample_sheet
 
-CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "overlay", "norms", "fer2013")
+CONFIG = GeneratorConfig("gaussian", 16, "grey", 4, 1, "warp", "norms", "fer2013")
 SETTINGS = LearnConfig(
     discriminator_steps=2, steps=6, batch_size=4, discriminator_batch_size=4, discriminator_width=4,
-    discriminator_layers=2, generator_every=2, r1_every=2,
+    discriminator_layers=2, generator_every=2, r1_every=2, guide_width=2,
 )  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -33,7 +40,7 @@ def a_run(steps_at_once, tmp_path=None):
     faces, labels = some_faces()
     data = BalancedFaces(faces, labels, 16, 1, CPU)
     trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
-    trainer.fit_overlay(data)
+    trainer.prepare(data)
     for taken, _ in enumerate(run_steps(trainer, data, torch.float32), start=1):
         if taken == steps_at_once:
             trainer.save(tmp_path / "checkpoint.pth")
@@ -50,7 +57,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     for stop in (1, 3, 5, 7):
         resumed = a_run(stop, tmp_path)
         assert resumed.step == unbroken.step == 8
-        for name in ("generator", "ema", "discriminator"):
+        for name in ("generator", "ema", "discriminator", "guides"):
             for a, b in zip(
                 resumed.parts()[name].state_dict().values(), unbroken.parts()[name].state_dict().values(), strict=True
             ):
@@ -59,7 +66,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
 
 def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
     Trainer(CONFIG, SETTINGS, 1, CPU).save(tmp_path / "checkpoint.pth")
-    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "overlay", "norms", "fer2013")
+    other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "warp", "norms", "fer2013")
     with pytest.raises(InputError, match=r"checkpoint\.pth: holds a run of another"):
         Trainer(other, SETTINGS, 1, CPU).load(tmp_path / "checkpoint.pth")
 
@@ -114,19 +121,82 @@ def test_an_edit_is_judged_as_one_of_its_codes_emotions():
     assert losses.conditional_logit(conditional, shares)[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_quarter_of_a_batch_is_edited_at_the_code_of_the_face():
-    faces, labels = some_faces()
-    data = BalancedFaces(faces, labels, 16, 1, CPU)
-    trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
-    trainer.fit_overlay(data)
-    images, _ = data.sample(8, torch.Generator().manual_seed(2))
-    edits, identity = edit_batch(trainer, images, torch.Generator().manual_seed(3))
-    assert len(edits.edited) == len(edits.codes) == 6 and len(edits.targets) == 3
+def edits_of(config, count=400):
+    """The edits of one step, at random weights, and the faces, labels and plan that they are of."""
+    data = BalancedFaces(*some_faces(), 16, 1, CPU)
+    trainer = Trainer(CONFIG, dataclasses.replace(SETTINGS, batch_size=count, **config), 1, CPU)
+    images, labels = data.sample(count, torch.Generator().manual_seed(2))
+    plan = plan_edits(trainer.config, torch.Generator().manual_seed(3), images)
+    with torch.no_grad():
+        return trainer, images, labels, plan, Edits(trainer, images, labels, plan)
+
+
+def test_codes_lie_in_the_boxes_of_the_emotions_that_the_edits_are_to_show():
+    trainer, _, labels, plan, edits = edits_of({"neighbourhood": 0.1, "share_uniform": 0.25, "share_own": 0.5})
+    wanted = edits.shares.argmax(1)
+    centres = trainer.generator.centres().detach()
+    offsets = (edits.codes - centres[wanted])[plan.near].abs()
+    assert offsets.max() <= 0.1 + 1e-6 and offsets.mean() == pytest.approx(0.05, abs=0.005)
+    assert (edits.shares[plan.near].max(1).values == 1).all()
+    assert plan.near.float().mean() == pytest.approx(0.75, abs=0.07)
+    own = (wanted == labels)[plan.near].float().mean()
+    assert own == pytest.approx(0.5 + 0.5 / 7, abs=0.08)
+    free = edits.codes[~plan.near]
+    assert free.min() < -0.9 and free.max() > 0.9
+    mixture = (-trainer.generator.distances(free)).softmax(-1)
+    torch.testing.assert_close(edits.shares[~plan.near], mixture)
+
+
+def test_published_codes_lie_at_the_centres_themselves():
+    trainer, _, _, plan, edits = edits_of({"neighbourhood": 0.0, "share_own": 0.0})
+    centres = trainer.generator.centres().detach()
+    torch.testing.assert_close(edits.codes[plan.near], centres[plan.emotions[plan.near]])
+
+
+def test_the_last_quarter_is_edited_at_the_code_of_the_face_and_the_first_at_a_second_code():
+    trainer, images, _, _, edits = edits_of({}, count=8)
     with torch.no_grad():
         own = trainer.discriminator(images[6:]).codes.clamp(-1, 1)
-        change = (trainer.generator(images[6:], own)[0] - images[6:]).abs().mean()
-    assert float(identity.detach()) == pytest.approx(float(change), rel=1e-5)
-    torch.testing.assert_close(edits.codes[:3], trainer.generator.centres()[edits.targets])
+        torch.testing.assert_close(edits.kept, trainer.generator(images[6:], own)[0])
+        torch.testing.assert_close(edits.second, trainer.generator(images[:2], edits.other_codes)[0])
+        torch.testing.assert_close(edits.edited, trainer.generator(images, edits.codes)[0])
+
+
+def test_divergence_is_the_kl_from_the_wanted_shares_and_the_margin_is_free():
+    logits, shares = torch.randn(5, 7), torch.rand(5, 7).softmax(-1)
+    shares[0] = torch.eye(7)[2]
+    expected = [entropy(share, softmax(row)) for share, row in zip(shares.numpy(), logits.numpy(), strict=True)]
+    assert losses.divergence(logits, shares).numpy() == pytest.approx(np.array(expected), rel=1e-4)
+    beyond = np.maximum(np.array(expected) - 0.4, 0).mean()
+    assert float(losses.beyond_margin(logits, shares, 0.4)) == pytest.approx(beyond, rel=1e-4)
+
+
+def test_local_change_ignores_other_lighting_and_sees_other_features():
+    images = torch.rand(2, 1, 16, 16)
+    lit = images + torch.linspace(0, 0.02, 16)
+    assert losses.local_change(images, lit).max() < 1e-3
+    other = images.clone()
+    other[1, 0, 5, 5] += 1.0
+    side, window = 16, 9
+    window_sizes = sum((min(r + 5, side) - max(r - 4, 0)) * (min(c + 5, side) - max(c - 4, 0)) == window**2
+                       for r in (5,) for c in (5,))  # fmt: skip
+    assert window_sizes == 1
+    change = losses.local_change(images, other)
+    blurred = sum(
+        1 / ((min(r + 5, side) - max(r - 4, 0)) * (min(c + 5, side) - max(c - 4, 0)))
+        for r in range(1, 10) for c in range(1, 10) if (r, c) != (5, 5)
+    )  # fmt: skip
+    assert change[0] == 0
+    assert float(change[1]) == pytest.approx((1 - 1 / 81 + blurred) / 256, rel=1e-4)
+
+
+def test_edits_are_asked_to_differ_in_proportion_to_their_codes():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.2, 0.2, (2, 200000, 2))
+    usual = np.linalg.norm(points[0] - points[1], axis=1).mean()
+    codes, others = torch.zeros(3, 2), torch.tensor([[usual, 0], [usual, 0], [usual / 2, 0]], dtype=torch.float32)
+    lacking = losses.too_alike(torch.tensor([0.0, 0.03, 0.05]), codes, others, 0.06, 0.2)
+    assert lacking.numpy() == pytest.approx([1.0, 0.5, 0.0], abs=0.01)
 
 
 def faces_of_six_emotions(count=600, side=8):
@@ -185,16 +255,41 @@ def test_the_overlay_turns_a_face_towards_the_wanted_emotion():
     assert change[1].abs().mean() < 0.5 * change[0].abs().mean()
 
 
-def test_jitter_moves_by_at_most_a_sixteenth_and_keeps_gradients():
-    images = torch.zeros(64, 1, 32, 32)
-    images[:, :, 16, 16] = 1
-    images.requires_grad_()
-    seen = jitter(images, torch.Generator().manual_seed(0))
+def test_views_are_moved_by_whole_pixels_and_keep_gradients():
+    images = (torch.rand(32, 1, 32, 32) * 0.5).requires_grad_()
+    numbers = torch.full((32, VIEW_NUMBERS), 0.5)
+    numbers[:, :2] = torch.rand(32, 2, generator=torch.Generator().manual_seed(0))
+    numbers[:, 6:] = 0  # the square that is cut out lies outside
+    seen = random_views(images, numbers)
     seen.sum().backward()
     assert images.grad.abs().sum() > 0
-    peaks = (seen.detach() - seen.detach().amin(dim=(2, 3), keepdim=True)).flatten(1).argmax(1)
-    assert ((peaks // 32 - 16).abs() <= 2).all() and ((peaks % 32 - 16).abs() <= 2).all()
-    assert len(peaks.unique()) > 4
+    moves = ((numbers[:, :2] * 2 - 1) * 4).round().int()
+    for image, view, (right, down) in zip(images.detach()[:, 0], seen.detach()[:, 0], moves.tolist(), strict=True):
+        columns = (torch.arange(32) + right).clamp(0, 31)
+        rows = (torch.arange(32) + down).clamp(0, 31)
+        torch.testing.assert_close(view, image[rows][:, columns], atol=1e-4, rtol=0)
+    assert len(moves.unique()) > 5
+
+
+def test_views_change_contrast_and_brightness_and_lose_a_square():
+    images, numbers = torch.rand(1, 1, 20, 20), torch.full((1, VIEW_NUMBERS), 0.5)
+    numbers[0, 4], numbers[0, 5] = 1.0, 0.0  # brightest, least contrast
+    view = random_views(images, numbers)[0, 0]
+    expected = images.mean() + 0.7 * (images[0, 0] - images.mean()) + 0.2
+    outside = torch.ones(20, 20, dtype=torch.bool)
+    outside[7:14, 7:14] = False  # 0.35 of 20 pixels, from (0.5 * 1.35 - 0.35) * 20 = 6.5 on
+    assert (view[~outside] == 0).all()
+    torch.testing.assert_close(view[outside], expected[outside], atol=1e-5, rtol=0)
+
+
+def test_turned_views_are_torchvisions_rotation():
+    images, numbers = torch.rand(1, 1, 21, 21), torch.full((1, VIEW_NUMBERS), 0.5)
+    numbers[0, 2], numbers[0, 6:] = 0.75, 0.0  # 0.1 radians
+    view = random_views(images, numbers, turned=True)[0, 0]
+    angle = math.degrees(0.1)
+    expected = rotate(images, angle, interpolation=InterpolationMode.BILINEAR)[0, 0]
+    centre = slice(5, 16)
+    torch.testing.assert_close(view[centre, centre], expected[centre, centre], atol=1e-4, rtol=0)
 
 
 def test_sheets_show_the_face_and_every_emotion():

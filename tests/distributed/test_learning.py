@@ -14,10 +14,10 @@ from conftest import HERE, ROOT
 from core_code.core_utils.locks import exclusive_lock
 from EmotionGAN.learn.__main__ import main
 
-# Faces that no two or three processes can share evenly. Of seven, one is edited at its own code, three lie at centres.
+# Faces that no two or three processes can share evenly. Of seven, two are edited at a second code and two at their own.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
         "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--discriminator_width", "4",
-        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2"]  # fmt: skip
+        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2", "--guide_width", "2"]  # fmt: skip
 LINEAR = ["--parametrisation", "linear", "--output", "plain", "--codes", "maps"]
 FIRST_STAGE = ["--discriminator_steps", "1", "--steps", "0"]
 SECOND_STAGE = ["--discriminator_steps", "0", "--steps", "1"]
@@ -113,10 +113,15 @@ def beyond_last_bit(difference: torch.Tensor, ends: torch.Tensor) -> torch.Tenso
     ("processes", "flags"),
     [
         (2, FIRST_STAGE),
-        (2, SECOND_STAGE),  # one of two has no face that is edited at its own code
-        (3, [*SECOND_STAGE, "--output", "plain", "--batch_size", "4"]),  # one of three has the only face at a centre
-        (2, [*SECOND_STAGE, *LINEAR, "--batch_size", "3"]),  # no face is edited at its own code
-        pytest.param(4, [*SECOND_STAGE, "--batch_size", "4"], marks=pytest.mark.slow),  # the last has no other face
+        (2, SECOND_STAGE),  # seven faces cannot be shared evenly
+        (
+            3,
+            [*SECOND_STAGE, "--output", "plain", "--batch_size", "4"],
+        ),  # one of three has the only face with a second code
+        (2, [*SECOND_STAGE, *LINEAR, "--batch_size", "3"]),  # one face is edited at its own code
+        pytest.param(
+            4, [*SECOND_STAGE, "--batch_size", "4"], marks=pytest.mark.slow
+        ),  # only the last has a face at its own code
     ],
 )
 def test_several_processes_take_the_step_of_one(learn, alone, tmp_path, processes, flags):

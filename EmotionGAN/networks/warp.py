@@ -1,0 +1,28 @@
+"""An edit that changes a face only where it must: pixels are moved, and what cannot be moved is painted over.
+
+Attention masks are GANimation's (Pumarola et al., ECCV 2018); moving pixels keeps what belongs to the person.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WARP_CHANNELS = 3  # beside the paint: the mask, and how far pixels move along x and along y
+LARGEST_SHIFT = 0.25  # of half the image's side
+SMOOTHED_OVER = 5  # pixels: features move, not single pixels
+MASK_BIAS = 2.0  # an untrained mask covers sigmoid(-2), an eighth
+
+
+def warp_and_paint(images: Tensor, output: Tensor) -> Tensor:
+    """Edit images [B,C,S,S] in [-1,1] as the network's output [B,C+3,S,S] says; zeros move nothing. Same shape, range,
+    float32. Each pixel is mask * tanh(paint) + (1 - mask) * the image's pixel at a point up to LARGEST_SHIFT away."""
+    paint, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
+    shifts = F.avg_pool2d(shifts, SMOOTHED_OVER, 1, SMOOTHED_OVER // 2, count_include_pad=False)
+    size = images.shape[-1]
+    line = (torch.arange(size, device=images.device) * 2 + 1) / size - 1
+    points = torch.stack([line.expand(size, size), line[:, None].expand(size, size)], dim=-1)
+    points = points + LARGEST_SHIFT * shifts.tanh().permute(0, 2, 3, 1)
+    # bicubic: bilinear interpolation blurs
+    moved = F.grid_sample(images.float(), points, mode="bicubic", padding_mode="border", align_corners=False)
+    covered = (mask - MASK_BIAS).sigmoid()
+    return (moved + covered * (paint.tanh() - moved)).clamp(-1, 1)
