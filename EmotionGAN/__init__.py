@@ -4,7 +4,7 @@ After GANmut: d'Apolito et al., "GANmut: Learning Interpretable Conditional Spac
 
     from EmotionGAN import EMOTIONS, Editor, load_generator
 
-Editor: faces and codes in, edited faces out, in batches (`Editor.load(None, device)` takes the shipped generator).
+Editor: faces and codes in, edited faces out, in batches (`Editor.load()` takes the shipped generator).
 load_generator: a generator of a folder or a published GANmut file, and its conditional space.
 EMOTIONS: the seven emotions, in the order of FER2013's labels.
 """

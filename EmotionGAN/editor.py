@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.devices import autocast
+from core_code.core_utils.devices import autocast, pick_device
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
+from core_code.core_utils.photos.given import Picture, as_photographs
+from core_code.core_utils.photos.photographs import cut, face_crops
 from core_code.core_utils.weights import state_dict_mismatch, unwrapped, with_counters
 from EmotionGAN.conditional_space import ConditionalSpace
+from EmotionGAN.edit.photographs import add_changes, changes_of, generator_view
 from EmotionGAN.face_crops import cut_out, put_back
+from EmotionGAN.images import from_range, to_range
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
 from EmotionGAN.networks.generator import Generator, GeneratorConfig, accelerate_generator, build_generator
@@ -86,11 +90,13 @@ class Editor:
 
     @classmethod
     def load(
-        cls, path: Path | None, device: torch.device, dtype: torch.dtype = torch.float32, accelerate: bool = True
-    ) -> "Editor":
-        """Load a generator (None: the one shipped) for use in `dtype` on `device`. Raises InputError. accelerate: see
-        accelerate_generator."""
+        cls, path: Path | str | None = None, device: torch.device | str = "auto", dtype: torch.dtype = torch.float32,
+        accelerate: bool = True,
+    ) -> "Editor":  # fmt: skip
+        """Load a generator (None: the one shipped) for use in `dtype` on `device` (auto: cuda, then mps, then cpu).
+        Raises InputError. accelerate: see accelerate_generator."""
         path = Path(path or DEFAULT_GENERATOR)
+        device = pick_device(device)
         generator, space = load_generator(path)
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -118,6 +124,55 @@ class Editor:
         size, channels = self.face_encoder.settings["image_size"], self.face_encoder.settings["channels"]
         images = (to_range(batch.to(self.device), size, channels) for batch in faces.split(ENCODE_BATCH))
         return torch.cat([encode_images(self.face_encoder, batch).cpu() for batch in images])
+
+    def edit_pictures(
+        self, pictures: Picture | Sequence[Picture], to: str | Sequence, strength: float = 1.0,
+        find_faces: bool = False,
+    ) -> np.ndarray | list[np.ndarray]:  # fmt: skip
+        """Give the faces in pictures another expression; all else stays as it is.
+
+        pictures: one or several of: an array or tensor uint8 [H,W] (grey) or [H,W,3], a batch of them [N,H,W] or
+        [N,H,W,3], a PIL image, a path. to: an emotion's name, or a code (x, y) in [-1,1]; or one of these for each
+        picture. strength: how much of the change is added, 1 as generated. A picture is taken for one face, cut as
+        closely as FER2013's; with `find_faces` dlib finds the faces in each.
+        Returns the edited pictures, uint8 in the shapes of the given: one array for one picture or a batch, a list for
+        a list. Raises InputError for a picture that cannot be read or has no face, and for an unknown emotion.
+        """
+        given = as_photographs(pictures)
+        config, detector = self.generator.config, "dlib" if find_faces else "none"
+        crops = [face_crops(photo, detector, config.framing, name) for photo, name in zip(*given.named, strict=True)]
+        codes = self.codes_of(to, len(crops))
+        rows = [row for row, found in enumerate(crops) for _ in found]
+        views = [generator_view(cut(given.photographs[row].pixels, crop), config)
+                 for row, found in enumerate(crops) for crop in found]  # fmt: skip
+        changes = iter(changes_of(self, torch.cat(views), codes[rows]).numpy())
+        edited = [
+            add_changes(photograph, found, [next(changes) for _ in found], strength).pixels
+            for photograph, found in zip(given.photographs, crops, strict=True)
+        ]
+        return given.in_their_shape(edited)
+
+    def codes_of(self, to: str | Sequence, count: int) -> Tensor:
+        """Emotions' names or codes (x, y), one for all of `count` pictures or one for each, as codes float32 [count,2].
+
+        Raises InputError for an unknown emotion and for another number of them.
+        """
+        one_for_all = isinstance(to, str) or all(isinstance(value, int | float) for value in to)
+        targets = [to] * count if one_for_all else list(to)
+        if len(targets) != count:
+            raise InputError(f"{len(targets)} emotions or codes for {count} pictures, expected one, or one for each")
+        return torch.stack([self.code_of(target) for target in targets])
+
+    def code_of(self, target: str | Sequence[float]) -> Tensor:
+        """The centre of an emotion, or the code (x, y) itself: float32 [2]. Raises InputError."""
+        if isinstance(target, str):
+            if target.capitalize() not in self.space.emotions:
+                raise InputError(f"{target!r}: no emotion, expected one of {', '.join(self.space.emotions)}")
+            return self.space.centres[self.space.emotions.index(target.capitalize())]
+        code = torch.as_tensor(target, dtype=torch.float32)
+        if code.shape != (2,) or not (code.abs() <= 1).all():
+            raise InputError(f"{target!r}: no code, expected two numbers from -1 to 1")
+        return code
 
     @torch.inference_mode()
     def edit(self, faces: Tensor, codes: Tensor, boxes: Tensor | None = None) -> Tensor:
@@ -148,27 +203,3 @@ class Editor:
         with autocast(self.device, self.dtype):
             edited, _, _ = self.generator(images, codes.to(self.device))
         return edited.float()
-
-
-def to_range(faces: Tensor, size: int, channels: int) -> Tensor:
-    """uint8 [B,H,W] -> float [B,channels,size,size] in [-1,1], channels last, grey repeated over the channels."""
-    images = resize(faces[:, None].float(), (size, size)) / 127.5 - 1
-    return images.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
-
-
-def from_range(images: Tensor, size: Sequence[int]) -> Tensor:
-    """float [B,C,S,S] in [-1,1] -> uint8 [B,H,W]: the channels' mean, resized to `size` (H, W)."""
-    grey = resize(images.float().mean(dim=1, keepdim=True), size)
-    return ((grey[:, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def resize_faces(faces: Tensor, size: int) -> Tensor:
-    """uint8 [B,H,W] -> uint8 [B,size,size]."""
-    return resize(faces[:, None].float(), (size, size))[:, 0].round().clamp(0, 255).to(torch.uint8)
-
-
-def resize(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear with antialiasing; the images themselves when they already have the size."""
-    if tuple(images.shape[-2:]) == tuple(size):
-        return images
-    return F.interpolate(images, list(size), mode="bilinear", antialias=True, align_corners=False)

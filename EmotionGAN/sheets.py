@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.plots.face_sheets import face_sheet
-from EmotionGAN.editor import from_range, to_range
+from EmotionGAN.images import from_range, to_range
 from EmotionGAN.networks.generator import Generator
 
 

@@ -17,7 +17,7 @@ def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") ->
     """A trained net as a function of faces uint8 [B,H,W] to probabilities [B,7] on the CPU. Raises InputError."""
     from core_code.datasets.splits import SIDE
     from core_code.training.inference import load_trained_file, predict_batch
-    from EmotionGAN.editor import resize_faces
+    from EmotionGAN.images import resize_faces
 
     net, size = load_trained_file(path)
     net = net.eval().to(device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import cut, face_crops, read_photograph
-from EmotionGAN.editor import resize_faces
+from EmotionGAN.images import resize_faces
 
 STRIP = 12
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import shard_of
-from EmotionGAN.editor import to_range
+from EmotionGAN.images import to_range
 from EmotionGAN.learn.config import LearnConfig
 
 VIEW_NUMBERS = 8  # random numbers of a view

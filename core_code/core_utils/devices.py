@@ -10,18 +10,21 @@ from core_code.core_utils.errors import InputError
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def pick_hardware(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+def pick_hardware(device: str | torch.device, precision: str) -> tuple[torch.device, torch.dtype]:
     """The device and the dtype of matrix products that --device and --precision ask for. Raises InputError."""
     picked = pick_device(device)
     return picked, pick_dtype(precision, picked)
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu. Raises InputError when a named device is not there."""
+def pick_device(name: str | torch.device) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu; others (`cuda:1`) are taken as they are. Raises InputError when a named
+    device is not there."""
+    if isinstance(name, torch.device):
+        return name
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, there in available.items() if there)
-    if not available[name]:
+    if not available.get(name.partition(":")[0]):
         raise InputError(f"--device {name}: no such device here; try --device auto")
     return torch.device(name)
 

@@ -55,8 +55,13 @@ def read_photograph(path: Path) -> Photograph:
     if not path.is_file():
         raise InputError(f"{path}: no such picture")
     with open_picture(path, LARGEST_PIXELS, "picture") as opened:
-        image = upright(opened, path)
-        profile = opened.info.get("icc_profile")
+        return from_image(opened, path)
+
+
+def from_image(opened: Image.Image, where: Path) -> Photograph:
+    """A PIL image as a photograph, as `read_photograph` does. `where` names it in the InputError."""
+    image = upright(opened, where)
+    profile = opened.info.get("icc_profile")
     if image.mode == "1":
         image = image.convert("L")
     if image.mode not in CHANNELS:

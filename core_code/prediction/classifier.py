@@ -1,0 +1,103 @@
+"""Trained nets for use from Python: pictures in, a table or an array of probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core_code.core_utils.devices import pick_hardware
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.flags import MEAN_VOTE, NO_TTA
+from core_code.core_utils.photos.face_finder import load_dlib
+from core_code.core_utils.photos.given import Given, Picture, as_photographs
+from core_code.core_utils.photos.photographs import face_crops
+from core_code.prediction.faces import cut_face
+from core_code.prediction.run import PredictionSettings, predict_faces
+from core_code.prediction.table import SIDES
+from core_code.training.inference import Trained, load_trained_file
+
+DEFAULT_CLASSIFIER = Path(__file__).parents[1] / "models" / "shipped" / "classifier.pth"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One trained net, or several whose softmaxes are averaged, ready for use on a device.
+
+    emotions: what the columns of probabilities are.
+    """
+
+    nets: list[Trained]
+    settings: PredictionSettings
+    emotions: tuple[str, ...] = EMOTIONS
+
+    @classmethod
+    def load(
+        cls, path: Path | str | Sequence[Path | str] | None = None, device: torch.device | str = "auto",
+        precision: str = "auto", tta: str = NO_TTA, image_size: int | None = None,
+    ) -> "Classifier":  # fmt: skip
+        """Load checkpoints of train_model.py (None: the one shipped).
+
+        device and precision: as the flags of the commands. tta: one of flags.TTA_KINDS. image_size: side of the views
+        in pixels, None for what each net was trained on. Raises InputError.
+        """
+        paths = [Path(each) for each in ([path] if isinstance(path, Path | str) else path or [])]
+        if not paths and not DEFAULT_CLASSIFIER.is_file():
+            raise InputError(
+                f"{DEFAULT_CLASSIFIER}: no classifier is shipped here; train one (python train_model.py --net_name "
+                "resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True) and give its checkpoint"
+            )
+        paths = paths or [DEFAULT_CLASSIFIER]
+        settings = PredictionSettings([], paths, MEAN_VOTE, "none", *pick_hardware(device, precision), tta, image_size)
+        return cls([load_trained_file(each) for each in paths], settings)
+
+    def predict(self, pictures: Picture | Sequence[Picture], find_faces: bool = True) -> pd.DataFrame:
+        """The emotions of the faces in pictures, a row a face.
+
+        pictures: one or several of: an array or tensor uint8 [H,W] (grey) or [H,W,3], a batch of them [N,H,W] or
+        [N,H,W,3], a PIL image, a path. With `find_faces` dlib finds the faces in each; without, a picture is one face,
+        cut as closely as FER2013's.
+        Returns the columns picture (its path, or its place from 0), face (from left to right, from 1), left, top,
+        right, bottom (pixels of the square that was looked at), emotion, confidence, and a probability for each of
+        `emotions`. A picture without a face has one row with missing values. Raises InputError for a picture that
+        cannot be read, and for a missing dlib.
+        """
+        given = as_photographs(pictures)
+        rows, faces = faces_of(given, find_faces)
+        table = pd.DataFrame(rows, columns=["picture", "face", *SIDES]).astype(dict.fromkeys(("face", *SIDES), "Int64"))
+        found = np.full((len(table), len(self.emotions)), np.nan)
+        seen = table.face.notna().to_numpy()
+        if faces:
+            found[seen] = self.probabilities_of(torch.stack(faces))
+        chances = pd.DataFrame(found, columns=list(self.emotions))
+        best = pd.Series(np.array([*self.emotions], dtype=object)[found.argmax(1)]).where(seen)
+        return pd.concat([table.assign(emotion=best, confidence=found.max(1)), chances], axis=1)
+
+    def probabilities(self, faces: Picture | Sequence[Picture]) -> np.ndarray:
+        """Of pictures that are one face each, see `predict`: float64 [N,7], in the order of `emotions`."""
+        given = as_photographs(faces)
+        return self.probabilities_of(torch.stack(faces_of(given, find_faces=False)[1]))
+
+    def probabilities_of(self, faces: torch.Tensor) -> np.ndarray:
+        """Of faces uint8 [N,48,48]: float64 [N,7]."""
+        return predict_faces(self.nets, faces, self.settings).numpy()
+
+
+def faces_of(given: Given, find_faces: bool) -> tuple[list[dict[str, str | int]], list[torch.Tensor]]:
+    """Picture, number and square of each face, the picture alone where it has none; and the faces, uint8 [48,48]."""
+    if find_faces:
+        load_dlib()
+    rows: list[dict[str, str | int]] = []
+    faces = []
+    for photograph, where, name in zip(*given.named, given.names, strict=True):
+        try:
+            crops = face_crops(photograph, "dlib" if find_faces else "none", "fer2013", where)
+        except InputError:  # no face
+            crops = []
+        rows += [{"picture": name, "face": number, **vars(crop)} for number, crop in enumerate(crops, start=1)]
+        rows += [] if crops else [{"picture": name}]
+        faces += [cut_face(photograph, crop) for crop in crops]
+    return rows, faces

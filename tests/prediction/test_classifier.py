@@ -1,0 +1,107 @@
+"""`from core_code import Classifier`: pictures in every form, tables and arrays out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_faces import smooth_faces
+
+import core_code
+from core_code import Classifier
+from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.transforms import evaluation_view
+from core_code.models.emotion_net import EmotionNet
+from core_code.prediction import classifier as module
+
+FACES = smooth_faces(4)
+
+
+@pytest.fixture
+def trained(tmp_path, small) -> tuple[Path, np.ndarray]:
+    """A checkpoint at 32 pixels, and its probabilities of FACES worked out here."""
+    torch.manual_seed(0)
+    net = EmotionNet(small).eval()
+    torch.nn.init.normal_(net.head.weight, std=5)
+    rest = {key: None for key in ("optimizer", "scheduler", "loss", "seed", "history")}
+    state = {**rest, "net": net.state_dict(), "epoch": 1, "settings": {"image_size": 32}}
+    path = CheckpointFiles(tmp_path, small, "A").save("best_validation", state)
+    with torch.no_grad():
+        return path, net(evaluation_view(torch.from_numpy(FACES), 32)).double().softmax(1).numpy()
+
+
+def test_arrays_tensors_pil_images_and_paths_give_the_same(trained, tmp_path):
+    path, expected = trained
+    classifier = Classifier.load(str(path), device="cpu", precision="fp32")
+    files = [tmp_path / f"{k}.png" for k in range(4)]
+    for file, face in zip(files, FACES, strict=True):
+        Image.fromarray(face).save(file)
+    forms = [FACES, torch.from_numpy(FACES), list(FACES), [Image.fromarray(face) for face in FACES], files,
+             [str(files[0]), FACES[1], torch.from_numpy(FACES[2]), Image.open(files[3])]]  # fmt: skip
+    for faces in forms:
+        np.testing.assert_allclose(classifier.probabilities(faces), expected, atol=1e-5)
+    np.testing.assert_allclose(classifier.probabilities(FACES[0]), expected[:1], atol=1e-5)
+    colour = np.repeat(FACES[..., None], 3, axis=-1)
+    np.testing.assert_allclose(classifier.probabilities(colour), expected, atol=1e-5)
+
+
+def test_a_table_with_a_row_a_face(trained, tmp_path):
+    path, expected = trained
+    Image.fromarray(FACES[0]).save(tmp_path / "a.png")
+    table = Classifier.load(path, device="cpu", precision="fp32").predict([tmp_path / "a.png", FACES[1]], False)
+    assert table.picture.tolist() == [str(tmp_path / "a.png"), 1]
+    assert table.emotion.tolist() == [EMOTIONS[k] for k in expected[:2].argmax(1)]
+    np.testing.assert_allclose(table.confidence, expected[:2].max(1), atol=1e-5)
+    np.testing.assert_allclose(table[list(EMOTIONS)], expected[:2], atol=1e-5)
+    assert table[["left", "top", "right", "bottom"]].to_numpy().tolist() == [[0, 0, 48, 48]] * 2
+
+
+def test_faces_are_found_and_pictures_without_one_keep_their_row(trained, monkeypatch):
+    pytest.importorskip("dlib")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "EmotionGAN")
+    import scenes
+
+    pictures = np.stack([scenes.background(), scenes.scene(((480, 250), (160, 230)))])
+    table = Classifier.load(trained[0], device="cpu").predict(pictures)
+    assert table.picture.tolist() == [0, 1, 1] and table.face.tolist()[1:] == [1, 2]
+    assert table.loc[0, ["face", "left", "emotion", "confidence", "Happy"]].isna().all()
+    assert table.left[1] < 160 < table.right[1] and table.left[2] < 480 < table.right[2]
+    assert table[list(EMOTIONS)].iloc[1:].sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+def test_several_checkpoints_vote(trained):
+    path, expected = trained
+    twice = Classifier.load([path, path], device=torch.device("cpu"), precision="fp32")
+    np.testing.assert_allclose(twice.probabilities(FACES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pictures, message",
+    [(FACES.astype(np.float32), "an array of float32, expected an array or tensor of uint8"), ([], "no pictures were"),
+     (np.zeros((2, 2, 2, 2, 2), np.uint8), r"an array \[2, 2, 2, 2\], expected"), ([3], "picture 0: int, expected"),
+     ("missing.png", "missing.png: no such picture")],
+)  # fmt: skip
+def test_what_is_no_picture(trained, pictures, message):
+    with pytest.raises(InputError, match=message):
+        Classifier.load(trained[0], device="cpu").predict(pictures, find_faces=False)
+
+
+def test_without_a_shipped_classifier_the_error_tells_how_to_train_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "DEFAULT_CLASSIFIER", tmp_path / "none.pth")
+    with pytest.raises(InputError, match=r"train one \(python train_model.py"):
+        Classifier.load()
+    with pytest.raises(InputError, match="no such checkpoint"):
+        Classifier.load("missing.pth")
+
+
+def test_importing_the_package_alone_does_not_import_torch():
+    code = "import core_code, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=60).returncode == 0
+    assert core_code.Classifier is module.Classifier
+    with pytest.raises(AttributeError, match="no attribute 'Painter'"):
+        _ = core_code.Painter
