@@ -14,9 +14,18 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, save_weights
 from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
-from core_code.datasets.sample_networks import FIRST_SIDE, GAIN, FaceGenerator, ScaledConv, ScaledLinear, activate
+from core_code.datasets.sample_networks import (
+    CHANNELS,
+    FIRST_SIDE,
+    GAIN,
+    FaceGenerator,
+    ScaledConv,
+    ScaledLinear,
+    activate,
+)
 from core_code.datasets.splits import SIDE
 
+DISCRIMINATOR_CHANNELS = (48, 96, 160, 224)  # at 48, 24, 12 and 6 pixels
 BETAS = (0.0, 0.99)
 LEARNING_RATE = 2e-3
 EMA_DECAY = 0.999
@@ -127,11 +136,11 @@ class SampleTrainer:
     ) -> None:  # fmt: skip
         torch.manual_seed(seed)
         self.device, self.dtype = device, dtype
-        channels = tuple(max(GROUP, round(width * size)) for size in (192, 128, 64, 32))
+        channels = tuple(max(GROUP, round(width * size)) for size in CHANNELS)
         generator = FaceGenerator(channels)
         self.generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
-        channels = tuple(max(GROUP, round(width * size)) for size in (48, 96, 160, 224))
+        channels = tuple(max(GROUP, round(width * size)) for size in DISCRIMINATOR_CHANNELS)
         self.discriminator = FaceDiscriminator(channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         classifiers = nn.ModuleList(small_classifier(max(GROUP, round(width * 32))) for _ in range(2))
         self.classifiers = classifiers.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

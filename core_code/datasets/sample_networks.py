@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core_code.core_utils.emotions import EMOTIONS
 
 FIRST_SIDE = 6
-CHANNELS = (192, 128, 64, 32)  # at 6, 12, 24 and 48 pixels
+CHANNELS = (192, 128, 64, 24)  # at 6, 12, 24 and 48 pixels
 LATENT = 64
 LEAK = 0.2
 GAIN = math.sqrt(2)  # keeps the variance of what passes a leaky ReLU
