@@ -1,10 +1,12 @@
 """Errors that the user can correct, and how a command ends on them."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from core_code.core_utils.signals import TERMINATED, Terminated, catch_sigterm
+from core_code.core_utils.streams import reliable_output
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
 LONGEST_MESSAGE = 1000  # characters; a message may quote a file, and a file may hold anything
@@ -20,6 +22,9 @@ class InputError(Exception):
         super().__init__(one_line(message))
 
 
+USERS_ERRORS = (InputError, OSError, UnicodeError)  # of what was given; others are the program's own
+
+
 def one_line(text: str) -> str:
     """The text with what cannot be printed escaped, cut at LONGEST_MESSAGE characters."""
     shown = text[:LONGEST_MESSAGE] + ("..." if len(text) > LONGEST_MESSAGE else "")
@@ -27,21 +32,42 @@ def one_line(text: str) -> str:
 
 
 def run_command(main: Callable[[], None], go_on: str = "start the same command again to go on") -> None:
-    """Run a command's `main`; an InputError becomes one line on stderr and exit status 2.
+    """Run a command's `main`; an InputError, and whatever the file system or an encoding refuses, becomes one line on
+    stderr and exit status 2. It goes on when nobody listens to what it prints.
 
     Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; the
     loop that was interrupted puts what is saved into the message; outside of one, `go_on` is the message.
     """
     with catch_sigterm():
         try:
-            main()
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            with reliable_output():
+                run_reporting(main, go_on)
+        except OSError as error:
+            print(f"error: {as_input_error(error)}", file=sys.stderr)
             sys.exit(2)
-        except Terminated as interrupt:
-            end(TERMINATED, f"terminated: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
-        except KeyboardInterrupt as interrupt:
-            end(INTERRUPTED, f"interrupted: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
+
+
+def run_reporting(main: Callable[[], None], go_on: str) -> None:
+    """Run `main` and print how it ended, where that was not well."""
+    try:
+        main()
+    except USERS_ERRORS as error:
+        print(f"error: {as_input_error(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Terminated as interrupt:
+        end(TERMINATED, f"terminated: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
+    except KeyboardInterrupt as interrupt:
+        end(INTERRUPTED, f"interrupted: {str(interrupt) or f'what was finished is on disk; {go_on}'}")
+
+
+def as_input_error(error: Exception) -> InputError:
+    """One of USERS_ERRORS in one line, with the file's name where it is known."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, OSError) and error.filename is not None:
+        named = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return InputError(f"{named}: {error.strerror or type(error).__name__}")
+    return InputError(f"{type(error).__name__}: {error}")
 
 
 def end(status: int, message: str) -> NoReturn:

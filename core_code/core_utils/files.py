@@ -111,16 +111,16 @@ def make_folder(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, whole or not at all; names that are no UTF-8 as JSON's escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    atomic_write(path, lambda file: file.write(text.encode()))
+    atomic_write(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def append_line(path: Path, line: str) -> None:
     """Add one line to a text file that only grows, such as a log."""
     make_folder(Path(path).parent)
     try:
-        with open(path, "a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error

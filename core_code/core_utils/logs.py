@@ -39,7 +39,7 @@ class TrainingLog:
 
     def line(self, text: str) -> None:
         """Add a line (or several). Raises InputError when the disk takes no more."""
-        left = text.encode() + b"\n"
+        left = text.encode(errors="backslashreplace") + b"\n"
         try:
             while left:
                 left = left[self.file.write(left) :]

@@ -32,7 +32,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     cannot be written.
     """
     safe = table.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(DANGEROUS) else value)
-    atomic_write(path, lambda file: file.write(safe.to_csv(index=False, lineterminator="\n").encode()))
+    content = safe.to_csv(index=False, lineterminator="\n").encode(errors="backslashreplace")
+    atomic_write(path, lambda file: file.write(content))
 
 
 def confusion_table(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> pd.DataFrame:

@@ -33,8 +33,8 @@ def write_report(results: dict[str, Any], plots: Path) -> list[Path]:
     paths = [plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")]
     write_csv(paths[0], tables.figures(results))
     write_csv(paths[1], tables.per_emotion(results))
-    atomic_write(paths[2], lambda file: file.write(as_text(results).encode()))
-    atomic_write(paths[3], lambda file: file.write(as_page(results, plots).encode()))
+    atomic_write(paths[2], lambda file: file.write(as_text(results).encode(errors="backslashreplace")))
+    atomic_write(paths[3], lambda file: file.write(as_page(results, plots).encode(errors="backslashreplace")))
     return paths
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from core_code.core_utils.devices import CPU_INFO, cpu_features
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, make_folder
 from core_code.core_utils.signals import catch_sigterm
+from core_code.core_utils.streams import LIVE_BARS
 from core_code.experiments.plan import Step
 
 POLL_S = 0.2
@@ -46,8 +48,9 @@ class Running:
         assert self.process.stderr
         output = open(self.log, "wb") if self.log else sys.stderr.buffer  # noqa: SIM115
         while read := os.read(self.process.stderr.fileno(), TAIL_BYTES):
-            output.write(read)
-            output.flush()
+            with suppress(OSError):  # nobody listens; the command must not wait for that
+                output.write(read)
+                output.flush()
             self.tail += read
             del self.tail[:-TAIL_BYTES]
 
@@ -113,6 +116,8 @@ def start(step: Step, at_once: int, output_root: Path) -> Running:
     if at_once > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
         log = make_folder(output_root / "logs") / f"experiments_{step.name}.txt"
+    elif sys.stderr.isatty():
+        environment[LIVE_BARS] = "1"
     tqdm.write(f"\n{step.name}: {step.shown}")
     process = subprocess.Popen(
         [sys.executable, str(REPOSITORY / script), *flags], env=environment, stderr=subprocess.PIPE,

@@ -15,7 +15,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
-from core_code.core_utils.errors import INTERRUPTED, InputError
+from core_code.core_utils.errors import INTERRUPTED, USERS_ERRORS, InputError
 from core_code.core_utils.signals import TERMINATED, Terminated
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def one_error_shown(store: "Store") -> Iterator[None]:
             first = store.compare_set("failed", "", str(rank())).decode()
         if first == str(rank()):
             raise
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        sys.exit(2 if isinstance(error, USERS_ERRORS) else 1)
 
 
 def join() -> Job:

@@ -53,10 +53,10 @@ def state_of(folder: Path, manifest_path: Path) -> str:
     """Hex digest that differs whenever the manifest, any sub-folder's list of files or any shard has changed."""
     digest = hashlib.sha256(manifest_path.read_bytes())
     for path in subfolders(folder):
-        digest.update(f"/{path.name} {path.stat().st_mtime_ns}".encode())
+        digest.update(f"/{path.name} {path.stat().st_mtime_ns}".encode(errors="surrogateescape"))
     for name in list_shards(folder):
         state = (folder / name).stat()
-        digest.update(f"/{name} {state.st_mtime_ns} {state.st_size}".encode())
+        digest.update(f"/{name} {state.st_mtime_ns} {state.st_size}".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
