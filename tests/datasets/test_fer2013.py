@@ -59,22 +59,28 @@ def test_unusual_but_plain_numbers_are_read(tmp_path):
     assert (FER2013(tmp_path, "train").faces.numpy().ravel() == face).all()
 
 
+def decoded(text: str) -> list[int]:
+    """One row's numbers."""
+    (face,) = fer2013_csv.decode_pixels([(text.encode(), "here")])
+    return face.tolist()
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.sampled_from([" ", "  ", "\t"]))
 def test_decoding_gives_the_numbers_that_were_written(some, gap):
     numbers = (some * 2304)[:2304]
-    assert fer2013_csv.decode_pixels(gap.join(map(str, numbers)).encode(), "here").tolist() == numbers
+    assert decoded(gap.join(map(str, numbers))) == numbers
 
 
 def test_every_number_is_decoded_after_every_other_and_256_up_is_not():
     numbers = np.random.default_rng(0).permutation(np.arange(2304) % 256).tolist()
-    assert fer2013_csv.decode_pixels(" ".join(map(str, numbers)).encode(), "here").tolist() == numbers
+    assert decoded(" ".join(map(str, numbers))) == numbers
     for wrong in (256, 299, 399, 999, 1000, 2550, 65536, 2**32, 2**63, 2**64, 2**64 + 7):
         for place in (0, 1000, 2303):
             row = numbers.copy()
             row[place] = wrong
             with pytest.raises(InputError, match=f"here: pixel {place + 1} is '{wrong}', expected a whole number"):
-                fer2013_csv.decode_pixels(" ".join(map(str, row)).encode(), "here")
+                decoded(" ".join(map(str, row)))
 
 
 def test_items_and_batches(tmp_path, fer2013_csv):
