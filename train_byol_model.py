@@ -25,7 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "faces of the colour jitter of BYOL's paper: without it light alone may tell which views are of one face",
         "--other_light",
     )  # fmt: skip
-    flags.add_smallest_crop_flag(parser)
+    flags.add_smallest_crop_flag(parser, 0.08, "0.08, the published one")
     flags.add_optimisation_flags(parser, batch_size="32")
     parser.add_argument(
         "--prediction_lr", type=flags.positive, default=None,

@@ -6,11 +6,12 @@ from pathlib import Path
 from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session
 from core_code.core_utils.errors import run_command
-from core_code.models.architectures import ARCHITECTURES
+from core_code.models.architectures import ARCHITECTURES, STEMS
+from core_code.training.recipes import PUBLISHED, RECIPES, SCRATCH, recipe_values
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """All the flags; those of the optimisation default to the study's winner, else to the net's entry in the table.
+    """All the flags; those of the optimisation default to the study's winner, else to the recipe's entry in the table.
 
     Raises InputError for a study that cannot be read.
     """
@@ -36,13 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="count N training faces as an epoch; the next epoch goes on with the next N, so that sets of different "
         "sizes can be compared after equally many faces, epochs and validations (default: all)",
     )  # fmt: skip
-    flags.add_optimisation_flags(parser)
-    flags.add_boolean(parser, "--nesterov", False, "Nesterov's momentum, with --optimizer sgd")
-    parser.add_argument(
-        "--label_smoothing", type=flags.probability, default=0.0, metavar="P",
-        help="the share of each label that is spread over all emotions, 0 to 1 (default: 0)",
-    )  # fmt: skip
-    flags.add_smallest_crop_flag(parser)
+    flags.add_recipe_flags(parser, RECIPES, STEMS)
     parser.add_argument(
         "--study", type=Path, default=None, metavar="PKL",
         help="a study of optuna_study.py, whose best trial gives --batch_size, --lr, --weight_decay, --optimizer and "
@@ -58,11 +53,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
+    if args.recipe is None:
+        args.recipe = SCRATCH if args.weights == "none" and not (args.load_byol or args.study) else PUBLISHED
+    values = recipe_values(args.recipe, args.net_name, args.image_size)
     if args.study:
         from core_code.search.results import read_best_values
 
         flags.fill_in(args, argparse.Namespace(**read_best_values(args.study, args.net_name)))
-    flags.fill_in(args, ARCHITECTURES[args.net_name].defaults)
+    elif args.optimizer == "adam" != values["optimizer"] and args.lr is None:
+        parser.error(f"--optimizer adam needs an --lr: that of the recipe, {values['lr']:g}, is for sgd")
+    flags.fill_in(args, argparse.Namespace(**values))
     return args
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -19,17 +20,21 @@ from training_runs import differences, make_augmentations
 import train_model
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.transforms import evaluation_view, train_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
+from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
 from core_code.training import loop as epochs
 from core_code.training.classifier import ClassifierTask
+from core_code.training.inference import load_trained
 from core_code.training.loop import rng_for
+from core_code.training.recipes import PARTS, recipe_values
 
 SCRIPT = Path(train_model.__file__)
-QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu"]
+QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu",
+         "--recipe", "published"]  # fmt: skip
 BASELINE = [*QUICK, "--emotion_transform_prob", "0", "--fine_tune", "True"]
 
 
@@ -118,6 +123,49 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, capsys):
     there(*run, "--resume", "True")
     for kind in ("best_validation", "last_trained_epoch", "final_checkpoint"):
         assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
+
+
+def test_a_run_with_every_part_of_the_recipe_goes_on_and_equals_an_unbroken_one(there, small, monkeypatch):
+    """The moving average too, which is what checkpoints hold as `net`; and the net is rebuilt with its stem."""
+    monkeypatch.setitem(ARCHITECTURES, small, replace(ARCHITECTURES[small], stem=("conv1.0", "maxpool")))
+    run = [*BASELINE, "--recipe", "scratch", "--epochs", "3", "--batch_size", "10", "--mixup", "0.4", "--ema", "0.9"]
+    there(*run, "--output_root", "unbroken")
+    with pytest.raises(SystemExit), before_step(6, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        run_command(lambda: there(*run))
+    assert checkpoint()["epoch"] == 1
+    there(*run, "--resume", "True")
+    for kind in ("best_validation", "last_trained_epoch", "final_checkpoint"):
+        assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []
+    last, files = checkpoint(), CheckpointFiles(Path("checkpoints"), small, "E")
+    assert last["settings"]["stem"] == "small" and last["settings"]["warm_up"] == 3 and last["ema_steps"] == 12
+    assert not torch.equal(last["net"]["nn_model.fc.weight"], last["unaveraged_net"]["nn_model.fc.weight"])
+    trained = load_trained(files, "last_trained_epoch")
+    assert trained.net.nn_model.conv1[0].stride == (1, 1) and trained.image_size == 32
+    val = FER2013(phase="val")
+    with torch.no_grad():
+        right = (trained.net.eval()(evaluation_view(val.faces, 32)).argmax(1) == val.labels).float().mean().item()
+    assert right == pytest.approx(last["history"][-1]["validation_accuracy"])
+    last["settings"]["stem"] = "tiny"
+    torch.save(last, files.path("last_trained_epoch"))
+    with pytest.raises(InputError, match="its stem is 'tiny', expected one of imagenet, small"):
+        load_trained(files, "last_trained_epoch")
+
+
+def test_a_checkpoint_without_what_its_average_needs_is_not_resumed(there, capsys):
+    run = [*BASELINE, "--batch_size", "40", "--ema", "0.9", "--scheduler", "none", "--epochs"]
+    there(*run, "1")
+    whole = checkpoint()
+    for change, said in (
+        ({"ema_steps": None}, "its ema_steps are None, expected a whole number"),
+        ({"ema_steps": -1}, "its ema_steps are -1, expected a whole number"),
+        ({"unaveraged_net": None}, "the weights are not of this net"),
+    ):
+        torch.save(whole | change, "checkpoints/ckpt_small_E_last_trained_epoch.pth")
+        with pytest.raises(SystemExit) as ended:
+            run_command(lambda: there(*run, "2", "--resume"))
+        assert ended.value.code == 2
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        assert "ckpt_small_E_last_trained_epoch.pth" in error and said in error
 
 
 def test_an_interruption_before_the_first_epoch_says_that_nothing_is_saved(there, capsys):
@@ -212,7 +260,7 @@ def as_before_the_change(fine_tune: bool) -> None:
     """Rewrite the checkpoint as earlier versions left it: `fine_tune` True for the head alone, no later settings."""
     path = "checkpoints/ckpt_small_E_last_trained_epoch.pth"
     state = torch.load(path, weights_only=True)
-    for name in ("trained", "smallest_crop", "label_smoothing", "nesterov"):
+    for name in ("trained", *PARTS):
         del state["settings"][name]
     state["settings"]["fine_tune"] = fine_tune
     torch.save(state, path)
@@ -403,6 +451,44 @@ def test_defaults_come_from_the_nets_entry():
     assert (args.batch_size, args.lr, args.weight_decay) == (32, 3e-4, 3.4e-5)
     assert (args.optimizer, args.scheduler, args.epochs, args.image_size) == ("adam", "cosine", 100, 224)
     assert (args.weights, args.seed, args.data_root) == ("imagenet", 1, Path("data/fer2013"))
+
+
+FROM = ["--net_name", "resnet18", "--exp_name", "E", "--emotion_transform_prob", "0", "--weights"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "recipe"),
+    [
+        (["none"], "scratch"),
+        (["imagenet"], "published"),
+        (["file.pth"], "published"),
+        (["none", "--load_byol"], "published"),
+        (["none", "--recipe", "published"], "published"),
+        (["imagenet", "--recipe", "scratch"], "scratch"),
+    ],
+)
+def test_the_recipe_follows_from_what_training_starts_from(flags, recipe):
+    args = train_model.parse_arguments([*FROM, *flags])
+    values = recipe_values(recipe, "resnet18", 224)
+    assert args.recipe == recipe and args.lr == (0.1 if recipe == "scratch" else 2e-4)
+    assert {name: vars(args)[name] for name in values} == values
+
+
+def test_every_part_of_a_recipe_is_a_flag():
+    changed = {"batch_size": 7, "lr": 0.3, "weight_decay": 0.2, "optimizer": "adam", "scheduler": "step",
+               "nesterov": False, "warm_up": 1, "decay_norms": True, "label_smoothing": 0.0, "mixup": 0.2,
+               "smallest_crop": 0.3, "rotation": 5.0, "erasing": 0.0, "ema": 0.0, "stem": "imagenet"}  # fmt: skip
+    flags = [word for name, value in changed.items() for word in (f"--{name}", str(value))]
+    args = train_model.parse_arguments([*FROM, "none", "--image_size", "48", *flags])
+    assert changed.keys() == recipe_values("scratch", "resnet18", 48).keys()
+    assert {name: vars(args)[name] for name in changed} == changed
+
+
+def test_adam_does_not_take_the_learning_rate_of_sgd(capsys):
+    with pytest.raises(SystemExit):
+        train_model.parse_arguments([*FROM, "none", "--optimizer", "adam"])
+    assert "--optimizer adam needs an --lr" in capsys.readouterr().err
+    assert train_model.parse_arguments([*FROM, "none", "--optimizer", "adam", "--lr", "1e-3"]).lr == 1e-3
 
 
 @pytest.mark.parametrize("net_name", ["resnet18", "densenet201"])

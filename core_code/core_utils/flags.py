@@ -12,6 +12,7 @@ DATASETS = ("fer2013", "sample", "folder")
 NO_AUGMENTATIONS = "none"  # in place of their folder
 TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
 VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
+THE_RECIPES = "the recipe's"  # the default of a flag that is left to the recipe
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -46,6 +47,9 @@ def number(expected: str, fits: Callable[[float], bool], kind: type[int] | type[
 
 probability = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
 share = number("a number above 0 and up to 1", lambda value: 0 < value <= 1)
+decay = number("a number of 0 or more and below 1", lambda value: 0 <= value < 1)
+degrees = number("a number from 0 to 180", lambda value: 0 <= value <= 180)
+whole_number = number("a whole number, 0 or more", lambda value: value >= 0, int)
 count = number("a whole number, 1 or more", lambda value: value >= 1, int)
 positive = number("a number above 0", lambda value: 0 < value < math.inf)
 non_negative = number("a number, 0 or more", lambda value: 0 <= value < math.inf)
@@ -61,10 +65,14 @@ def run_name(text: str) -> str:
     return text
 
 
-def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool, help: str, *aliases: str) -> None:
-    """A flag that takes True/False or stands alone for True; `aliases` are further names of it."""
+def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool | None, help: str, *aliases: str) -> None:
+    """A flag that takes True/False or stands alone for True; `aliases` are further names of it.
+
+    None is the default of a flag that `fill_in` fills from the recipe.
+    """
+    shown = THE_RECIPES if default is None else default
     parser.add_argument(name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
-                        help=f"{help} (default: {default})")  # fmt: skip
+                        help=f"{help} (default: {shown})")  # fmt: skip
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -101,28 +109,57 @@ def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
 
 
-def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str = "the net's") -> None:
-    """How to optimise: None where the user leaves it to the net's entry in the table, see `fill_in`."""
+def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str, whose: str = "the net's") -> None:
+    """How to optimise: None where the user leaves it to the defaults that are `whose`, see `fill_in`."""
     parser.add_argument("--batch_size", type=count, default=None, help=f"faces a step (default: {batch_size})")
-    parser.add_argument("--lr", type=positive, default=None, help="learning rate (default: the net's)")
+    parser.add_argument("--lr", type=positive, default=None, help=f"learning rate (default: {whose})")
     parser.add_argument(
-        "--weight_decay", type=non_negative, default=None, help="L2 penalty on the weights (default: the net's)"
+        "--weight_decay", type=non_negative, default=None, help=f"L2 penalty on the weights (default: {whose})"
     )
     parser.add_argument(
-        "--optimizer", choices=("adam", "sgd"), default=None, help="sgd has momentum 0.9 (default: the net's)"
+        "--optimizer", choices=("adam", "sgd"), default=None, help=f"sgd has momentum 0.9 (default: {whose})"
     )
     parser.add_argument(
         "--scheduler", choices=("cosine", "step", "none"), default=None,
-        help="cosine over the epochs, step: a tenth every 10 epochs, or none (default: the net's)",
+        help=f"cosine over the epochs, step: a tenth every 10 epochs, or none (default: {whose})",
     )  # fmt: skip
 
 
-def add_smallest_crop_flag(parser: argparse.ArgumentParser) -> None:
+def add_smallest_crop_flag(parser: argparse.ArgumentParser, default: float | None, shown: str) -> None:
     """How much of a face a random view shows at least: --smallest_crop."""
     parser.add_argument(
-        "--smallest_crop", type=share, default=0.08, metavar="SHARE",
+        "--smallest_crop", type=share, default=default, metavar="SHARE",
         help="the least share of a face's area that a training view shows; from random weights 0.5 learns faster, and "
-        "two crops of 0.08 may have nothing in common for BYOL (default: 0.08, the published one)",
+        f"two crops of 0.08 may have nothing in common for BYOL (default: {shown})",
+    )  # fmt: skip
+
+
+def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], stems: Iterable[str]) -> None:
+    """The recipe, and each of its parts: None where the user leaves it to the recipe, see `fill_in`."""
+    parser.add_argument(
+        "--recipe", choices=tuple(recipes), default=None,
+        help="what all that follows is unless it is given: published fine-tunes given weights as the study did, "
+        "scratch trains random ones, best at --image_size 48 or 64 (default: scratch with --weights none, where "
+        "neither --load_byol nor --study gives something to start from, else published)",
+    )  # fmt: skip
+    add_optimisation_flags(parser, THE_RECIPES, THE_RECIPES)
+    add_boolean(parser, "--nesterov", None, "Nesterov's momentum, with --optimizer sgd")
+    add_boolean(parser, "--decay_norms", None, "whether the weight decay is on norms and biases too")
+    add_smallest_crop_flag(parser, None, THE_RECIPES)
+
+    def add(name: str, kind: Callable[[str], Any], metavar: str, help: str) -> None:
+        parser.add_argument(name, type=kind, default=None, metavar=metavar, help=f"{help} (default: {THE_RECIPES})")
+
+    add("--warm_up", whole_number, "EPOCHS", "the epochs in which the learning rate rises, before the scheduler's")
+    add("--label_smoothing", probability, "P", "the share of each label that is spread over all emotions, 0 to 1")
+    add("--mixup", non_negative, "ALPHA", "blend faces and labels in pairs, the share out of Beta(ALPHA, ALPHA); 0: no")
+    add("--rotation", degrees, "DEGREES", "rotate training views by up to DEGREES either way")
+    add("--erasing", probability, "P", "the chance that a rectangle of a training view is erased, 0 to 1")
+    add("--ema", decay, "DECAY", "validate and keep the moving average of the weights with this decay; 0: no average")
+    parser.add_argument(
+        "--stem", choices=tuple(stems), default=None,
+        help="small: the first convolution has stride 1 and no pooling follows it, for views of 64 pixels or less; the "
+        "weights fit either stem (default: the recipe's; of scratch small up to --image_size 64)",
     )  # fmt: skip
 
 

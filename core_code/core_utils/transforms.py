@@ -9,37 +9,40 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import Shard
 
 SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
 CROP_RATIO = (3 / 4, 4 / 3)
-CROP_TRIES = 10
+BOX_TRIES = 10
+ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (10 / 33, 10 / 3)  # of the view; its width by its height
+ERASED = 0.5  # about the mean face
 SHARPNESS = 2.0
 BRIGHTNESS = 0.3
 RESIZE_TO_CROP = 256 / 224
 
 
-class Crops(NamedTuple):
-    """Boxes in pixels of the face, one a face: float32 [B] each."""
+class Boxes(NamedTuple):
+    """Boxes in pixels, one a face: float32 [B] each."""
 
     top: Tensor
     left: Tensor
     height: Tensor
     width: Tensor
 
-    def to(self, device: torch.device) -> "Crops":
-        """The same boxes on another device, moved in one transfer."""
-        return Crops(*torch.stack(self).to(device, non_blocking=True))
-
 
 def train_view(
     faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
-    shard: Shard | None = None, smallest_crop: float = SMALLEST_CROP,
+    shard: Shard | None = None, smallest_crop: float = SMALLEST_CROP, rotation: float = 0.0, erasing: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
+
+    With `rotation` the face is rotated by up to as many degrees either way before; with `erasing` a rectangle of the
+    view is erased with this probability.
 
     `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are a `shard` of a batch, random
     numbers are sampled for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in
@@ -48,14 +51,25 @@ def train_view(
     """
     count, rows = shard or (len(faces), slice(None))
     height, width = faces.shape[1:]
-    crops = Crops(*(side[rows] for side in random_crops(count, height, width, generator, smallest_crop)))
-    flips = torch.rand(count, generator=generator)[rows] < 0.5
-    sharpness = torch.where(torch.rand(count, generator=generator)[rows] < 0.5, SHARPNESS, 1.0)
-    brightness = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator)[rows] - 1)
-    device = faces.device
-    views = crop_and_resize(faces, crops.to(device), flips.to(device), size)
-    views = adjust_sharpness(views, sharpness.to(device))
-    views = adjust_brightness(views, brightness.to(device))
+    numbers = [
+        *random_crops(count, height, width, generator, smallest_crop),
+        (torch.rand(count, generator=generator) < 0.5).float(),
+        torch.where(torch.rand(count, generator=generator) < 0.5, SHARPNESS, 1.0),
+        1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator) - 1),
+    ]
+    if rotation:
+        numbers.append(rotation * (2 * torch.rand(count, generator=generator) - 1))
+    if erasing:
+        numbers += random_erasures(count, size, erasing, generator)
+    on_device = list(torch.stack(numbers)[:, rows].to(faces.device, non_blocking=True))  # one transfer, no waiting
+    crops, flips, sharpness, brightness = Boxes(*on_device[:4]), on_device[4] > 0, on_device[5], on_device[6]
+    if rotation:
+        views = rotate_crop_and_resize(faces, on_device[7], crops, flips, size)
+    else:
+        views = crop_and_resize(faces, crops, flips, size)
+    views = adjust_brightness(adjust_sharpness(views, sharpness), brightness)
+    if erasing:
+        views = erase(views, Boxes(*on_device[-4:]))
     return views.to(dtype)[:, None].expand(-1, channels, -1, -1)
 
 
@@ -78,15 +92,29 @@ def as_floats(faces: Tensor) -> Tensor:
 
 def random_crops(
     count: int, height: int, width: int, generator: torch.Generator, smallest: float = SMALLEST_CROP
-) -> Crops:
-    """Boxes as torchvision's RandomResizedCrop samples them, for a whole batch at once.
+) -> Boxes:
+    """Boxes as torchvision's RandomResizedCrop samples them: at least `smallest` of the face's area."""
+    return random_boxes(count, height, width, (smallest, 1.0), CROP_RATIO, generator)
 
-    Area uniform from `smallest` of the face to all of it, aspect ratio log-uniform in CROP_RATIO, sides rounded to
-    whole pixels; the first of CROP_TRIES that fits, the whole face where none does (the faces are square).
+
+def random_erasures(count: int, size: int, probability: float, generator: torch.Generator) -> Boxes:
+    """Boxes as torchvision's RandomErasing samples them; of height 0 where nothing is erased."""
+    boxes = random_boxes(count, size, size, ERASED_AREA, ERASED_RATIO, generator)
+    return boxes._replace(height=boxes.height * (torch.rand(count, generator=generator) < probability))
+
+
+def random_boxes(
+    count: int, height: int, width: int, areas: tuple[float, float], ratios: tuple[float, float],
+    generator: torch.Generator,
+) -> Boxes:  # fmt: skip
+    """Boxes for a whole batch at once.
+
+    Area uniform between two shares of the whole, width by height log-uniform in `ratios`, sides rounded to whole
+    pixels; the first of BOX_TRIES that fits, the whole where none does (the faces are square).
     """
-    shape = (count, CROP_TRIES)
-    area = torch.empty(shape).uniform_(smallest, 1.0, generator=generator) * (height * width)
-    ratio = torch.empty(shape).uniform_(*map(math.log, CROP_RATIO), generator=generator).exp()
+    shape = (count, BOX_TRIES)
+    area = torch.empty(shape).uniform_(*areas, generator=generator) * (height * width)
+    ratio = torch.empty(shape).uniform_(*map(math.log, ratios), generator=generator).exp()
     place = torch.rand(2, count, generator=generator)
     heights, widths = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
     fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
@@ -96,10 +124,10 @@ def random_crops(
     crop_width = torch.where(some, widths.gather(1, first)[:, 0], float(width))
     top = (place[0] * (height - crop_height + 1)).floor()
     left = (place[1] * (width - crop_width + 1)).floor()
-    return Crops(top, left, crop_height, crop_width)
+    return Boxes(top, left, crop_height, crop_width)
 
 
-def crop_and_resize(faces: Tensor, crops: Crops, flips: Tensor, size: int) -> Tensor:
+def crop_and_resize(faces: Tensor, crops: Boxes, flips: Tensor, size: int) -> Tensor:
     """Cut each face's box out, resize it to `size` x `size` (bilinear, antialiased), mirror where `flips`.
 
     A separable resize is two matrix products: rows @ face @ columns.T, with matrices of each face's own box.
@@ -109,6 +137,48 @@ def crop_and_resize(faces: Tensor, crops: Crops, flips: Tensor, size: int) -> Te
     columns = resize_weights(crops.left, crops.width, faces.shape[2], size)
     columns = torch.where(flips[:, None, None], columns.flip(1), columns)
     return (rows @ as_floats(faces) @ columns.transpose(1, 2)).clamp_(0, 1)
+
+
+def rotate_crop_and_resize(faces: Tensor, angles: Tensor, crops: Boxes, flips: Tensor, size: int) -> Tensor:
+    """Rotate each face about its centre, cut its box out, resize it and mirror it where `flips`: one bilinear sampling.
+
+    `faces` uint8 [B,H,W]; `angles` float [B] in degrees, counter-clockwise as in torchvision; `flips` bool [B]. Pixels
+    from beyond the face repeat its border. Where a view has fewer pixels than the face, it is sampled more finely and
+    averaged, against aliasing. Returns float32 [B,size,size] in [0,1].
+    """
+    height, width = faces.shape[1:]
+    half = (crops.height / 2, torch.where(flips, -1.0, 1.0) * crops.width / 2)  # the box's, in pixels
+    centre = (crops.top + crops.height / 2 - height / 2, crops.left + crops.width / 2 - width / 2)
+    cosine, sine = angles.deg2rad().cos(), angles.deg2rad().sin()
+    across = torch.stack([cosine * half[1], -sine * half[0], cosine * centre[1] - sine * centre[0]], 1) * (2 / width)
+    down = torch.stack([sine * half[1], cosine * half[0], sine * centre[1] + cosine * centre[0]], 1) * (2 / height)
+    finer = math.ceil(max(height, width) / size)
+    shape = [len(faces), 1, size * finer, size * finer]
+    places = F.affine_grid(torch.stack([across, down], 1), shape, align_corners=False)
+    places = places.clamp_(-1 + 1 / max(height, width), 1 - 1 / max(height, width))
+    views = F.grid_sample(as_floats(faces)[:, None], places, align_corners=False)
+    return F.avg_pool2d(views, finer)[:, 0].clamp_(0, 1)
+
+
+def erase(views: Tensor, boxes: Boxes) -> Tensor:
+    """Make the box of each view, float [B,S,S], plain grey. Z. Zhong et al., "Random erasing", 2020."""
+    places = torch.arange(views.shape[1], device=views.device)
+    rows, columns = (
+        (places >= start[:, None]) & (places < (start + length)[:, None])
+        for start, length in ((boxes.top, boxes.height), (boxes.left, boxes.width))
+    )
+    return views.masked_fill(rows[:, :, None] & columns[:, None], ERASED)
+
+
+def random_mix(count: int, alpha: float, generator: torch.Generator) -> tuple[Tensor, float]:
+    """What mixup blends: each face's partner, int64 [count], and the face's own share, of Beta(alpha, alpha), >= 0.5.
+
+    The larger share is the own one: the partners are a random permutation, so it is the same either way.
+    """
+    partners = torch.randperm(count, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    return partners, max(share, 1 - share)
 
 
 def resize_weights(start: Tensor, length: Tensor, source: int, size: int) -> Tensor:

@@ -11,6 +11,7 @@ from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import as_words
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.experiments.presets import AUGMENTED_PROBABILITY, StudySettings
+from core_code.training.recipes import PUBLISHED
 
 FACES_OF_A_PAIR = 2  # BYOL sees a face and its augmentation at a time
 IMAGES = {"augmented": "augmentations", "augmented_face": "augmentations_face", "byol": "augmentations",
@@ -117,7 +118,8 @@ def training_steps(
             faces * study.byol_epochs, net, experiment, seed, study.byol_image_size,
         )]  # fmt: skip
         needs = (steps[0].name,)
-    command = run + as_words(fine_tune=True, epochs=epochs, image_size=study.image_size) + study.training_flags
+    command = run + as_words(recipe=PUBLISHED, fine_tune=True, epochs=epochs, image_size=study.image_size)
+    command += study.training_flags
     if experiment == "expanded":
         per_epoch = faces if study.equal_faces else None
         command += as_words(use_expanded_dataset=True, expanded_folder=folder, faces_per_epoch=per_epoch)

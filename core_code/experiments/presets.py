@@ -21,8 +21,8 @@ class Preset:
     With `equal_faces` every run sees as many faces as `epochs` of the real training set have, whatever it trains on,
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
-    The hyper-parameters are the nets' own (models/architectures.py) but for those in `training_flags`. `max_faces` is
-    how many of the training faces are used (None: all).
+    The recipe is the published one (training/recipes.py) but for `training_flags`. `max_faces` is how many of the
+    training faces are used (None: all).
     """
 
     what: str

@@ -6,6 +6,7 @@ Nothing heavy is imported, so that argument parsers can read names and defaults.
 from dataclasses import dataclass, replace
 
 BYOL_BATCH_SIZE = 32
+STEMS = IMAGENET_STEM, SMALL_STEM = "imagenet", "small"
 BYOL_STUDY_BATCH_SIZES = (16, 32, 64)
 
 
@@ -26,8 +27,9 @@ class Architecture:
 
     `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
     `head` the dotted path of the last linear layer, whose input is `features` numbers. `renamed` is a pattern and its
-    replacement where ImageNet files have older parameter names than the module. A study of fine-tuning chooses among
-    `study_batch_sizes`.
+    replacement where ImageNet files have older parameter names than the module. `stem` are the dotted paths of the
+    first convolution and of the pooling after it, which the small stem changes; None: it has no small stem. A study of
+    fine-tuning chooses among `study_batch_sizes`.
     """
 
     builder: str
@@ -36,6 +38,7 @@ class Architecture:
     head: str
     defaults: HyperParameters
     renamed: tuple[str, str] | None = None
+    stem: tuple[str, str] | None = None
     study_batch_sizes: tuple[int, ...] = (32, 64, 128)
 
     @property
@@ -51,6 +54,7 @@ ARCHITECTURES = {
         features=512,
         head="fc",
         defaults=HyperParameters(batch_size=128, lr=2e-4, weight_decay=2e-5),
+        stem=("conv1", "maxpool"),
     ),
     "densenet201": Architecture(
         builder="densenet201",
@@ -59,6 +63,7 @@ ARCHITECTURES = {
         head="classifier",
         defaults=HyperParameters(batch_size=32, lr=3e-4, weight_decay=3.4e-5),
         study_batch_sizes=(16, 32),
+        stem=("features.conv0", "features.pool0"),
         renamed=(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2"),
     ),
 }

@@ -12,7 +12,7 @@ from torchvision import models
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
 from core_code.core_utils.weights import WRAPPERS, state_dict_mismatch, unwrapped, with_counters
-from core_code.models.architectures import ARCHITECTURES, Architecture
+from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM, Architecture
 
 EMOTION_COUNT = 7
 HIDDEN_HEAD = 128
@@ -27,14 +27,22 @@ class EmotionNet(nn.Module):
     `name` is a key of ARCHITECTURES. With `head_only` the backbone is frozen, its batch norms keep their ImageNet
     statistics, and only the new head learns. The head is one linear layer, or features -> 128 -> 7 with
     `hidden_head` (after BYOL pre-training). The weights are random until `load_backbone` or `load_state_dict`.
+
+    `stem` is one of architectures.STEMS: with `small` the first convolution has stride 1 and no pooling follows it, so
+    that all maps are four times as long and wide; the parameters are the same. Raises InputError where the
+    architecture has none.
     """
 
-    def __init__(self, name: str, head_only: bool = False, hidden_head: bool = False) -> None:
+    def __init__(
+        self, name: str, head_only: bool = False, hidden_head: bool = False, stem: str = IMAGENET_STEM
+    ) -> None:
         super().__init__()
         self.name = name
         self.architecture = ARCHITECTURES[name]
         self.head_only = head_only
         self.nn_model = build(self.architecture)
+        if stem == SMALL_STEM:
+            make_stem_small(self.nn_model, self.architecture)
         set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
         if head_only:
             self.nn_model.requires_grad_(False)
@@ -99,6 +107,15 @@ def build(architecture: Architecture) -> nn.Module:
     return models.get_model(architecture.builder, weights=None, **options)
 
 
+def make_stem_small(model: nn.Module, architecture: Architecture) -> None:
+    """Give the first convolution stride 1, and take the pooling after it away. Raises InputError."""
+    if architecture.stem is None:
+        raise InputError(f"--stem small: {architecture.builder} has none; take --stem imagenet")
+    convolution, pooling = architecture.stem
+    model.get_submodule(convolution).stride = (1, 1)
+    set_submodule(model, pooling, nn.Identity())
+
+
 def make_head(features: int, hidden: bool) -> nn.Module:
     """features -> 7, or features -> 128 -> 7."""
     if not hidden:
@@ -108,8 +125,13 @@ def make_head(features: int, hidden: bool) -> nn.Module:
 
 def set_head(model: nn.Module, architecture: Architecture, head: nn.Module) -> None:
     """Put `head` where the architecture has its classifier."""
-    parent, _, name = architecture.head.rpartition(".")
-    setattr(model.get_submodule(parent), name, head)
+    set_submodule(model, architecture.head, head)
+
+
+def set_submodule(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put `module` at a dotted path."""
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)
 
 
 def download_imagenet(name: str) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ class BYOLTask:
 
     best_by = "validation_loss"
     higher_is_better = False
+    ema = None
 
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: TrainingSettings,

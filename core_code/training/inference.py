@@ -14,7 +14,7 @@ from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.loader import FaceBatches
-from core_code.models.architectures import ARCHITECTURES
+from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
 from core_code.models.emotion_net import PREFIX, EmotionNet, build
 from core_code.training.tta import views_of
 
@@ -80,7 +80,10 @@ def load_trained_file(path: Path) -> Trained:
 
 def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
     """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
-    net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"])
+    stem = state["settings"].get("stem", IMAGENET_STEM)
+    if stem not in STEMS:
+        raise InputError(f"{path}: its stem is {stem!r}, expected one of {', '.join(STEMS)}")
+    net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"], stem=stem)
     load_net(net, state, path)
     accelerate(net)
     return Trained(net, state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))

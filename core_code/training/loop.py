@@ -22,6 +22,7 @@ from core_code.core_utils.history import history_path, write_history
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.core_utils.weights import load_optimizer
+from core_code.training.ema import WeightEMA
 from core_code.training.settings import FINE_TUNE_CHANGED, with_current_names
 
 CHECK_EVERY = 10
@@ -38,6 +39,7 @@ class Task(Protocol):
     faces_per_epoch: int
     best_by: str
     higher_is_better: bool
+    ema: WeightEMA | None  # of the net's weights: what is measured and kept, where there is one
 
     @property
     def net(self) -> nn.Module:
@@ -140,9 +142,14 @@ def finite(total: Tensor, count: int, epoch: int, files: CheckpointFiles | None,
 
 
 def checkpoint(task: Task, settings: dict[str, Any], history: list[Record]) -> dict[str, Any]:
-    """What a checkpoint holds, beside the names that CheckpointFiles adds."""
+    """What a checkpoint holds, beside the names that CheckpointFiles adds.
+
+    `net` is the weights' moving average where there is one, and `unaveraged_net` what training goes on from.
+    """
+    averaged = {"unaveraged_net": task.net.state_dict(), "ema_steps": task.ema.steps} if task.ema else {}
     return {
-        "net": task.net.state_dict(),
+        "net": (task.ema or task).net.state_dict(),
+        **averaged,
         "epoch": len(history),
         "optimizer": task.optimizer.state_dict(),
         "scheduler": task.scheduler.state_dict() if task.scheduler else None,
@@ -188,6 +195,11 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
                 f"{path}: made with {key} {made_with.get(key)}, expected {value}: resume with the same "
                 f"settings, or start anew without --resume{changed}"
             )
+    if task.ema:
+        load_net(task.ema.net, state, path)
+        if type(steps := state.get("ema_steps")) is not int or steps < 0:
+            raise InputError(f"{path}: its ema_steps are {steps!r}, expected a whole number")
+        task.ema.steps, state["net"] = steps, state.get("unaveraged_net")
     load_net(task.net, state, path)
     try:
         load_optimizer(task.optimizer, state["optimizer"])

@@ -20,11 +20,13 @@ from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
 from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
+from core_code.models.architectures import IMAGENET_STEM
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
 from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_byol, predict
 from core_code.training.loop import Record, log_message, open_log, run_epochs
+from core_code.training.recipes import PARTS
 from core_code.training.settings import HEAD, WHOLE_NET, TrainingSettings, data_provenance, resume_settings
 
 
@@ -49,13 +51,17 @@ class RunSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRun(RunSettings):
-    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored."""
+    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored.
+
+    `stem` is one of architectures.STEMS.
+    """
 
     emotion_transform_prob: float | None
     load_byol: bool
     use_expanded_dataset: bool
     expanded_folder: Path
     faces_per_epoch: int | None
+    stem: str = IMAGENET_STEM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +80,8 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
         net = starting_net(run, files).to(run.device)
     task = ClassifierTask(net, train, val, run)
     settings = resume_settings(
-        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "label_smoothing", "nesterov",
-        "faces_per_epoch",
-    )  # fmt: skip
+        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", *PARTS
+    )
     settings["trained"] = WHOLE_NET if settings.pop("fine_tune") else HEAD
     if run.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
@@ -114,7 +119,7 @@ def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[
 def starting_net(run: ClassifierRun, files: CheckpointFiles) -> EmotionNet:
     """The net with the weights that it starts from; a resumed one gets them from its checkpoint later."""
     torch.manual_seed(run.seed)
-    net = EmotionNet(run.net_name, head_only=not run.fine_tune, hidden_head=run.load_byol)
+    net = EmotionNet(run.net_name, head_only=not run.fine_tune, hidden_head=run.load_byol, stem=run.stem)
     if run.resume and files.path(LAST).exists():
         return net
     if run.load_byol:

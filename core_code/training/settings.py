@@ -11,6 +11,7 @@ from core_code.core_utils.files import read_json
 from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
+from core_code.training.recipes import PARTS, PUBLISHED, RECIPES
 
 WHOLE_NET, HEAD = "the whole net", "the head alone"  # what --fine_tune True and False of train_model.py train
 FINE_TUNE_CHANGED = (
@@ -26,8 +27,14 @@ class TrainingSettings:
     """How a net is trained, the data apart.
 
     `smallest_crop`, in (0,1], is the least share of a face's area that a view shows; `label_smoothing`, in [0,1], is
-    the share of each label that is spread over all emotions; `nesterov` is SGD's (with momentum 0.9). Without
-    `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
+    the share of each label that is spread over all emotions; `nesterov` is SGD's (with momentum 0.9).
+
+    The learning rate rises over the first `warm_up` epochs, before the scheduler begins. Without `decay_norms` the
+    weight decay leaves out norms and biases. `mixup` is alpha of mixup, 0 for none. Views are rotated by up to
+    `rotation` degrees either way, and a rectangle of one is erased with probability `erasing`. `ema`, in [0,1), is the
+    decay of the weights' moving average, which is what is validated and kept then; 0 for none.
+
+    Without `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
     """
 
     epochs: int
@@ -41,6 +48,12 @@ class TrainingSettings:
     smallest_crop: float = SMALLEST_CROP
     label_smoothing: float = 0.0
     nesterov: bool = False
+    warm_up: int = 0
+    decay_norms: bool = True
+    mixup: float = 0.0
+    rotation: float = 0.0
+    erasing: float = 0.0
+    ema: float = 0.0
     accelerate: bool = True
 
 
@@ -71,7 +84,7 @@ def with_current_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
         defaults = {"smallest_crop": SMALLEST_CROP, "prediction_lr": None, "photometric": False}
         settings = {("photometric" if name == "other_light" else name): value for name, value in settings.items()}
         return {**defaults, **settings}
-    settings = {"smallest_crop": SMALLEST_CROP, "label_smoothing": 0.0, "nesterov": False, **settings}
+    settings = {**{part: vars(RECIPES[PUBLISHED])[part] for part in PARTS}, **settings}
     if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
         settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
     return settings

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from scipy import stats
+from torchvision.transforms import InterpolationMode, RandomErasing, RandomResizedCrop
 from torchvision.transforms import functional as reference
 
 from core_code.core_utils import transforms
@@ -78,6 +79,96 @@ def test_crops_show_no_less_than_the_smallest_share():
     crops = transforms.random_crops(4000, 48, 48, torch.Generator().manual_seed(0), 0.6)
     areas = crops.height * crops.width / 48**2
     assert 0.57 < areas.min() < 0.62 and areas.max() == 1
+
+
+@pytest.mark.parametrize("size", [24, 48, 96])
+def test_rotation_equals_torchvisions_where_no_border_is_seen(size):
+    """Of whole faces; larger views of the face resized first, smaller ones averaged afterwards."""
+    faces = make_faces(8)
+    angles = torch.tensor([-40.0, -10.0, -3.0, 0.0, 2.5, 7.0, 10.0, 90.0])
+    zeros, whole = torch.zeros(8), torch.full((8,), 48.0)
+    flips = torch.arange(8) % 2 == 0
+    views = transforms.rotate_crop_and_resize(faces, angles, transforms.Boxes(zeros, zeros, whole, whole), flips, size)
+    assert views.shape == (8, size, size)
+    for i, (face, angle) in enumerate(zip(faces.float() / 255, angles.tolist(), strict=True)):
+        both = torch.stack([face, torch.ones(48, 48)])[:, None]
+        if size > 48:  # smooth faces: that a resize and a rotation do not commute is hardly seen
+            both[0] = reference.gaussian_blur(both[0], [25, 25], [4.0, 4.0])
+            view = transforms.rotate_crop_and_resize(
+                (both[:1, 0] * 255).round().to(torch.uint8), angles[i, None],
+                transforms.Boxes(*(side[i, None] for side in (zeros, zeros, whole, whole))), flips[i, None], size,
+            )[0]  # fmt: skip
+            both = reference.resize(both, [size, size], InterpolationMode.BILINEAR)
+        else:
+            view = views[i]
+        rotated = reference.rotate(both, angle, InterpolationMode.BILINEAR)
+        expected, inside = torch.nn.functional.avg_pool2d(rotated, max(1, 48 // size))[:, 0]
+        if flips[i]:
+            expected, inside = expected.flip(1), inside.flip(1)
+        apart = (view - expected).abs()[inside > 1 - 1e-5]
+        assert len(apart) > 0.4 * size**2 and apart.max() < (4 if size > 48 else 0.05) * LEVEL, angle
+
+
+def test_a_crop_of_a_rotated_face_is_that_part_of_it():
+    """Crops of 24 pixels of smooth faces, enlarged to 48, beside the same crops of torchvision's rotated faces."""
+    faces = reference.gaussian_blur(make_faces(6).float() * 4 - 384, [25, 25], [3.0, 3.0]).clamp(0, 255).to(torch.uint8)
+    angles = torch.tensor([-10.0, -5.0, 0.0, 4.0, 8.0, 10.0])
+    top, left = torch.tensor([10.0, 11, 12, 13, 14, 10]), torch.tensor([14.0, 13, 12, 11, 10, 12])
+    boxes = transforms.Boxes(top, left, torch.full((6,), 24.0), torch.full((6,), 20.0))
+    views = transforms.rotate_crop_and_resize(faces, angles, boxes, torch.zeros(6) > 0, 48)
+    for i, view in enumerate(views):
+        rotated = reference.rotate(faces[i, None].float() / 255, angles[i].item(), InterpolationMode.BILINEAR)
+        expected = reference.resized_crop(rotated, int(top[i]), int(left[i]), 24, 20, [48, 48])[0]
+        assert (view - expected)[2:-2, 2:-2].abs().max() < 4 * LEVEL
+        assert expected.std() > 10 * LEVEL
+    whole = transforms.Boxes(torch.zeros(6), torch.zeros(6), *[torch.full((6,), 48.0)] * 2)
+    plain = transforms.rotate_crop_and_resize(faces, torch.zeros(6), whole, torch.zeros(6) > 0, 48)
+    assert (plain - faces / 255).abs().max() < 0.01 * LEVEL
+
+
+def test_erased_boxes_follow_torchvisions_distribution():
+    count, size = 4000, 64
+    boxes = transforms.random_erasures(count, size, 1.0, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    image = torch.zeros(1, size, size)
+    drawn = [RandomErasing.get_params(image, (0.02, 0.33), (0.3, 3.3), [0.0])[:4] for _ in range(count)]
+    theirs = torch.tensor(drawn, dtype=torch.float32).T.numpy()
+    probabilities = np.linspace(0.05, 0.95, 10)
+    for our, their in zip(torch.stack(list(boxes)).numpy(), theirs, strict=True):
+        assert abs(np.quantile(our, probabilities) - np.quantile(their, probabilities)).max() <= 2.5
+    areas = (boxes.height * boxes.width).numpy(), theirs[2] * theirs[3]
+    assert areas[0].mean() == pytest.approx(areas[1].mean(), rel=0.03)
+    some = transforms.random_erasures(count, size, 0.25, torch.Generator().manual_seed(0))
+    assert 0.22 < (some.height > 0).float().mean() < 0.28
+
+
+def test_erasing_makes_the_box_grey_and_nothing_else():
+    views = torch.rand(3, 10, 10, generator=torch.Generator().manual_seed(0))
+    boxes = transforms.Boxes(*torch.tensor([[2.0, 0, 5], [3.0, 0, 1], [4.0, 10, 0], [5.0, 10, 9]]))
+    expected = views.clone()
+    expected[0, 2:6, 3:8] = 0.5
+    expected[1] = 0.5
+    assert torch.equal(transforms.erase(views, boxes), expected)
+
+
+def test_rotation_and_erasing_leave_the_other_random_numbers_as_they_are():
+    faces = make_faces(32)
+    make = lambda **more: transforms.train_view(faces, 48, torch.Generator().manual_seed(2), **more)  # noqa: E731
+    plain, erased = make(), make(erasing=0.5)
+    changed = (erased != plain).any(1)
+    assert (erased[:, 0][changed] == 0.5).all() and 5 < changed.any((1, 2)).sum() < 27
+    rotated = make(rotation=1e-6)
+    assert (rotated - plain)[:, :, 4:-4, 4:-4].abs().mean() < 2 * LEVEL  # but for a crop's border
+    assert make(rotation=10.0, erasing=0.5).shape == plain.shape
+
+
+def test_mixup_shares_follow_the_beta_distribution():
+    generator = torch.Generator().manual_seed(0)
+    drawn = [transforms.random_mix(5, 0.4, generator) for _ in range(2000)]
+    shares = np.array([share for _, share in drawn])
+    assert shares.min() >= 0.5 and all(sorted(partners.tolist()) == [0, 1, 2, 3, 4] for partners, _ in drawn)
+    folded = stats.beta(0.4, 0.4)
+    assert stats.kstest(shares, lambda x: folded.cdf(x) - folded.cdf(1 - x)).pvalue > 0.01
 
 
 def test_train_view_has_three_equal_channels_in_range_and_depends_on_the_generator_alone():

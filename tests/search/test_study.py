@@ -21,8 +21,6 @@ from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
 from core_code.search.study import PROCESS, Budget, fail_abandoned, run_trials
-from core_code.training.classifier import make_scheduler
-from core_code.training.settings import TrainingSettings
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -89,12 +87,6 @@ def test_the_search_space_is_the_specified_one(net_name, byol, sizes):
         "scheduler": CategoricalDistribution(["step", "cosine"]),
     }
     assert values == trial.params
-
-
-def test_the_step_scheduler_divides_the_rate_by_ten_every_ten_epochs():
-    training = TrainingSettings(45, 0.01, 0.0, "sgd", "step", 32, 1, torch.float32)
-    scheduler = make_scheduler(torch.optim.SGD([torch.zeros(1)], lr=0.01), training)
-    assert (scheduler.step_size, scheduler.gamma) == (10, 0.1)
 
 
 def test_a_trial_worse_than_the_median_is_pruned_and_trains_no_further(study, files):

@@ -1,0 +1,53 @@
+"""What a classifier is trained with from given weights and from random ones: one entry a recipe.
+
+Nothing heavy is imported, so that argument parsers can read names and defaults.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM, HyperParameters
+
+PUBLISHED, SCRATCH = "published", "scratch"
+LARGEST_SMALL_STEM = 64  # pixels: the side of the largest views that a recipe takes the small stem for
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """What a net is trained with unless a flag says otherwise; each part has the name of its flag.
+
+    `hyper_parameters` None are the net's own. See training/settings.py for what the other parts mean; `stem` is that
+    for views of LARGEST_SMALL_STEM pixels or less.
+    """
+
+    hyper_parameters: HyperParameters | None = None
+    nesterov: bool = False
+    warm_up: int = 0
+    decay_norms: bool = True
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    smallest_crop: float = 0.08
+    rotation: float = 0.0
+    erasing: float = 0.0
+    ema: float = 0.0
+    stem: str = IMAGENET_STEM
+
+
+RECIPES = {
+    PUBLISHED: TrainingRecipe(),
+    SCRATCH: TrainingRecipe(
+        HyperParameters(batch_size=128, lr=0.1, weight_decay=5e-4, optimizer="sgd", scheduler="cosine"),
+        nesterov=True, warm_up=3, decay_norms=False, label_smoothing=0.1, smallest_crop=0.5, rotation=10.0,
+        erasing=0.25, ema=0.999, stem=SMALL_STEM,
+    ),
+}  # fmt: skip
+PARTS = tuple(name for name in vars(TrainingRecipe()) if name != "hyper_parameters")  # beside those of HyperParameters
+
+
+def recipe_values(name: str, net_name: str, image_size: int) -> dict[str, Any]:
+    """The values of a recipe's parts for a net of the table and views of this side, by their flags' names."""
+    recipe, architecture = RECIPES[name], ARCHITECTURES[net_name]
+    values = {**vars(recipe.hyper_parameters or architecture.defaults), **{part: vars(recipe)[part] for part in PARTS}}
+    if image_size > LARGEST_SMALL_STEM or architecture.stem is None:
+        values["stem"] = IMAGENET_STEM
+    return values
