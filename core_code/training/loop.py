@@ -197,9 +197,10 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
             )
     if task.ema:
         load_net(task.ema.net, state, path)
-        if type(steps := state.get("ema_steps")) is not int or steps < 0:
-            raise InputError(f"{path}: its ema_steps are {steps!r}, expected a whole number")
-        task.ema.steps, state["net"] = steps, state.get("unaveraged_net")
+        steps, net = state.get("ema_steps"), state.get("unaveraged_net")
+        if type(steps) is not int or steps < 0 or not isinstance(net, dict):
+            raise InputError(f"{path}: its ema_steps or its unaveraged_net are damaged: start anew without --resume")
+        task.ema.steps, state["net"] = steps, net
     load_net(task.net, state, path)
     try:
         load_optimizer(task.optimizer, state["optimizer"])
