@@ -3,7 +3,7 @@
 python -m core_code.datasets.fit_sample_model --data_root data/fer2013 --dest runs/sample_faces --minutes 8
 
 The faces: those that dlib finds, alone, centred and of the usual size, and of these, in each emotion, three quarters:
-those whose label is the most likely to two small classifiers; each of the two predicts the half that it has not seen.
+those whose label is the most likely to two small classifiers, each asked about the half that it has not learned from.
 """
 
 import math
@@ -93,9 +93,9 @@ def main() -> None:
     settings = FitSettings(args.dest, args.minutes, args.batch_size, args.width,
                            *pick_hardware(args.device, args.precision), args.seed, args.accelerate)  # fmt: skip
     train = FER2013(args.data_root, "train")
-    rows = torch.from_numpy(frontal_rows(args.rows or args.dest / "frontal_rows.npy", train.faces.numpy()))
+    rows = frontal_rows(args.rows or args.dest / "frontal_rows.npy", train.faces.numpy())
     print(f"{len(rows)} of {len(train)} training faces are frontal", flush=True)
-    learn(settings, train.faces[rows], train.labels[rows], started)
+    learn(settings, train.faces, train.labels, torch.from_numpy(rows), started)
 
 
 def frontal_rows(path: Path, faces: np.ndarray) -> np.ndarray:
@@ -126,9 +126,10 @@ def find_frontal(faces: np.ndarray) -> np.ndarray:
     return frontal
 
 
-def learn(settings: FitSettings, faces: Tensor, labels: Tensor, started: float) -> FaceGenerator:
-    """Learn from faces uint8 [N,48,48] of labels int64 [N] until the minutes since `started` (time.monotonic) are over;
-    --dest then holds sample_faces.pth, sheet.png and learning.pth, each also written every two minutes."""
+def learn(settings: FitSettings, faces: Tensor, labels: Tensor, frontal: Tensor, started: float) -> FaceGenerator:
+    """Learn from the rows `frontal` of faces uint8 [N,48,48] with labels int64 [N] until the minutes since `started`
+    (time.monotonic) are over; the classifiers learn from the others as well. --dest then holds sample_faces.pth,
+    sheet.png and learning.pth, each also written every two minutes."""
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     trainer = SampleTrainer(settings.width, settings.seed, settings.device, settings.dtype, settings.accelerate)
@@ -140,11 +141,13 @@ def learn(settings: FitSettings, faces: Tensor, labels: Tensor, started: float) 
         print(f"going on at step {trainer.step}, {trainer.seconds:.0f} s", flush=True)
     started -= trainer.seconds
     rng = torch.Generator(settings.device).manual_seed(settings.seed + trainer.step)
-    halves = [TrainingFaces(faces[half::2], labels[half::2], settings.device) for half in range(2)]
+    halves = [TrainingFaces(faces[rows], labels[rows], settings.device) for rows in (frontal[::2], frontal[1::2])]
     if not trainer.classifiers_learned:
         for number, classifier in enumerate(trainer.classifiers, start=1):
             end = started + number / 2 * CLASSIFIERS_SHARE * 60 * settings.minutes
-            learn_classifier(classifier, halves[number - 1], end, settings, rng)
+            seen = torch.ones(len(faces), dtype=torch.bool)
+            seen[frontal[number % 2 :: 2]] = False
+            learn_classifier(classifier, TrainingFaces(faces[seen], labels[seen], settings.device), end, settings, rng)
         trainer.classifiers_learned = True
     trainer.classifiers.eval().requires_grad_(False)
     kept = clear_faces(trainer.classifiers, halves, settings)
