@@ -142,9 +142,10 @@ def learn(settings: FitSettings, faces: Tensor, labels: Tensor, frontal: Tensor,
     started -= trainer.seconds
     rng = torch.Generator(settings.device).manual_seed(settings.seed + trainer.step)
     halves = [TrainingFaces(faces[rows], labels[rows], settings.device) for rows in (frontal[::2], frontal[1::2])]
+    loaded = time.monotonic()
     if not trainer.classifiers_learned:
         for number, classifier in enumerate(trainer.classifiers, start=1):
-            end = started + number / 2 * CLASSIFIERS_SHARE * 60 * settings.minutes
+            end = loaded + number / 2 * CLASSIFIERS_SHARE * 60 * settings.minutes
             seen = torch.ones(len(faces), dtype=torch.bool)
             seen[frontal[number % 2 :: 2]] = False
             learn_classifier(classifier, TrainingFaces(faces[seen], labels[seen], settings.device), end, settings, rng)
