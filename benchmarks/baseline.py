@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
 from core_code.datasets.fer2013 import FER2013
-from core_code.models.architectures import ARCHITECTURES
+from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM
+from core_code.models.emotion_net import make_stem_small
 
 FOLDERS = 100
 
@@ -72,9 +73,12 @@ class BaselinePairs(BaselineFaces):
         return self.transform(image), self.transform(partner)
 
 
-def baseline_net(name: str) -> nn.Module:
-    """torchvision's own, for seven classes."""
-    return models.get_model(ARCHITECTURES[name].builder, weights=None, num_classes=7)
+def baseline_net(name: str, stem: str = IMAGENET_STEM) -> nn.Module:
+    """torchvision's own, for seven classes; with the small stem its strides are changed."""
+    net = models.get_model(ARCHITECTURES[name].builder, weights=None, num_classes=7)
+    if stem == SMALL_STEM:
+        make_stem_small(net, ARCHITECTURES[name])
+    return net
 
 
 def train_steps(

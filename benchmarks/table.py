@@ -29,9 +29,10 @@ class Row:
     aimed_at: str = ""
 
 
-def training(net: str, size: int, name: str, rounds: int = 3, aimed_at: str = "") -> Row:
+def training(net: str, size: int, name: str, rounds: int = 3, aimed_at: str = "", stem: str = "imagenet") -> Row:
     """Training with augmentations on disk."""
-    given = f"--net_name {net} --image_size {size} --rounds {rounds} --augmentations_folder {FOLDER}"
+    given = f"--net_name {net} --image_size {size} --rounds {rounds} --augmentations_folder {FOLDER} --stem {stem}"
+    name += " with the small stem" if stem == "small" else ""
     return Row("train.py", given, BOTH, f"training {name}, {size} px, batch {{batch_size}}", aimed_at=aimed_at)
 
 
@@ -53,6 +54,7 @@ ROWS = {
     "shipped_48": generating("--faces 512", "the shipped generator, 48 px"),
     "resnet18_64": training("resnet18", 64, "ResNet18", rounds=5),
     "resnet18_224": training("resnet18", 224, "ResNet18", aimed_at="45"),
+    "resnet18_64_small_stem": training("resnet18", 64, "ResNet18", stem="small"),
     "densenet201_64": training("densenet201", 64, "DenseNet201", rounds=5),
     "densenet201_224": training("densenet201", 224, "DenseNet201", aimed_at="8"),
     "byol_64": byol(64, steps=8),

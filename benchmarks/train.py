@@ -30,7 +30,7 @@ from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
-from core_code.models.architectures import ARCHITECTURES, HyperParameters
+from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS, HyperParameters
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask
 from core_code.training.loop import Task
@@ -85,7 +85,7 @@ def fixed_steps(task: ClassifierTask) -> Iterator[int]:
 
 def baseline_steps(faces: BaselineFaces, args: argparse.Namespace, device: torch.device) -> Iterator[int]:
     """Endless training; yields the faces of each step."""
-    net = baseline_net(args.net_name).to(device).train()
+    net = baseline_net(args.net_name, args.stem).to(device).train()
 
     def loss_of(views: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(net(views.to(device)), labels.to(device))
@@ -94,12 +94,14 @@ def baseline_steps(faces: BaselineFaces, args: argparse.Namespace, device: torch
 
 
 def main() -> None:
-    args = training_parser(__doc__, ("ours", "baseline", "fixed")).parse_args()
+    parser = training_parser(__doc__, ("ours", "baseline", "fixed"))
+    parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="of all nets here (default: imagenet)")
+    args = parser.parse_args()
     device, faces, augmentations, training = prepare(args, ARCHITECTURES[args.net_name].defaults)
     batches = FaceBatches(
         faces, args.batch_size, device, shuffle=True, augmentations=augmentations, probability=PROBABILITY
     )
-    task = ClassifierTask(EmotionNet(args.net_name).to(device).train(), batches, batches, training)
+    task = ClassifierTask(EmotionNet(args.net_name, stem=args.stem).to(device).train(), batches, batches, training)
     baseline = BaselineFaces(faces, train_transform(args.image_size), args.augmentations_folder, PROBABILITY)
     implementations = {
         "ours": lambda: our_steps(task),
@@ -110,6 +112,7 @@ def main() -> None:
     print_speeds(
         implementations, args, "faces", device, training.dtype,
         net=args.net_name, image_size=args.image_size, batch_size=args.batch_size, augmentations=count,
+        stem=args.stem,
     )  # fmt: skip
 
 

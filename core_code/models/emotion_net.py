@@ -111,9 +111,10 @@ def make_stem_small(model: nn.Module, architecture: Architecture) -> None:
     """Give the first convolution stride 1, and take the pooling after it away. Raises InputError."""
     if architecture.stem is None:
         raise InputError(f"--stem small: {architecture.builder} has none; take --stem imagenet")
-    convolution, pooling = architecture.stem
-    model.get_submodule(convolution).stride = (1, 1)
-    set_submodule(model, pooling, nn.Identity())
+    convolution = model.get_submodule(architecture.stem[0])
+    assert isinstance(convolution, nn.Conv2d)
+    convolution.stride = (1, 1)
+    set_submodule(model, architecture.stem[1], nn.Identity())
 
 
 def make_head(features: int, hidden: bool) -> nn.Module:

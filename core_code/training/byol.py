@@ -19,6 +19,7 @@ from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL, effective_rank, feature_std
 from core_code.training.classifier import make_optimizer, make_scheduler, trainable_parameters
+from core_code.training.ema import WeightEMA
 from core_code.training.loop import Record, log_message, rng_for
 from core_code.training.settings import TrainingSettings
 
@@ -38,7 +39,7 @@ class BYOLTask:
 
     best_by = "validation_loss"
     higher_is_better = False
-    ema = None
+    ema: WeightEMA | None = None
 
     def __init__(
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: TrainingSettings,

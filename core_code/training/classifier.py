@@ -131,10 +131,9 @@ def make_optimizer(
     parameters: list[nn.Parameter], training: TrainingSettings, others: dict[float, list[nn.Parameter]] | None = None
 ) -> torch.optim.Optimizer:
     """Fused Adam, or SGD with momentum, on the parameters, and on `others`, by their learning rates."""
-    groups = [
-        *decay_groups(parameters, training),
-        *({**group, "lr": lr} for lr, some in (others or {}).items() for group in decay_groups(some, training)),
-    ]
+    groups = decay_groups(parameters, training)
+    for lr, some in (others or {}).items():
+        groups += [{**group, "lr": lr} for group in decay_groups(some, training)]
     fused = parameters[0].device.type in {"cpu", "cuda"}  # where torch has one-pass optimizers
     options: dict[str, Any] = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": fused}
     if training.optimizer == "adam":

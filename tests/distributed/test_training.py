@@ -16,7 +16,7 @@ COMMON = ["--net_name", "small", "--exp_name", "E", "--weights", "none", "--imag
           "--device", "cpu", "--dataset", "sample", "--max_faces", "91", "--batch_size", "16", "--lr", "0.02",
           "--optimizer", "sgd", "--augmentations_folder", "augmentations"]  # fmt: skip
 METHODS = {
-    "train_model": ["--emotion_transform_prob", "0.5", "--fine_tune", "True"],
+    "train_model": ["--emotion_transform_prob", "0.5", "--fine_tune", "True", "--mixup", "0.4"],
     "train_byol_model": ["--fine_tune", "True"],
 }
 # Floats added in another order, after two epochs: weights measured 7e-5 (classifier) and 8e-4 (BYOL) apart.
