@@ -131,7 +131,7 @@ def make_optimizer(
     parameters: list[nn.Parameter], training: TrainingSettings, others: dict[float, list[nn.Parameter]] | None = None
 ) -> torch.optim.Optimizer:
     """Fused Adam, or SGD with momentum, on the parameters, and on `others`, by their learning rates."""
-    groups = decay_groups(parameters, training)
+    groups: list[dict[str, Any]] = decay_groups(parameters, training)
     for lr, some in (others or {}).items():
         groups += [{**group, "lr": lr} for group in decay_groups(some, training)]
     fused = parameters[0].device.type in {"cpu", "cuda"}  # where torch has one-pass optimizers
@@ -147,7 +147,7 @@ def decay_groups(parameters: list[nn.Parameter], training: TrainingSettings) -> 
         return [{"params": parameters}]
     decayed = [parameter for parameter in parameters if parameter.dim() > 1]
     others = [parameter for parameter in parameters if parameter.dim() <= 1]
-    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 

@@ -202,7 +202,10 @@ def test_half_of_the_views_are_mirrored_and_half_sharpened():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_draws_the_same_views():
     faces = make_faces(64)
-    views = [transforms.train_view(f, 64, torch.Generator().manual_seed(2)).cpu() for f in (faces, faces.cuda())]
-    assert (views[0] - views[1]).abs().max() < LEVEL / 4
+    for more in ({}, {"rotation": 10.0, "erasing": 0.5}):
+        one, other = (
+            transforms.train_view(f, 64, torch.Generator().manual_seed(2), **more).cpu() for f in (faces, faces.cuda())
+        )
+        assert (one - other).abs().max() < LEVEL / 4
     evaluation = [transforms.evaluation_view(f, 64).cpu() for f in (faces, faces.cuda())]
     assert (evaluation[0] - evaluation[1]).abs().max() < LEVEL / 4

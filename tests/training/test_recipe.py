@@ -28,12 +28,12 @@ def settings(**changes) -> TrainingSettings:
     return TrainingSettings(**BASE | changes)
 
 
-def make_task(name: str, **changes) -> ClassifierTask:
+def make_task(name: str, device: torch.device = CPU, **changes) -> ClassifierTask:
     torch.manual_seed(0)
     faces = torch.randint(0, 256, (48, 48, 48), dtype=torch.uint8)
     data = LabelledFaces(faces, torch.arange(48) % 7)
-    train = FaceBatches(data, 16, CPU, shuffle=True)
-    return ClassifierTask(EmotionNet(name), train, FaceBatches(data, 16, CPU), settings(**changes))
+    train = FaceBatches(data, 16, device, shuffle=True)
+    return ClassifierTask(EmotionNet(name).to(device), train, FaceBatches(data, 16, device), settings(**changes))
 
 
 def test_the_published_recipe_is_the_studys():
@@ -168,6 +168,25 @@ def test_mixup_blends_views_and_labels_of_the_same_faces(small):
     logs = logits.log_softmax(1)
     loss = -((0.9 * targets + 0.1 / 7) * logs).sum(1).mean()
     assert task.compute_gradients(seen["views"], targets.float()).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_mixup_and_the_average_train_under_cuda_graphs_as_without():
+    averages = []
+    for accelerated in (True, False):
+        task = make_task(
+            "resnet18", torch.device("cuda"), accelerate=accelerated, mixup=0.4, ema=0.9, rotation=10.0, erasing=0.5,
+            lr=0.01,
+        )  # fmt: skip
+        task.net.train()
+        for epoch in range(1, 4):  # nine steps
+            assert all(loss.isfinite() for loss, _ in task.steps(epoch))
+        assert (task.forward_backward.graph is not None) == accelerated
+        averages.append(torch.cat([value.flatten() for value in task.ema.net.parameters()]))
+    torch.manual_seed(0)
+    start = make_task("resnet18", torch.device("cuda")).net
+    way = averages[1] - torch.cat([value.detach().flatten() for value in start.parameters()])
+    assert (averages[0] - averages[1]).norm() < 0.1 * way.norm()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet201"])
