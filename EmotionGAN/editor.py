@@ -19,7 +19,7 @@ from core_code.core_utils.weights import state_dict_mismatch, unwrapped, with_co
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.edit.photographs import add_changes, changes_of, generator_view
 from EmotionGAN.face_crops import cut_out, put_back
-from EmotionGAN.images import from_range, to_range
+from EmotionGAN.images import from_range, resize, to_range
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
 from EmotionGAN.networks.generator import Generator, GeneratorConfig, accelerate_generator, build_generator
@@ -183,7 +183,12 @@ class Editor:
         """
         faces, channels = faces.to(self.device), self.generator.config.channels
         if boxes is None:
-            return from_range(self.generate(to_range(faces, self.image_size, channels), codes), faces.shape[-2:])
+            seen = to_range(faces, self.image_size, channels)
+            edited, size = self.generate(seen, codes), faces.shape[-2:]
+            if self.generator.config.output == "warp" and size != seen.shape[-2:]:
+                # the change alone is resized: the rest stays as sharp as it is
+                edited = faces[:, None].float() / 127.5 - 1 + resize((edited - seen).mean(dim=1, keepdim=True), size)
+            return from_range(edited, size)
         boxes, side = boxes.to(self.device), faces.shape[-1]
         images = to_range(faces, side, channels)
         seen = cut_out(images, boxes, self.image_size).contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ class LearnConfig:
     """Stages, learning rates and weights of losses. GANmut's published values are in PUBLISHED."""
 
     discriminator_steps: int = setting(
-        5000, "stage 1: steps in which discriminator and guides learn to classify real faces", "critic_steps"
+        2500, "stage 1: steps in which discriminator and guides learn to classify real faces", "critic_steps"
     )
     steps: int = setting(20000, "stage 2: steps of adversarial training")
     batch_size: int = setting(32, "faces a step")
@@ -30,7 +30,7 @@ class LearnConfig:
     share_uniform: float = setting(0.25, "share of codes anywhere in the square, where emotions mix")
     share_own: float = setting(0.25, "share of the other codes that lie near the face's own emotion")
     lambda_adversarial: float = setting(1.0, "weight of the generator's adversarial loss", "lambda_realness")
-    lambda_cycle: float = setting(5.0, "weight of the L1 cycle back to the face")
+    lambda_cycle: float = setting(10.0, "weight of the L1 cycle back to the face")
     lambda_classes: float = setting(1.0, "weight of the discriminator's cross entropy on real faces")
     lambda_agreement: float = setting(0.3, "weight of the KL between the discriminator's classes and the distances")
     lambda_codes: float = setting(0.5, "weight of the error of the code that the discriminator predicts")
@@ -43,7 +43,7 @@ class LearnConfig:
     )
     lambda_embedding: float = setting(0.5, "weight of real faces' codes lying near their emotion", "lambda_places")
     lambda_identity: float = setting(5.0, "weight of no change (L1) at the code of the face")
-    lambda_diversity: float = setting(10.0, "weight of edits of one face and emotion that differ too little")
+    lambda_diversity: float = setting(3.0, "weight of edits of one face and emotion that differ too little")
     diversity: float = setting(0.05, "how far they are to differ: mean local change, in the range -1..1")
     lambda_r1: float = setting(0.1, "weight of the R1 penalty")
     r1_every: int = setting(8, "steps between R1 penalties")
@@ -59,7 +59,7 @@ NETWORK = {"image_size": 48, "width": 32, "blocks": 6, "output": "warp", "codes"
 PUBLISHED: dict[str, Any] = {
     "discriminator_steps": 0, "steps": 1_800_000, "batch_size": 16, "generator_every": 5, "generator_lr": 1e-4,
     "discriminator_lr": 1e-4, "discriminator_layers": 6, "guide_width": 0, "neighbourhood": 0.0, "share_uniform": 0.5,
-    "share_own": 0.0, "lambda_cycle": 10.0, "lambda_agreement": 1.0, "lambda_codes": 1.0, "lambda_recovered": 0.0,
+    "share_own": 0.0, "lambda_agreement": 1.0, "lambda_codes": 1.0, "lambda_recovered": 0.0,
     "lambda_centres": 0.5, "lambda_guides": 0.0, "lambda_conditional": 0.0, "lambda_embedding": 0.0,
     "lambda_identity": 0.0, "lambda_diversity": 0.0,
 }  # fmt: skip

@@ -26,11 +26,12 @@ GUIDE_SMOOTHING = 0.1  # of the guides' labels
 
 
 class Steps:
-    """The two kinds of step of a trainer; each returns the terms of its losses, weighted as they are added."""
+    """The two kinds of step of a trainer; each returns the terms of its losses, weighted as they are added. Without
+    `accelerate` nothing becomes a CUDA graph."""
 
-    def __init__(self, trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> None:
+    def __init__(self, trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype, accelerate: bool = True) -> None:
         self.trainer, self.faces, self.dtype = trainer, faces, dtype
-        graphed = partial(CudaGraphed, device=trainer.device, parameters=trainer.parameters())
+        graphed = partial(CudaGraphed, device=trainer.device, parameters=trainer.parameters(), enabled=accelerate)
         self.names: dict[str, list[str]] = {}  # of the terms that a computation returns
         self.classify = graphed(self.classification_gradients)
         self.compete = {

@@ -165,5 +165,6 @@ class Trainer:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        means, now = list(self.ema.parameters()), list(self.generator.parameters())
-        torch._foreach_lerp_(means, now, 1 - self.config.ema_decay)
+        taken = max(self.step - self.config.discriminator_steps, 0) // self.config.generator_every
+        decay = min(self.config.ema_decay, (1 + taken) / (10 + taken))  # the first weights are soon forgotten
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)

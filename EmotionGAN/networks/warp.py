@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 WARP_CHANNELS = 3  # beside the paint: the mask, and how far pixels move along x and along y
-LARGEST_SHIFT = 0.25  # of half the image's side
-SMOOTHED_OVER = 5  # pixels: features move, not single pixels
+LARGEST_SHIFT = 0.15  # of half the image's side
+BLOCK = 4  # pixels: features move, not single pixels, with which faces tear
 MASK_BIAS = 2.0  # an untrained mask covers sigmoid(-2), an eighth
 
 
@@ -17,7 +17,7 @@ def warp_and_paint(images: Tensor, output: Tensor) -> Tensor:
     """Edit images [B,C,S,S] in [-1,1] as the network's output [B,C+3,S,S] says; zeros move nothing. Same shape, range,
     float32. Each pixel is mask * tanh(paint) + (1 - mask) * the image's pixel at a point up to LARGEST_SHIFT away."""
     paint, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
-    shifts = F.avg_pool2d(shifts, SMOOTHED_OVER, 1, SMOOTHED_OVER // 2, count_include_pad=False)
+    shifts = F.interpolate(F.avg_pool2d(shifts, BLOCK), scale_factor=BLOCK, mode="bilinear", align_corners=False)
     size = images.shape[-1]
     line = (torch.arange(size, device=images.device) * 2 + 1) / size - 1
     points = torch.stack([line.expand(size, size), line[:, None].expand(size, size)], dim=-1)

@@ -12,6 +12,7 @@ from core_code.core_utils.errors import InputError
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, load_generator, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.warp import warp_and_paint
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
 OVERLAY = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="overlay", framing="fer2013")
@@ -346,3 +347,56 @@ def test_a_wrong_generator_is_a_one_line_error_naming_the_file(tmp_path, kind):
 def test_a_missing_generator_is_named():
     with pytest.raises(InputError, match=r"nowhere\.ckpt: no such generator"):
         load_generator("nowhere.ckpt")
+
+
+def plain_warp(image, output):
+    """One grey image [S,S] moved and painted over, pixel by pixel: bicubic kernel of a = -0.75, edges repeated."""
+
+    def cubic(t):
+        t = abs(t)
+        a = -0.75
+        if t <= 1:
+            return (a + 2) * t**3 - (a + 3) * t**2 + 1
+        return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
+
+    side = len(image)
+    blocks = output[2:].reshape(2, side // 4, 4, side // 4, 4).mean((2, 4))
+    edited = np.zeros_like(image)
+    for row in range(side):
+        for column in range(side):
+            shift = [bilinear(blocks[axis], (row + 0.5) / 4 - 0.5, (column + 0.5) / 4 - 0.5) for axis in (0, 1)]
+            x = column + 0.15 * np.tanh(shift[0]) * side / 2
+            y = row + 0.15 * np.tanh(shift[1]) * side / 2
+            moved = 0.0
+            for i in range(int(np.floor(y)) - 1, int(np.floor(y)) + 3):
+                for j in range(int(np.floor(x)) - 1, int(np.floor(x)) + 3):
+                    pixel = image[min(max(i, 0), side - 1), min(max(j, 0), side - 1)]
+                    moved += cubic(y - i) * cubic(x - j) * pixel
+            mask = 1 / (1 + np.exp(2 - output[1, row, column]))
+            edited[row, column] = moved + mask * (np.tanh(output[0, row, column]) - moved)
+    return edited.clip(-1, 1)
+
+
+def bilinear(values, row, column):
+    last = len(values) - 1
+    row, column = min(max(row, 0), last), min(max(column, 0), last)
+    top, left = min(int(row), last - 1), min(int(column), last - 1)
+    down, right = row - top, column - left
+    corners = values[top : top + 2, left : left + 2]
+    return ((1 - down) * (1 - right) * corners[0, 0] + (1 - down) * right * corners[0, 1]
+            + down * (1 - right) * corners[1, 0] + down * right * corners[1, 1])  # fmt: skip
+
+
+def test_a_warp_is_the_plain_recomputation():
+    rng = np.random.default_rng(0)
+    images, output = rng.uniform(-1, 1, (2, 1, 16, 16)), rng.normal(0, 2, (2, 4, 16, 16))
+    edited = warp_and_paint(torch.tensor(images, dtype=torch.float32), torch.tensor(output, dtype=torch.float32))
+    for image, wanted, found in zip(images[:, 0], output, edited[:, 0], strict=True):
+        interior = slice(2, -2)  # where grid_sample's border, which clips the point first, is not reached
+        np.testing.assert_allclose(found[interior, interior], plain_warp(image, wanted)[interior, interior], atol=2e-3)
+
+
+def test_a_warping_generator_starts_by_changing_nothing_much():
+    images = torch.rand(2, 1, 16, 16) * 2 - 1
+    edited = warp_and_paint(images, torch.zeros(2, 4, 16, 16))
+    torch.testing.assert_close(edited, images * (1 - torch.tensor(-2.0).sigmoid()), atol=1e-5, rtol=0)
