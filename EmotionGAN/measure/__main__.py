@@ -1,75 +1,110 @@
-"""Judge a generator by an independent classifier: `python -m EmotionGAN.measure`.
+"""Judge a generator by independent classifiers, small nets and dlib: `python -m EmotionGAN.measure`.
 
-The classifier must have been trained on real faces alone (train_model.py with --emotion_transform_prob 0).
+The classifiers must have been trained on real faces alone (train_model.py with --emotion_transform_prob 0).
 """
 
 import argparse
+import shlex
+import sys
+from datetime import date
+from functools import partial
+from pathlib import Path
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
 
-SHEET_FACES = 10
+CPU_CAS_FACES = 8000
+PARTS = ("targets", "diversity", "cas", "detectability", "identity")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     from core_code.models.architectures import ARCHITECTURES
 
     parser = flags.make_parser(
-        "Judge a generator on faces that it was not trained on: does an independent classifier predict the target "
-        "emotion, how much of the face stays, how realistic and how smooth the edits are. Writes JSON and pictures.",
-        "python -m EmotionGAN.measure --net_name resnet18 --exp_name baseline",
+        "Judge a generator on faces that it was not trained on: whether independent classifiers predict the target "
+        "emotion, how much augmentations differ, what edits are worth as training data, whether they can be told from "
+        "real faces, whether they are still faces and of the same person. Writes JSON, Markdown and pictures.",
+        "python -m EmotionGAN.measure --judges checkpoints/ckpt_resnet18_baseline_best_validation.pth "
+        "checkpoints/ckpt_densenet201_baseline_best_validation.pth",
     )
-    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), required=True, help="the classifier's net")
-    parser.add_argument("--exp_name", type=flags.run_name, required=True, help="the classifier's experiment, of "
-                        "train_model.py --emotion_transform_prob 0: trained on real faces only")  # fmt: skip
+    parser.add_argument("--judges", type=Path, nargs="+", default=[], metavar="CHECKPOINT",
+                        help="checkpoints of classifiers that were trained on real faces only, best of different nets "
+                        "(train_model.py --emotion_transform_prob 0); Frechet distances are in the first one's "
+                        "features")  # fmt: skip
+    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), help="with --exp_name: one judge more, of this net")
+    parser.add_argument("--exp_name", type=flags.run_name, help="with --net_name: the judge's experiment")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS),
+                        help="what is measured (default: all)")  # fmt: skip
     parser.add_argument("--phase", choices=("train", "val", "test"), default="val", help="(default: val)")
+    parser.add_argument("--cas_faces", type=flags.count, default=None, help="from how many training faces and edits "
+                        f"the small nets learn (default: all of them, on a CPU {CPU_CAS_FACES})")  # fmt: skip
+    parser.add_argument("--identity_faces", type=flags.count, default=500, help="how many random faces dlib describes, "
+                        "each at every other emotion (default: 500)")  # fmt: skip
+    parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="JSON",
+                        help="figures of other generators, of earlier runs: a column each in the table")  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)
     flags.add_accelerate_flag(parser)
     flags.add_device_flags(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if (args.net_name is None) != (args.exp_name is None):
+        parser.error("--net_name and --exp_name are given together")
+    if not args.judges and args.net_name is None:
+        parser.error("--judges is required (or --net_name with --exp_name)")
+    return args
 
 
 def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.checkpoints import BEST, CheckpointFiles
-    from core_code.core_utils.devices import pick_hardware
-    from core_code.core_utils.files import write_json
+    from core_code.core_utils.devices import hardware, pick_hardware
     from core_code.datasets.fer2013 import FER2013
-    from core_code.training.inference import load_trained, predict_batch
+    from core_code.training.inference import load_trained, load_trained_file, predict_batch
     from EmotionGAN.editor import Editor
-    from EmotionGAN.measure import exaggeration
-    from EmotionGAN.measure.quality import classifier_of, measure_quality, quality_table
-    from EmotionGAN.sheets import write_sample_sheet
+    from EmotionGAN.measure.face_sets import FaceSet
+    from EmotionGAN.measure.judges import classifier_of
+    from EmotionGAN.measure.report import read_report, write_report
+    from EmotionGAN.measure.run import MeasureSettings, measure
 
+    earlier = [read_report(path) for path in args.compare]
     device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
-    files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-    net, size = load_trained(files, BEST)
-    net = net.eval().to(device)
-    classifier = classifier_of(
-        net.head, lambda faces: predict_batch(net, faces.to(device), size, dtype), files.path(BEST).name
-    )
+    trained = {path: load_trained_file(path) for path in args.judges}
+    if args.net_name:
+        files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
+        trained[files.path(BEST)] = load_trained(files, BEST)
+    judges = []
+    for path, (net, size) in trained.items():
+        net = net.eval().to(device)
+        predict = partial(predict_batch, net, image_size=size, dtype=dtype)
+        name = path.stem.removeprefix("ckpt_")
+        judges.append(classifier_of(net.head, lambda faces, predict=predict: predict(faces.to(device)), name))
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
-    result = measure_quality(editor, classifier, data.faces, data.labels)
-    tables = [quality_table(result)]
+    faces, train = FaceSet(data.faces, data.labels), None
+    if {"cas", "detectability"} & {*args.parts}:
+        count = args.cas_faces or (CPU_CAS_FACES if device.type == "cpu" else None)
+        real = FER2013(args.data_root, "train", args.dataset, count)
+        train = FaceSet(real.faces, real.labels)
     plots = args.output_root / "plots_output"
-    titles = [editor.space.emotions[label] for label in data.labels[:SHEET_FACES]]
-    path = plots / f"generator_sheet_{editor.name}_{args.dataset}.png"
-    pictures = [write_sample_sheet(path, editor.generator, data.faces[:SHEET_FACES], titles)]
-    if editor.face_encoder:
-        result["exaggeration"] = exaggeration.measure_exaggeration(editor, classifier, data.faces, data.labels)
-        tables.append(exaggeration.exaggeration_table(result["exaggeration"]))
-        path = plots / f"generator_confidence_{editor.name}.png"
-        pictures.append(exaggeration.plot_confidences(path, result["exaggeration"], editor.name))
-        path = plots / f"generator_centres_{editor.name}_{args.dataset}.png"
-        pictures.append(exaggeration.write_comparison_sheet(path, editor, data.faces, data.labels))
-    figures = plots / f"generator_quality_{editor.name}.json"
-    write_json(figures, result)
-    print("\n\n".join(tables))
-    print(f"\nfigures: {figures}\npictures: {', '.join(map(str, pictures))}")
+    settings = MeasureSettings(plots, args.dataset, tuple(args.parts), args.identity_faces, args.seed)
+    done = measure(editor, judges, faces, train, settings)
+    words = ["python", "-m", "EmotionGAN.measure", *(sys.argv[1:] if arguments is None else arguments)]
+    report = {
+        "generator": editor.name,
+        "generator_fingerprint": editor.fingerprint,
+        "command": shlex.join(words),
+        "date": date.today().isoformat(),
+        "hardware": hardware(),
+        "judges": [judge.name for judge in judges],
+        "data": f"{args.dataset} {args.phase}",
+        "seed": args.seed,
+        "small_nets_faces": len(train.faces) if train else None,
+        **done.to_dict(),
+    }
+    write_report(plots / f"generator_quality_{editor.name}", report, earlier)
+    print(f"pictures: {', '.join(map(str, done.pictures))}")
 
 
 if __name__ == "__main__":

@@ -17,26 +17,26 @@ from core_code.core_utils.plots.face_sheets import face_sheet
 from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.tables import as_markdown
 from EmotionGAN.editor import Editor
+from EmotionGAN.measure.face_sets import HALF_WIDTH, edit
+from EmotionGAN.measure.judges import Classifier
 from EmotionGAN.measure.metrics import mean_change
-from EmotionGAN.measure.quality import Classifier
 
 KINDS = ("real", "centre=emotion", "centre=face")
-HALF_WIDTH = 0.2
 BINS = 20
-SHEET_FACES, SHEET_SAMPLES = 12, 4
+SHEET_FACES, SHEET_SAMPLES = 12, 6
 
 
 def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed: int = 1) -> dict[str, Tensor]:
-    """`count` codes of each face by either choice of the centre, float [N,count,2], from the same uniform samples.
+    """`count` codes of each face by either choice of the centre, float [N,count,2], from the same uniform samples:
+    around the emotion's, and where the generator has a face encoder around the face's own.
     faces: uint8 [N,H,W]; labels: int64 [N]."""
     uniforms = torch.rand(len(faces) * count, 2, generator=torch.Generator().manual_seed(seed))
-    emotions = labels.repeat_interleave(count)
-    face_codes = editor.encode_faces(faces).repeat_interleave(count, dim=0)
-    shape = (len(faces), count, 2)
-    return {
-        "centre=emotion": editor.space.codes(emotions, uniforms, HALF_WIDTH).view(shape),
-        "centre=face": editor.space.near(face_codes, uniforms, HALF_WIDTH).view(shape),
-    }
+    emotions, shape = labels.repeat_interleave(count), (len(faces), count, 2)
+    codes = {"centre=emotion": editor.space.codes(emotions, uniforms, HALF_WIDTH).view(shape)}
+    if editor.face_encoder:
+        face_codes = editor.encode_faces(faces).repeat_interleave(count, dim=0)
+        codes["centre=face"] = editor.space.near(face_codes, uniforms, HALF_WIDTH).view(shape)
+    return codes
 
 
 def measure_exaggeration(editor: Editor, classifier: Classifier, faces: Tensor, labels: Tensor) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def measure_exaggeration(editor: Editor, classifier: Classifier, faces: Tensor, 
     distances, to their label.
     """
     codes = sample_codes(editor, faces, labels, count=1)
-    images = {"real": faces} | {kind: editor.edit_all(faces, points[:, 0]) for kind, points in codes.items()}
+    images = {"real": faces} | {kind: edit(editor, faces, points[:, 0]) for kind, points in codes.items()}
     result: dict[str, Any] = {}
     for kind in KINDS:
         logits, _ = classifier.predict(images[kind])
@@ -101,12 +101,12 @@ def plot_confidences(path: Path, result: dict[str, Any], name: str) -> Path:
 
 
 def write_comparison_sheet(path: Path, editor: Editor, faces: Tensor, labels: Tensor) -> Path:
-    """A row for each of SHEET_FACES faces: the face, augmentations near its emotion's centre, and near its own code."""
+    """A row for each of SHEET_FACES faces: the face, and SHEET_SAMPLES augmentations by each choice of the centre."""
     faces, labels = faces[:SHEET_FACES], labels[:SHEET_FACES]
-    columns = [faces]
-    for codes in sample_codes(editor, faces, labels, SHEET_SAMPLES).values():
+    columns, titles = [faces], ["face"]
+    for kind, codes in sample_codes(editor, faces, labels, SHEET_SAMPLES).items():
         columns += [editor.edit(faces, codes[:, sample]).cpu() for sample in range(SHEET_SAMPLES)]
+        titles += [f"{kind.removeprefix('centre=')} {sample}" for sample in range(SHEET_SAMPLES)]
     rows = [[column[face].numpy() for column in columns] for face in range(len(faces))]
-    titles = ["face", *(f"{kind} {k}" for kind in ("emotion", "own") for k in range(SHEET_SAMPLES))]
     title = "augmentations near the emotion's centre, and near the code of the face"
     return face_sheet(path, rows, [editor.space.emotions[label] for label in labels], titles, title)

@@ -1,123 +1,95 @@
-"""How well a generator edits, judged by an independent classifier that was trained on real faces alone."""
+"""How realistic and how smooth the edits are, and how much of the face they change."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core_code.core_utils.tables import as_markdown
+from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
+from EmotionGAN.measure.face_sets import Edits, FaceSet, edit
+from EmotionGAN.measure.judges import Classifier
 from EmotionGAN.measure.metrics import frechet_distance, mean_change, structural_similarity
+from EmotionGAN.measure.summary import Figure, Summary, mean, summary_of
+from EmotionGAN.measure.targets import Judgement
 
-LINE_POINTS, LINE_FACES = 11, 100
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """An independent classifier: faces uint8 [B,H,W] to logits float [B,7] and features float [B,D], on the CPU."""
-
-    predict: Callable[[Tensor], tuple[Tensor, Tensor]]
-    name: str
+LINE_POINTS, LINE_FACES = 11, 50
+FEWEST = 4  # faces of an emotion for a Frechet distance: two halves with a covariance each
 
 
-def classifier_of(head: nn.Module, predict: Callable[[Tensor], Tensor], name: str) -> Classifier:
-    """A net as a classifier: `predict` returns its logits [B,7] of faces; the features are what its `head` is given."""
-    features: list[Tensor] = []
-    head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float().cpu()))
-
-    def predict_both(faces: Tensor) -> tuple[Tensor, Tensor]:
-        features.clear()
-        return torch.cat([predict(batch).cpu() for batch in faces.split(256)]), torch.cat(features)
-
-    return Classifier(predict_both, name)
-
-
-def measure_quality(editor: Editor, classifier: Classifier, faces: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Edit every face to each other emotion's centre and judge the edits.
-
-    faces: uint8 [N,H,W]; labels: int64 [N]. Accuracies, probabilities and changes are in 0..1; `cycle_change` is the
-    change left when the edit is edited back to the centre of the face's own emotion; Frechet distances are in the
-    classifier's features, edits against real faces of the same emotion, beside the distance of the real faces' halves.
-    """
-    logits, features = classifier.predict(faces)
-    per_emotion: dict[str, dict[str, float]] = {}
-    changes, weights = [], []
-    for target, emotion in enumerate(editor.space.emotions):
-        shown = labels == target
-        sources, own_labels = faces[~shown], labels[~shown]
-        edits = editor.edit_all(sources, editor.space.centres[target].expand(len(sources), 2))
-        returned = editor.edit_all(edits, editor.space.centres[own_labels])
-        edit_logits, edit_features = classifier.predict(edits)
-        changes.append(
-            [mean_change(sources, edits), structural_similarity(sources, edits), mean_change(sources, returned)]
-        )
-        weights.append(len(sources))
-        real = features[shown]
-        per_emotion[emotion] = {
-            "accuracy_on_edits": (edit_logits.argmax(1) == target).float().mean().item(),
-            "confidence_on_edits": edit_logits.softmax(1)[:, target].mean().item(),
-            "accuracy_on_real": (logits[shown].argmax(1) == target).float().mean().item(),
-            "confidence_on_real": logits[shown].softmax(1)[:, target].mean().item(),
-            "frechet": frechet_distance(edit_features, real),
-            "frechet_real_halves": frechet_distance(real[::2], real[1::2]),
+def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judgement) -> dict[str, Figure]:
+    """Frechet distances in one judge's features, edits to an emotion against real faces of it, beside the distance of
+    the real faces' halves; and how many times that it is."""
+    of_edits: dict[str, Summary] = {}
+    of_halves: dict[str, Summary] = {}
+    ratios: dict[str, Summary] = {}
+    edit_splits = faces.splits_of(edits.rows)
+    for split, mask in faces.splits().items():
+        distance: dict[str, float | None] = {}
+        halves: dict[str, float | None] = {}
+        for index, emotion in enumerate(EMOTIONS):
+            shown = real.features[mask & (faces.labels == index)]
+            edited = judged.features[edit_splits[split] & (edits.targets == index)]
+            enough = len(shown) >= FEWEST and len(edited) >= 2
+            distance[emotion] = frechet_distance(edited, shown) if enough else None
+            halves[emotion] = frechet_distance(shown[::2], shown[1::2]) if enough else None
+        times = {
+            emotion: (value / halves[emotion] if value is not None and halves[emotion] else None)  # type: ignore[operator]
+            for emotion, value in distance.items()
         }
-    shares = torch.tensor(weights, dtype=torch.float64) / sum(weights)
-    change, similarity, cycle = (shares @ torch.tensor(changes, dtype=torch.float64)).tolist()
+        of_edits[split], of_halves[split] = summary_of(distance, None, False), summary_of(halves, None, False)
+        ratios[split] = summary_of(times, None, False)
     return {
-        "generator": editor.name,
-        "generator_fingerprint": editor.fingerprint,
-        "classifier": classifier.name,
-        "faces": len(faces),
-        "accuracy_on_real": (logits.argmax(1) == labels).float().mean().item(),
-        "target_accuracy": sum(row["accuracy_on_edits"] for row in per_emotion.values()) / len(per_emotion),
-        "emotions": per_emotion,
-        "change": change,
-        "similarity": similarity,
-        "cycle_change": cycle,
-        "smoothness": measure_lines(editor, classifier, faces[:LINE_FACES]),
+        "frechet": Figure("Frechet distance to real faces (real: their halves')", of_edits, of_halves, False, False),
+        "frechet_ratio": Figure("Frechet distance, times the real halves'", ratios, None, False, False),
     }
+
+
+def change_of_edits(editor: Editor, faces: FaceSet, edits: Edits) -> dict[str, float]:
+    """Of edits to other emotions: the mean change (L1 of the 0..1 range), SSIM, and the change that is left when they
+    are edited back to the centre of the face's own emotion."""
+    sources = faces.faces[edits.rows]
+    returned = edit(editor, edits.images, editor.space.centres[faces.labels[edits.rows]])
+    return {
+        "change": mean_change(sources, edits.images),
+        "similarity": mean_similarity(sources, edits.images, editor.device),
+        "cycle_change": mean_change(sources, returned),
+    }
+
+
+def mean_similarity(faces: Tensor, others: Tensor, device: torch.device, part: int = 512) -> float:
+    """structural_similarity of any number of faces, without much memory, on a device that has float64."""
+    device = torch.device("cpu") if device.type == "mps" else device
+    parts = zip(faces.split(part), others.split(part), strict=True)
+    sums = [structural_similarity(a.to(device), b.to(device)) * len(a) for a, b in parts]
+    return sum(sums) / len(faces)
 
 
 def measure_lines(editor: Editor, classifier: Classifier, faces: Tensor) -> dict[str, list[float]]:
     """Mean probability of each emotion along the line to it from Neutral's centre, at LINE_POINTS even steps."""
     start = editor.space.centres[editor.space.emotions.index("Neutral")]
     steps = torch.linspace(0, 1, LINE_POINTS)[:, None]
-    lines = {}
+    faces, lines = faces[:LINE_FACES], {}
     for target, emotion in enumerate(editor.space.emotions):
         if emotion == "Neutral":
             continue
         points = start + steps * (editor.space.centres[target] - start)
         codes = points.repeat_interleave(len(faces), dim=0)
-        logits, _ = classifier.predict(editor.edit_all(faces.repeat(LINE_POINTS, 1, 1), codes))
-        probabilities = logits.softmax(1)[:, target].reshape(LINE_POINTS, -1).mean(1)
-        lines[emotion] = [round(value, 4) for value in probabilities.tolist()]
+        probabilities = classifier.probabilities(edit(editor, faces.repeat(LINE_POINTS, 1, 1), codes))[:, target]
+        lines[emotion] = [round(value, 4) for value in probabilities.reshape(LINE_POINTS, -1).mean(1).tolist()]
     return lines
 
 
-def quality_table(result: dict[str, Any]) -> str:
-    """The result of measure_quality as a Markdown table and two lines. The largest step, from one point of the line of
-    codes to the next, is at least 1 / (LINE_POINTS - 1) where the probability goes from 0 to 1."""
-    lines = result["smoothness"]
-    rows = [
-        {
-            "emotion": emotion,
-            "accuracy on edits": f"{100 * row['accuracy_on_edits']:.1f} %",
-            "accuracy on real faces": f"{100 * row['accuracy_on_real']:.1f} %",
-            "confidence, edits / real": f"{row['confidence_on_edits']:.2f} / {row['confidence_on_real']:.2f}",
-            "Frechet, edits / halves": f"{row['frechet']:.1f} / {row['frechet_real_halves']:.1f}",
-            "largest step on the line": (
-                f"{torch.tensor(lines[emotion]).diff().abs().max():.2f}" if emotion in lines else "-"
-            ),
-        }
-        for emotion, row in result["emotions"].items()
-    ]
-    return (
-        f"{as_markdown(pd.DataFrame(rows))}\n\n"
-        f"target accuracy over all emotions {100 * result['target_accuracy']:.1f} %; the classifier's accuracy on the "
-        f"{result['faces']} real faces {100 * result['accuracy_on_real']:.1f} %\n"
-        f"change {result['change']:.3f} (L1 of the 0..1 range), SSIM {result['similarity']:.3f}, "
-        f"change left after editing back {result['cycle_change']:.3f}"
-    )
+def largest_steps(lines: dict[str, list[float]]) -> dict[str, float]:
+    """The largest step of the probability from one point of each line to the next: at least 1 / (LINE_POINTS - 1)
+    where it goes from 0 to 1."""
+    return {emotion: torch.tensor(line).diff().abs().max().item() for emotion, line in lines.items()}
+
+
+def smoothness_figure(lines: dict[str, list[float]]) -> dict[str, Any]:
+    """The largest steps as a figure of all faces."""
+    steps: dict[str, float | None] = {**dict.fromkeys(EMOTIONS), **largest_steps(lines)}
+    known = torch.tensor([value for value in steps.values() if value is not None])
+    summary = {"all": summary_of(steps, mean(known), False)}
+    title = "largest step of the probability on the line from Neutral"
+    return {"smoothness": Figure(title, summary, None, False, False)}

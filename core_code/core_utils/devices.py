@@ -1,5 +1,8 @@
 """Which device computes, in which precision."""
 
+import os
+import platform
+import re
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -68,3 +71,14 @@ def cpu_features() -> tuple[str, set[str]]:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Matrix products in `dtype`, everything sensitive in float32; does nothing for float32."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def hardware() -> str:
+    """The GPU, or the processor with the units that multiply bfloat16, and torch's version, in words."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    unit = next((f" ({unit})" for unit in ("amx_bf16", "avx512_bf16") if unit in cpu_features()[1]), "")
+    return f"{os.cpu_count()} cores of {name}{unit}, torch {torch.__version__}"

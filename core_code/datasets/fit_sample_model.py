@@ -23,14 +23,11 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write, make_folder, save_weights
 from core_code.core_utils.flags import add_accelerate_flag, add_device_flags, count, make_parser, positive
-from core_code.core_utils.photos.face_finder import frontal_detector, load_dlib
+from core_code.core_utils.photos.face_finder import is_frontal, load_dlib
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.sample_learning import NOISE, UNIFORMS, SampleTrainer, as_floats, augment
 from core_code.datasets.sample_networks import FaceGenerator
 
-DETECTOR_SIDE = 128
-WIDTHS = (70, 125)  # of the detector's box on a frontal face, in its pixels
-OFF_CENTRE = 8  # of the box's centre from the picture's, across and down, in the same pixels
 CLASSIFIERS_SHARE = 0.12  # of the time; the rest is the generator's
 DOUBTFUL = 0.25  # share of each emotion's faces that is left out, as those least like their label
 LOOK_EVERY = 50  # steps between two looks at clock and losses; each waits for the device
@@ -114,16 +111,8 @@ def frontal_rows(path: Path, faces: np.ndarray) -> np.ndarray:
 
 def find_frontal(faces: np.ndarray) -> np.ndarray:
     """Which faces dlib finds alone, centred and of the usual size: uint8 [N, 48, 48] -> bool [N]."""
-    detect = frontal_detector(load_dlib())
-    frontal = np.zeros(len(faces), dtype=bool)
-    for index, face in enumerate(tqdm(faces, desc="finding frontal faces", unit="faces")):
-        large = Image.fromarray(face).resize((DETECTOR_SIDE, DETECTOR_SIDE), Image.Resampling.BICUBIC)
-        boxes = detect(np.asarray(large))
-        if len(boxes) == 1:
-            centre = boxes[0].dcenter()
-            away = max(abs(centre.x - DETECTOR_SIDE / 2), abs(centre.y - DETECTOR_SIDE / 2))
-            frontal[index] = away <= OFF_CENTRE and WIDTHS[0] <= boxes[0].width() <= WIDTHS[1]
-    return frontal
+    load_dlib()
+    return np.array([is_frontal(face) for face in tqdm(faces, desc="finding frontal faces", unit="faces")], dtype=bool)
 
 
 def learn(settings: FitSettings, faces: Tensor, labels: Tensor, frontal: Tensor, started: float) -> FaceGenerator:

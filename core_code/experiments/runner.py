@@ -2,8 +2,6 @@
 
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 import threading
@@ -13,10 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from core_code.core_utils.devices import CPU_INFO, cpu_features
+from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, make_folder
 from core_code.core_utils.signals import catch_sigterm
@@ -137,14 +134,3 @@ def read_ledger(output_root: Path) -> dict[str, list[dict]]:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}, line {number}: not a record of an experiment; remove the line") from error
     return records
-
-
-def hardware() -> str:
-    """The GPU, or the processor with the units that multiply bfloat16, and torch's version, in words."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
-    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    name = found[1].strip() if found else platform.processor() or platform.machine()
-    unit = next((f" ({unit})" for unit in ("amx_bf16", "avx512_bf16") if unit in cpu_features()[1]), "")
-    return f"{os.cpu_count()} cores of {name}{unit}, torch {torch.__version__}"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from measure_stand_ins import CENTRES, editor_of
 from PIL import Image
 
 from EmotionGAN.conditional_space import ConditionalSpace
@@ -14,9 +15,8 @@ from EmotionGAN.measure.exaggeration import (
     sample_codes,
     write_comparison_sheet,
 )
-from EmotionGAN.measure.quality import Classifier
+from EmotionGAN.measure.judges import Classifier
 
-CENTRES = torch.stack([torch.linspace(-0.9, 0.9, 7), torch.zeros(7)], dim=1)
 EMOTIONS = ConditionalSpace(CENTRES).emotions
 
 
@@ -28,7 +28,7 @@ def distances(codes):
 def editor():
     """Its edits have the grey level 100 + 100 x; the code of a face is (0, 0) for dark faces, (0.9, 0) for others."""
 
-    def edit(faces, codes):
+    def edit(faces, codes, batch_size=None):
         return (
             (100 + 100 * codes[:, 0])[:, None, None].expand(-1, *faces.shape[1:]).round().clamp(0, 255).to(torch.uint8)
         )
@@ -37,16 +37,7 @@ def editor():
         return torch.stack([0.9 * (faces.float().mean(dim=(1, 2)) > 100), torch.zeros(len(faces))], dim=1)
 
     generator = SimpleNamespace(config=SimpleNamespace(emotions=EMOTIONS), distances=distances)
-    space = ConditionalSpace(CENTRES)
-    return SimpleNamespace(
-        space=space,
-        edit=edit,
-        edit_all=edit,
-        encode_faces=encode_faces,
-        generator=generator,
-        device="cpu",
-        name="fixed",
-    )
+    return editor_of(edit, encode_faces=encode_faces, generator=generator, face_encoder=object())
 
 
 def test_codes_lie_in_the_boxes_around_the_centre_and_the_code_of_the_face(editor):

