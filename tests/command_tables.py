@@ -20,12 +20,14 @@ COMMANDS = {  # as they are typed after `python`, and the module whose main() pa
     "-m core_code.datasets": "core_code.datasets.__main__",
     "-m core_code.evaluate": "core_code.evaluate",
     "-m core_code.predict": "core_code.predict",
+    "-m core_code.export": "core_code.export",
     "-m core_code.experiments": "core_code.experiments.__main__",
     "-m EmotionGAN.learn": "EmotionGAN.learn.__main__",
     "-m EmotionGAN.measure": "EmotionGAN.measure.__main__",
     "-m EmotionGAN.figures": "EmotionGAN.figures.__main__",
     "-m EmotionGAN.explore": "EmotionGAN.explore.__main__",
     "-m EmotionGAN.edit": "EmotionGAN.edit.__main__",
+    "-m EmotionGAN.export": "EmotionGAN.export.__main__",
 }
 TABLE = re.compile(r"(?P<start><!-- flags: (?P<command>.+?) -->\n).*?(?P<end><!-- /flags -->)", re.DOTALL)
 

@@ -39,7 +39,9 @@ ARROWS = {
     "benchmarks": {*BELOW_EXPERIMENTS, "experiments"},
 }  # fmt: skip
 # Files that stand beside the rooms that they belong to.
-COMMANDS = {"core_code.evaluate": "evaluation", "core_code.predict": "prediction"}
+COMMANDS = {
+    "core_code.evaluate": "evaluation", "core_code.export": "prediction", "core_code.predict": "prediction"
+}  # fmt: skip
 
 # What is still to be put right: exactly the violations of today. Whoever removes one removes its line here.
 KNOWN_IMPORTS: set[str] = set()

@@ -1,0 +1,1 @@
+"""`python -m EmotionGAN.export`: a generator as an ONNX file."""
