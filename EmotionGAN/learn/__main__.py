@@ -9,13 +9,14 @@ import math
 from dataclasses import fields
 from pathlib import Path
 
-from core_code.core_utils.distributed.job import distributed_session, local_main_first, world_size
+from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first, world_size
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.flags import (
     add_boolean,
     add_data_flags,
     add_device_flags,
+    add_tensorboard_flag,
     as_settings,
     count,
     fill_in,
@@ -49,6 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
                         "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
     parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
+    add_tensorboard_flag(parser, "DEST/tensorboard")
     add_boolean(parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler")
     for field in fields(LearnConfig):
         names = [f"--{name}" for name in (field.name, field.metadata["old"]) if name]
@@ -67,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
 
     from core_code.core_utils.devices import pick_hardware
+    from core_code.core_utils.tensorboard import Board
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.learn.data import BalancedFaces
     from EmotionGAN.learn.run import run
@@ -86,7 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
         shown = FER2013(args.data_root, "val", args.dataset, 10).faces
     trainer = Trainer(generator_config, config, args.seed, device)
     faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
-    run(trainer, faces, shown, args.dest, args.every, dtype, args.compile, args.minutes, args.start_from)
+    board = Board(args.dest / "tensorboard" if args.tensorboard and is_main_process() else None)
+    run(trainer, faces, shown, args.dest, args.every, dtype, args.compile, args.minutes, args.start_from, board)
     print(f"generator: {args.dest / 'generator'}\nsheets: {args.dest / 'sheets'}")
 
 

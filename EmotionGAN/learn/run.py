@@ -21,6 +21,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
 from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.signals import catch_sigterm, exit_with_message
+from core_code.core_utils.tensorboard import NO_BOARD, Board
 from EmotionGAN.editor import save_generator
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.steps import Steps
@@ -51,7 +52,7 @@ def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Ite
 
 def run(
     trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype, compiled: bool,
-    minutes: float = math.inf, start_from: Path | None = None,
+    minutes: float = math.inf, start_from: Path | None = None, board: Board = NO_BOARD,
 ) -> None:  # fmt: skip
     """Resume the run in `dest`, or start it (from the weights of a generator's folder, if one is given), and train to
     its last step or for so many minutes, with a compiled generator if `compiled`. Raises InputError where another
@@ -66,7 +67,7 @@ def run(
         if compiled:
             trainer.generator.compile(dynamic=False)
         try:
-            learn(trainer, faces, shown, dest, every, dtype, minutes)
+            learn(trainer, faces, shown, dest, every, dtype, minutes, board)
         except KeyboardInterrupt as interrupt:
             if not is_main_process():
                 raise
@@ -75,7 +76,7 @@ def run(
 
 def learn(
     trainer: Trainer, faces: BalancedFaces, shown: Tensor, dest: Path, every: int, dtype: torch.dtype,
-    minutes: float = math.inf,
+    minutes: float = math.inf, board: Board = NO_BOARD,
 ) -> None:  # fmt: skip
     """Train to the config's last step, or for so many minutes; every `every` steps and at the end write a sample sheet,
     a log line and the checkpoint.
@@ -98,19 +99,22 @@ def learn(
             if not all(map(math.isfinite, means.values())) or not trainer.is_finite():
                 raise InputError(f"losses or weights are no longer numbers at step {trainer.step}; {last_good(dest)}")
             if is_main_process():
-                write_interval(trainer, means, shown, dest)
+                write_interval(trainer, means, shown, dest, board)
             bar.set_postfix(means)
             seen.clear()
             if out_of_time:
                 break
 
 
-def write_interval(trainer: Trainer, means: dict[str, float], shown: Tensor, dest: Path) -> None:
+def write_interval(trainer: Trainer, means: dict[str, float], shown: Tensor, dest: Path, board: Board) -> None:
     """Write the files of an interval, the checkpoint last; `means` are those of its terms."""
     save_generator(dest / "generator", trainer.ema)
     save_face_encoder(dest / "generator", trainer.discriminator)
     append_line(dest / LOG, json.dumps({"step": trainer.step} | means))
-    write_sample_sheet(dest / "sheets" / f"step_{trainer.step:06d}.png", trainer.ema, shown)
+    sheet = dest / "sheets" / f"step_{trainer.step:06d}.png"
+    write_sample_sheet(sheet, trainer.ema, shown)
+    board.scalars(means, trainer.step)
+    board.picture("sheet", sheet, trainer.step)
     trainer.save(dest / CHECKPOINT)
 
 

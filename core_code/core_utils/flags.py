@@ -107,6 +107,13 @@ def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     parser.add_argument("--epochs", type=count, default=100, help="passes over the training faces (default: 100)")
     add_boolean(parser, "--resume", False, "go on from the last epoch of the same net and experiment")
     add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
+    add_tensorboard_flag(parser, "runs/")
+
+
+def add_tensorboard_flag(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Whether TensorBoard's files are written too: --tensorboard."""
+    help = f"write scalars and pictures for TensorBoard into {folder} too (pip install tensorboard)"
+    add_boolean(parser, "--tensorboard", False, help)
 
 
 def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str, whose: str = "the net's") -> None:

@@ -17,6 +17,7 @@ from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_confusion_matrix
 from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
+from core_code.core_utils.tensorboard import Board
 from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
@@ -47,6 +48,12 @@ class RunSettings(TrainingSettings):
     augmentations_folder: Path
     output_root: Path
     device: torch.device
+    tensorboard: bool = False
+
+    def board(self, kind: str = "") -> Board:
+        """Where the run's figures go for TensorBoard, if anywhere. Raises InputError."""
+        folder = self.output_root / "runs" / f"{kind}{self.net_name}_{self.exp_name}"
+        return Board(folder if self.tensorboard and is_main_process() else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,7 @@ class BYOLRun(RunSettings):
 
 def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
     """Fine-tune EmotionNet and report; the script's `flags` go into the log. Raises InputError."""
-    files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name)
+    files, board = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name), run.board()
     with local_main_first():
         train, val, provenance = classifier_data(run)
         net = starting_net(run, files).to(run.device)
@@ -93,8 +100,11 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
                 "whole net",
                 log,
             )
-        history = run_epochs(task, run.epochs, settings | provenance, files, log, run.resume, run.verbose)
-        report_classifier(run, task, history, files, log)
+        history = run_epochs(
+            task, run.epochs, settings | provenance, files, log, run.resume, run.verbose,
+            after_epoch=lambda record: board.scalars(record, int(record["epoch"])),
+        )  # fmt: skip
+        report_classifier(run, task, history, files, log, board)
 
 
 def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[str, Any]]:
@@ -131,8 +141,9 @@ def starting_net(run: ClassifierRun, files: CheckpointFiles) -> EmotionNet:
 
 
 def report_classifier(
-    run: ClassifierRun, task: ClassifierTask, history: list[Record], files: CheckpointFiles, log: TrainingLog
-) -> None:
+    run: ClassifierRun, task: ClassifierTask, history: list[Record], files: CheckpointFiles, log: TrainingLog,
+    board: Board,
+) -> None:  # fmt: skip
     """Plots, the history as CSV, and the best epoch's figures on val."""
     best = files.load(BEST)
     load_net(task.net, best, files.path(BEST))
@@ -142,10 +153,12 @@ def report_classifier(
     plots = run.output_root / "plots_output"
     write_csv(plots / f"history_{run.net_name}_{run.exp_name}.csv", pd.DataFrame(history))
     plot_accuracies(history, plots, run.net_name, run.exp_name)
+    matrix = plots / f"confusion_matrix_{run.net_name}_{run.exp_name}.png"
     plot_confusion_matrix(
-        scores.confusion, EMOTIONS, plots / f"confusion_matrix_{run.net_name}_{run.exp_name}.png",
+        scores.confusion, EMOTIONS, matrix,
         f"{run.net_name}, {run.exp_name}: val, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %",
     )  # fmt: skip
+    board.picture("confusion_matrix", matrix, best["epoch"])
     log_message(f"\nbest epoch on val: {best['epoch']} of {run.epochs}", log)
     log_message(
         f"top-1 {100 * scores.top1:.2f}%  top-2 {100 * scores.top2:.2f}%  "
@@ -159,7 +172,7 @@ def report_classifier(
 def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
     """Pre-train a net with BYOL and report; the script's `flags` go into the log. Raises InputError."""
     files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name, byol=True)
-    resumed = run.resume and files.path(LAST).exists()
+    resumed, board = run.resume and files.path(LAST).exists(), run.board("byol_")
     folder = None if run.augmentations_folder == Path(NO_AUGMENTATIONS) else run.augmentations_folder
     with local_main_first():
         faces = FER2013(run.data_root, "train", run.dataset, run.max_faces)
@@ -187,7 +200,7 @@ def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
             )
         history = run_epochs(
             task, run.epochs, settings, files, log, run.resume, run.verbose,
-            after_epoch=lambda record: warn_of_collapse(record, log),
+            after_epoch=lambda record: (warn_of_collapse(record, log), board.scalars(record, int(record["epoch"]))),
         )  # fmt: skip
         if is_main_process():
             report_byol(run, task, history, files, log)
