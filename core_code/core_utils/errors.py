@@ -38,6 +38,7 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
     Ctrl-C ends with status 130 and SIGTERM with 143, from the first moment to the last; the
     loop that was interrupted puts what is saved into the message; outside of one, `go_on` is the message.
     """
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook's, or nonsense, would fail when matplotlib is loaded
     with catch_sigterm():
         try:
             with reliable_output():

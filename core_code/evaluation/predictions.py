@@ -11,7 +11,7 @@ from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.settings import EvaluationSettings
-from core_code.training.inference import Trained, load_trained, predict
+from core_code.training.inference import Trained, check_finite, load_trained, predict
 
 NOVEL = "test_not_in_training"
 
@@ -54,12 +54,13 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
     predictions = {}
     for phase, data in splits.items():
         batches = FaceBatches(data, settings.batch_size, settings.device)
-        logits: dict[str, dict[str, Tensor]] = {kind: {} for kind in dict.fromkeys((NO_TTA, settings.tta))}
+        by_kind: dict[str, dict[str, Tensor]] = {kind: {} for kind in dict.fromkeys((NO_TTA, settings.tta))}
         for name, (net, size) in nets.items():
-            for kind, found in logits.items():
+            for kind, found in by_kind.items():
                 title = f"{name}, {phase}" + (f", {kind}" if kind != NO_TTA else "")
-                found[name], _ = predict(net, batches, settings.image_size or size, settings.dtype, title, kind)
-        predictions[phase] = Predictions(data.faces, data.labels, logits.pop(NO_TTA), logits.get(settings.tta, {}))
+                logits, _ = predict(net, batches, settings.image_size or size, settings.dtype, title, kind)
+                found[name] = check_finite(logits, f"{settings.net_name}, {title}")
+        predictions[phase] = Predictions(data.faces, data.labels, by_kind.pop(NO_TTA), by_kind.get(settings.tta, {}))
     if novel.any():
         predictions[NOVEL] = predictions["test"].subset(novel)
     return predictions

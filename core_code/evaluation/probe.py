@@ -28,7 +28,7 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.models.emotion_net import EmotionNet
-from core_code.training.inference import load_byol, predict
+from core_code.training.inference import check_finite, load_byol, predict
 
 # The features of a random net whose batch norms have initial statistics are nearly linear mixtures of pixels, which a
 # linear classifier does well on. With norms measured on faces, as a trained net's are, it is the fair comparison.
@@ -91,7 +91,8 @@ def load_batches(settings: EvaluationSettings) -> dict[str, FaceBatches]:
     data = {split: FER2013(settings.data_root, split, settings.dataset, count) for split, count in most.items()}
     labels = data["train"].labels
     if len(labels) < HELD_OUT_EVERY or len(labels[~held_out(len(labels))].unique()) < 2:
-        raise InputError(f"{settings.data_root}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of "
+        where = "--dataset sample" if settings.dataset == "sample" else settings.data_root
+        raise InputError(f"{where}: {len(labels)} training faces, expected {HELD_OUT_EVERY} or more of "
                          f"two emotions or more")  # fmt: skip
     return {split: FaceBatches(faces, settings.batch_size, settings.device) for split, faces in data.items()}
 
@@ -133,7 +134,7 @@ def probe(
     data = {}
     for split in ("train", *SPLITS):
         found = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
-        data[split] = found[0].double().numpy(), found[1].numpy()
+        data[split] = check_finite(found[0], f"{title}, {split}").double().numpy(), found[1].numpy()
     features, labels = data["train"]
     print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
     classifier = linear_classifier(features, labels)

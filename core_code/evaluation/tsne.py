@@ -24,6 +24,7 @@ MOST_FACES = 2000
 FEWEST_FACES = 10
 COMPONENTS = 50
 PERPLEXITY = 30
+SAME = 1e-6  # of the largest feature: those that differ by less are equal but for rounding
 Silhouettes = dict[str, float | None]
 
 
@@ -52,15 +53,19 @@ def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
     L. van der Maaten, G. Hinton, "Visualizing data using t-SNE", 2008. Perplexity 30, less for fewer than 91 faces.
     Silhouettes of the features and of the points, in [-1,1] (P. Rousseeuw, 1987): 1 for tight groups far apart, 0 for
     mixed ones; None where fewer than two labels occur, or each face has its own. Raises InputError for features that
-    are not finite.
+    are not finite, or the same for all faces.
     """
     from sklearn.decomposition import PCA  # scikit-learn is slow to load, and few evaluations need it
     from sklearn.manifold import TSNE
     from sklearn.metrics import silhouette_score
 
-    if not np.isfinite(features).all():
+    spread = features.std(axis=0).max()
+    if not np.isfinite(spread):
         raise InputError("the net's features are not all finite numbers, which t-SNE needs: try --precision fp32")
-    reduced = PCA(min(COMPONENTS, *features.shape), svd_solver="full").fit_transform(features)
+    if not spread > SAME * np.abs(features).max():
+        raise InputError("the net's features are the same for all faces: it has collapsed, and there is nothing to map")
+    # t-SNE computes in float32 and crashes where differences are lost in it; their scale does not matter to the map
+    reduced = PCA(min(COMPONENTS, *features.shape), svd_solver="full").fit_transform(features / spread)
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     grouped = 2 <= len(np.unique(labels)) < len(labels)
@@ -73,7 +78,7 @@ def draw_maps(
 ) -> tuple[dict[str, Silhouettes], list[Path]]:
     """tsne_<net>_<exp>_<tsne_on>.png of each experiment; returns the silhouettes by experiment, and the paths.
 
-    Raises InputError for features that are not finite.
+    Raises InputError for features that are not finite, or the same for all faces.
     """
     batches = FaceBatches(data, settings.batch_size, settings.device)
     labels = data.labels.numpy()

@@ -16,7 +16,7 @@ from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.prediction.drawing import draw_predictions
 from core_code.prediction.faces import find_all_faces, find_pictures
 from core_code.prediction.table import Prediction, as_json, csv_table, printed_table
-from core_code.training.inference import Trained, load_trained_file, predict_batch
+from core_code.training.inference import Trained, check_finite, load_trained_file, predict_batch
 
 BATCH_SIZE = 64
 
@@ -91,6 +91,6 @@ def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSe
         size = settings.image_size or own_size
         bar = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
         batches = (predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta) for batch in bar)
-        logits.append(torch.cat([batch.cpu() for batch in batches]))
+        logits.append(check_finite(torch.cat([batch.cpu() for batch in batches]), str(settings.checkpoint[number - 1])))
     voted = surest_vote(logits) if settings.vote == SUREST_VOTE else mean_vote(logits)
     return voted.double().softmax(1)

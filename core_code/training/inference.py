@@ -52,6 +52,14 @@ def predict_batch(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.
     return torch.stack(logits).mean(0)
 
 
+def check_finite(outputs: Tensor, what: str) -> Tensor:
+    """The outputs or features of a net. Raises InputError, which begins with `what`, where they are not finite."""
+    if not outputs.isfinite().all():
+        advice = "it has diverged, or they are too large for this precision: try --precision fp32"
+        raise InputError(f"{what}: the net's outputs are not all finite numbers; {advice}")
+    return outputs
+
+
 class Trained(NamedTuple):
     """A net out of a checkpoint, and the side in pixels of the views that it was trained on."""
 

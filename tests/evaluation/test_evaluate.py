@@ -236,16 +236,33 @@ def test_a_map_of_augmentations_that_are_not_there_is_an_error_before_anything_i
     assert not Path("plots_output").exists()
 
 
-def test_features_that_are_not_finite_are_an_error_before_anything_is_written(there, monkeypatch):
+@pytest.mark.parametrize("more", [["--tsne"], [], ["--tta", "flip"]])
+def test_a_net_that_is_not_finite_is_an_error_before_anything_is_written(there, more):
     path = Path("checkpoints/ckpt_small_A_best_validation.pth")
     state = torch.load(path, weights_only=True)
     for name, values in state["net"].items():
         if name.endswith("weight"):
             values.fill_(1e38)
     torch.save(state, path)
-    with pytest.raises(InputError, match="small, A: the net's features are not all finite"):
-        there("--exp_names", "A", "--tsne")
+    with pytest.raises(InputError, match="small, A, val: the net's outputs are not all finite"):
+        there("--exp_names", "A", *more)
     assert not Path("plots_output").exists()
+
+
+@pytest.mark.parametrize("value, said", [(0.0, "has collapsed"), (3.5, "has collapsed"), (np.nan, "not all finite"),
+                                         (1e300, "not all finite")])  # fmt: skip
+def test_features_without_a_map_are_an_error(value, said):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20, 8)) * 1e300 if value == 1e300 else np.full((20, 8), value)
+    with pytest.raises(InputError, match=said):
+        tsne.map_features(features, np.arange(20) % 7, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_scale_of_features_does_not_matter_to_their_map(scale):
+    features = np.random.default_rng(0).normal(size=(20, 8))
+    points, _ = tsne.map_features(scale * features, np.arange(20) % 7, 1)
+    np.testing.assert_allclose(points, tsne.map_features(features, np.arange(20) % 7, 1)[0], atol=1e-3)
 
 
 def test_figures_come_as_csv_files_too(undrawn, there):
