@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         net = net.eval().to(device)
         predict = partial(predict_batch, net, image_size=size, dtype=dtype)
         name = path.stem.removeprefix("ckpt_")
-        judges.append(classifier_of(net.head, lambda faces, predict=predict: predict(faces.to(device)), name))
+        judges.append(classifier_of(net.head, predict, name, device))
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
     faces, train = FaceSet(data.faces, data.labels), None
     if {"cas", "detectability"} & {*args.parts}:

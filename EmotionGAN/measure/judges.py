@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 JUDGED_AT_ONCE = 256
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,11 @@ class Classifier:
         return self.predict(faces)[0].softmax(1)
 
 
-def classifier_of(head: nn.Module, predict: Callable[[Tensor], Tensor], name: str) -> Classifier:
-    """A net as a classifier: `predict` returns its logits [B,7] of faces; the features are what its `head` is given."""
+def classifier_of(
+    head: nn.Module, predict: Callable[[Tensor], Tensor], name: str, device: torch.device = CPU
+) -> Classifier:  # fmt: skip
+    """A net as a classifier: `predict` returns its logits [B,7] of faces on the device; the features are what its
+    `head` is given."""
     features: list[Tensor] = []
     head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
 
@@ -32,7 +36,7 @@ def classifier_of(head: nn.Module, predict: Callable[[Tensor], Tensor], name: st
         batches = faces.split(JUDGED_AT_ONCE)
         for batch in tqdm(batches, desc=f"judging with {name}", unit="batch", leave=False, delay=2):
             features.clear()
-            logits.append(predict(batch).float().cpu())
+            logits.append(predict(batch.to(device)).float().cpu())
             seen.append(torch.cat(features).float().cpu())
         return torch.cat(logits), torch.cat(seen)
 

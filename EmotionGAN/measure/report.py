@@ -54,20 +54,27 @@ def is_percent(report: Report, aim: Aim) -> bool:
     return aim.value == "share" or bool(report["figures"].get(aim.figure, {}).get("percent"))
 
 
-def aims_table(report: Report) -> str:
-    """The aims, what was measured, and whether they are reached."""
+def aims_table(reports: Sequence[Report]) -> str:
+    """The aims, what was measured of each generator, and whether the last one reaches them."""
+    names = columns_of(reports) if len(reports) > 1 else ["measured"]
     rows = []
     for aim in AIMS:
-        value, percent = aim_value(report, aim), is_percent(report, aim)
+        value, percent = aim_value(reports[-1], aim), any(is_percent(report, aim) for report in reports)
         if value is None:
             continue
         reached = (aim.low is None or value >= aim.low) and (aim.high is None or value <= aim.high)
-        measured = shown(value, percent)
-        if aim.value == "worst":
-            measured += f" ({report['figures'][aim.figure]['edits']['all']['worst_emotion']})"
-        rows.append({"aim": f"{aim.text}: {wanted(aim, percent)}", "measured": measured,
-                     "reached": "yes" if reached else "no"})  # fmt: skip
-    return as_markdown(pd.DataFrame(rows, columns=["aim", "measured", "reached"]))
+        cells = [measured(report, aim, percent) for report in reports]
+        rows.append(
+            {"aim": f"{aim.text}: {wanted(aim, percent)}", **dict(zip(names, cells, strict=True)),
+             "reached": "yes" if reached else "no"}
+        )  # fmt: skip
+    return as_markdown(pd.DataFrame(rows, columns=["aim", *names, "reached"]))
+
+
+def measured(report: Report, aim: Aim, percent: bool) -> str:
+    """What was measured of an aim, with the emotion that is the worst."""
+    text, figure = shown(aim_value(report, aim), percent), report["figures"].get(aim.figure)
+    return f"{text} ({figure['edits']['all']['worst_emotion']})" if figure and aim.value == "worst" else text
 
 
 def wanted(aim: Aim, percent: bool) -> str:
@@ -129,15 +136,15 @@ def columns_of(reports: Sequence[Report]) -> list[str]:
 
 
 def read_report(path: Path) -> Report:
-    """The JSON of an earlier measurement. Raises InputError for another file, also of earlier versions."""
+    """The JSON of an earlier measurement. Raises InputError for another file, also of an earlier version's."""
     report = read_json(path)
     try:
         for figure in report["figures"].values():
+            assert isinstance(figure["title"], str) and "all" in figure["edits"] and "percent" in figure
             for of in ("edits", "real"):
                 for summary in (figure[of] or {}).values():
                     plain = [summary["mean"], summary["worst"], summary["overall"], *summary["emotions"].values()]
                     assert all(value is None or isinstance(value, int | float) for value in plain)
-            assert isinstance(figure["title"], str) and "all" in figure["edits"]
         assert isinstance(report["generator"], str)
     except (KeyError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"{path}: not the figures of python -m EmotionGAN.measure; measure that generator anew, "
@@ -145,13 +152,14 @@ def read_report(path: Path) -> Report:
     return report
 
 
-def card_text(report: Report) -> str:
-    """The whole report as Markdown, for a generator's card."""
+def card_text(report: Report, earlier: Sequence[Report] = ()) -> str:
+    """The whole report as Markdown, for a generator's card, beside what was measured of other generators."""
     counts = ", ".join(f"{count:,} {split}" for split, count in report["faces"].items())
     parts = [
         f"`{report['command']}`, {report['date']}, {report['hardware']}; {report['data']}: faces {counts}; judges "
         f"{', '.join(report['judges'])}.",
-        aims_table(report),
+        aims_table([*earlier, report]),
+        *([comparison_table([*earlier, report])] if earlier else []),
         *(f"**{split} faces**\n\n{figures_table(report, split)}" for split in report["faces"]),
     ]
     if report["change"]:
@@ -166,11 +174,8 @@ def card_text(report: Report) -> str:
 
 
 def write_report(stem: Path, report: Report, earlier: Sequence[Report]) -> None:
-    """Write <stem>.json and the card's text <stem>.md, with a table of all generators where there are earlier reports;
-    print the text."""
-    text = card_text(report)
-    if earlier:
-        text += f"\n\n**Beside other generators**\n\n{comparison_table([*earlier, report])}"
+    """Write <stem>.json and the card's text <stem>.md; print the text."""
+    text = card_text(report, earlier)
     write_json(stem.with_name(f"{stem.name}.json"), report)
     path = stem.with_name(f"{stem.name}.md")
     atomic_write(path, lambda file: file.write(f"{text}\n".encode()))

@@ -36,7 +36,7 @@ def report_of(name, target=0.7, ratio=1.5):
 
 
 def test_aims_are_compared_with_what_was_measured():
-    lines = report.aims_table(report_of("a", target=0.9)).splitlines()[2:]
+    lines = report.aims_table([report_of("a", target=0.9)]).splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     mean = (6 * 0.9 + 0.45) / 7
     assert cells[0] == ["target at the centre, mean: at least 80.0 %", f"{100 * mean:.1f} %", "yes"]
@@ -52,6 +52,9 @@ def test_generators_stand_side_by_side():
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells[0][1:] == ["same (1)", "same (2)", "real faces"]
     assert cells[2][1:] == ["46.4 % (Disgust 25.0 %)", "65.0 % (Disgust 35.0 %)", "55.7 %"]
+    aims = report.aims_table([old, new]).splitlines()
+    assert [cell.strip() for cell in aims[2].split("|")[1:-1]][1:] == ["46.4 %", "65.0 %", "no"]
+    assert [cell.strip() for cell in aims[5].split("|")[1:-1]][1:] == ["-", "3.00 (Disgust)", "no"]
     assert next(row for row in cells if row[0] == "times")[1:] == ["-", "1.71 (Disgust 3.00)", "-"]
 
 
