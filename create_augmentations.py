@@ -25,9 +25,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add_image_flags(parser)
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
-    flags.add_generator_flag(parser)
-    flags.add_accelerate_flag(parser)
-    flags.add_device_flags(parser)
+    flags.add_editor_flags(parser)
     args = parser.parse_args(arguments)
     if args.expand_dataset and args.centre == "face":
         parser.error("--centre face: the expansion is around the other emotions' centres; leave it out")

@@ -35,9 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_face_detector_flag(parser)
     parser.add_argument("--output", type=Path, help="where the result goes (default: beside the photo, "
                         "<photo>_Happy.png, <photo>_emotions.png and the like)")  # fmt: skip
-    flags.add_generator_flag(parser)
-    flags.add_accelerate_flag(parser)
-    flags.add_device_flags(parser)
+    flags.add_editor_flags(parser)
     args = parser.parse_args(arguments)
     for one, other in (("x", "y"), ("theta", "rho")):
         if (getattr(args, one) is None) != (getattr(args, other) is None):

@@ -49,7 +49,7 @@ class EditSettings:
     def code(self, editor: Editor) -> Tensor:
         """The code that they name: float [1,2]. Raises InputError."""
         if self.emotion is not None:
-            return editor.space.centres[[editor.space.emotions.index(self.emotion)]]
+            return editor.code_of(self.emotion)[None]
         if self.x is not None:
             return torch.tensor([[self.x, self.y]])
         if editor.generator.config.parametrisation != "linear":

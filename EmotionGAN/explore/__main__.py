@@ -19,8 +19,8 @@ def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") ->
     from core_code.training.inference import load_trained_file, predict_batch
     from EmotionGAN.images import resize_faces
 
-    net, size = load_trained_file(path)
-    net = net.eval().to(device)
+    net, size = load_trained_file(path, device)
+    net.eval()
     return lambda faces: predict_batch(net, resize_faces(faces, SIDE).to(device), size, dtype).softmax(1).cpu()
 
 
@@ -40,9 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     port = flags.number("a port from 0 to 65535", lambda value: 0 <= value < 65536, int)
     parser.add_argument("--port", type=port, default=7860, help="0 takes any free one (default: 7860)")
     flags.add_data_flags(parser, max_faces=False, default="sample")
-    flags.add_generator_flag(parser)
-    flags.add_accelerate_flag(parser)
-    flags.add_device_flags(parser)
+    flags.add_editor_flags(parser)
     return parser.parse_args(arguments)
 
 

@@ -21,9 +21,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         "(default: the first Neutral one)")  # fmt: skip
     flags.add_data_flags(parser, max_faces=False, default="sample")
     flags.add_output_flag(parser)
-    flags.add_generator_flag(parser)
-    flags.add_accelerate_flag(parser)
-    flags.add_device_flags(parser)
+    flags.add_editor_flags(parser)
     return parser.parse_args(arguments)
 
 

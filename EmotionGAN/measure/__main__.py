@@ -44,9 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="figures of other generators, of earlier runs: a column each in the table")  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
-    flags.add_generator_flag(parser)
-    flags.add_accelerate_flag(parser)
-    flags.add_device_flags(parser)
+    flags.add_editor_flags(parser)
     args = parser.parse_args(arguments)
     if (args.net_name is None) != (args.exp_name is None):
         parser.error("--net_name and --exp_name are given together")
@@ -71,14 +69,13 @@ def main(arguments: list[str] | None = None) -> None:
     earlier = [read_report(path) for path in args.compare]
     device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
-    trained = {path: load_trained_file(path) for path in args.judges}
+    trained = {path: load_trained_file(path, device) for path in args.judges}
     if args.net_name:
         files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-        trained[files.path(BEST)] = load_trained(files, BEST)
+        trained[files.path(BEST)] = load_trained(files, BEST, device)
     judges = []
     for path, (net, size) in trained.items():
-        net = net.eval().to(device)
-        predict = partial(predict_batch, net, image_size=size, dtype=dtype)
+        predict = partial(predict_batch, net.eval(), image_size=size, dtype=dtype)
         name = path.stem.removeprefix("ckpt_")
         judges.append(classifier_of(net.head, predict, name, device))
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)

@@ -247,6 +247,13 @@ def add_generator_flag(parser: argparse.ArgumentParser) -> None:
                         "(default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
 
 
+def add_editor_flags(parser: argparse.ArgumentParser) -> None:
+    """Which generator, and how it computes: --generator, --accelerate and the flags of the device."""
+    add_generator_flag(parser)
+    add_accelerate_flag(parser)
+    add_device_flags(parser)
+
+
 def add_face_detector_flag(parser: argparse.ArgumentParser) -> None:
     """Whether faces are to be found in a photograph: --face_detector."""
     parser.add_argument("--face_detector", choices=("dlib", "none"), default="dlib",

@@ -49,8 +49,7 @@ def main() -> None:
         "real faces (val)": FER2013(args.data_root, "val", max_faces=wanted),
         TRAINING: FER2013(args.data_root, "train", max_faces=wanted),
     }
-    judge = load_trained_file(args.judge)
-    judge.net.to(pick_device(args.device))
+    judge = load_trained_file(args.judge, pick_device(args.device))
     table, nearest = measure({kind: (data.faces, data.labels) for kind, data in kinds.items()}, train.faces, judge)
     print(as_markdown(table, decimals=1))
     if args.sheet:

@@ -35,12 +35,9 @@ class Predictions(NamedTuple):
 
 def load_nets(settings: EvaluationSettings) -> dict[str, Trained]:
     """The experiments' nets on the device. Raises InputError."""
-    nets = {}
-    for name in settings.exp_names:
-        files = CheckpointFiles(settings.output_root / "checkpoints", settings.net_name, name)
-        nets[name] = load_trained(files, settings.checkpoint)
-        nets[name].net.to(settings.device)
-    return nets
+    folder = settings.output_root / "checkpoints"
+    files = {name: CheckpointFiles(folder, settings.net_name, name) for name in settings.exp_names}
+    return {name: load_trained(each, settings.checkpoint, settings.device) for name, each in files.items()}
 
 
 def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) -> dict[str, Predictions]:

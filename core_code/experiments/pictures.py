@@ -69,8 +69,7 @@ def draw_map(step: Step, study: StudySettings) -> list[Entry]:
         evaluation_settings(study, step.net), tsne_on=MAPPED[step.experiment],
         augmentations_folder=image_folders(study)["augmentations"],
     )  # fmt: skip
-    trained = load_trained(checkpoint_files(step, study.output_root), BEST)
-    trained.net.to(settings.device)
+    trained = load_trained(checkpoint_files(step, study.output_root), BEST, settings.device)
     name = run_name(step.experiment, step.seed)
     try:
         _, paths = draw_maps(settings, {name: trained}, faces_to_map(settings))

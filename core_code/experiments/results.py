@@ -15,6 +15,7 @@ from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.metrics.scores import mean_vote, score, surest_vote
 from core_code.core_utils.metrics.significance import mcnemar
 from core_code.evaluation.predictions import Predictions, predict_splits
+from core_code.evaluation.report import FIGURES
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.plan import Step, checkpoint_files
 from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED, StudySettings
@@ -26,7 +27,6 @@ from core_code.training.inference import load_trained
 FORMAT = 2
 VOTERS = 3
 VOTES = {"surest": surest_vote, "mean": mean_vote}
-FIGURES = ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")  # shares in [0,1]
 PROTOCOL = ("epochs", "image_size", "weights", "num_augments", "seeds", "byol_epochs", "byol_image_size", "equal_faces",
             "max_faces", "training_flags")  # fmt: skip
 AllPredictions = Mapping[tuple[str, int], Mapping[str, Predictions]]  # by net and seed, then by split
@@ -73,10 +73,10 @@ def predict_all(steps: Sequence[Step], study: StudySettings) -> AllPredictions:
     predictions = {}
     for net, seed in product(study.nets, study.seeds):
         settings = evaluation_settings(study, net)
-        nets = {}
-        for step in trainings(steps, net, seed):
-            nets[step.experiment] = load_trained(checkpoint_files(step, study.output_root), BEST)
-            nets[step.experiment].net.to(settings.device)
+        nets = {
+            step.experiment: load_trained(checkpoint_files(step, study.output_root), BEST, settings.device)
+            for step in trainings(steps, net, seed)
+        }
         if nets:
             predictions[net, seed] = predict_splits(settings, nets)
     return predictions

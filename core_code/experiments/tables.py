@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 
 from core_code.core_utils.flags import NO_TTA
+from core_code.evaluation.report import FIGURES
 from core_code.experiments.plan import Step
 from core_code.experiments.presets import StudySettings
-from core_code.experiments.results import FIGURES
 
 SIGNIFICANT = 0.05
 IDENTIFYING = ("net", "model", "vote", "tta", "split")
 PUBLISHED_VOTERS = {"baseline", "augmented", "expanded"}
-TITLES = dict(zip(FIGURES, ("top-1", "top-2", "mean per class", "macro F1", "calibration error"), strict=True))
 MODEL, P_VALUE = "model", "p (McNemar)"
 FER2013_NAMES = {"val": "PublicTest", "test": "PrivateTest", "test_not_in_training": "part of PrivateTest"}
 
@@ -100,7 +99,7 @@ def figures_table(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     rows = rows.sort_values("model", key=lambda names: names.map(list(models).index), kind="stable")
     views = np.where(rows.tta == NO_TTA, "", " with " + rows.tta)
     cells = pd.DataFrame({MODEL: rows.model.str.replace(") of ", ")\nof ") + views})
-    for figure, title in TITLES.items():
+    for figure, title in FIGURES.items():
         std = [f"\n± {value:.2f}" if pd.notna(value) else "" for value in rows[f"{figure}_std"]]
         cells[title] = [percent(mean) + more for mean, more in zip(rows[f"{figure}_mean"], std, strict=True)]
         published = rows.get(f"published_{figure}")

@@ -23,7 +23,7 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
-from core_code.search.results import describe_values
+from core_code.search.results import rounded
 from core_code.search.space import Values, suggest
 from core_code.training.byol import COLLAPSE_STD, BYOLTask, make_byol_task
 from core_code.training.classifier import ClassifierTask
@@ -136,7 +136,8 @@ def make_objective(make_task: MakeTask, sizes: Sequence[int], epochs: int, log: 
 
     def objective(trial: Trial) -> float:
         values = suggest(trial, sizes)
-        log_message(f"trial {trial.number}: {describe_values(values)}", log)
+        shown = "  ".join(f"{name} {rounded(value)}" for name, value in values.items())
+        log_message(f"trial {trial.number}: {shown}", log)
         task = make_task(values)
 
         def after_epoch(record: Record) -> None:

@@ -58,11 +58,6 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
-def describe_values(values: dict[str, Any]) -> str:
-    """A point of the search space, one line."""
-    return "  ".join(f"{name} {rounded(value)}" for name, value in values.items())
-
-
 def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
     """How a trial ended, one line."""
     seconds = f"{trial.duration.total_seconds():.0f} s" if trial.duration else ""

@@ -67,13 +67,13 @@ class Trained(NamedTuple):
     image_size: int
 
 
-def load_trained(files: CheckpointFiles, kind: str) -> Trained:
-    """The net of a run's checkpoint, or of a published one under its name, on the CPU. Raises InputError."""
-    return trained_net(files.load(kind, "settings"), files.name, files.path(kind))
+def load_trained(files: CheckpointFiles, kind: str, device: torch.device | str = "cpu") -> Trained:
+    """The net of a run's checkpoint, or of a published one under its name. Raises InputError."""
+    return trained_net(files.load(kind, "settings"), files.name, files.path(kind), device)
 
 
-def load_trained_file(path: Path) -> Trained:
-    """The net of a checkpoint of train_model.py, whatever the file's name, on the CPU. Raises InputError.
+def load_trained_file(path: Path, device: torch.device | str = "cpu") -> Trained:
+    """The net of a checkpoint of train_model.py, whatever the file's name. Raises InputError.
 
     The architecture of a published checkpoint with an unknown name is recognised from its tensors.
     """
@@ -83,10 +83,10 @@ def load_trained_file(path: Path) -> Trained:
         name = recognise_architecture(state["net"])
     if name not in ARCHITECTURES:
         raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return trained_net(state, name, path)
+    return trained_net(state, name, path, device)
 
 
-def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
+def trained_net(state: dict[str, Any], name: str, path: Path, device: torch.device | str) -> Trained:
     """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
     stem = state["settings"].get("stem", IMAGENET_STEM)
     if stem not in STEMS:
@@ -94,7 +94,7 @@ def trained_net(state: dict[str, Any], name: str, path: Path) -> Trained:
     net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"], stem=stem)
     load_net(net, state, path)
     accelerate(net)
-    return Trained(net, state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
+    return Trained(net.to(device), state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))
 
 
 def recognise_architecture(state: dict[str, Any]) -> str | None:
