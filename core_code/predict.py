@@ -4,6 +4,7 @@ python -m core_code.predict photo.jpg --checkpoint checkpoints/ckpt_resnet18_Bas
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from core_code.core_utils import flags
@@ -35,13 +36,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Predict, print and write. Raises InputError."""
+    """Predict, print and write; ends with status 1 where some of the pictures cannot be read. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.devices import pick_hardware
     from core_code.prediction.run import PredictionSettings, run
 
     device, dtype = pick_hardware(args.device, args.precision)
-    run(flags.as_settings(PredictionSettings, args, device=device, dtype=dtype))
+    predictions = run(flags.as_settings(PredictionSettings, args, device=device, dtype=dtype))
+    if any(one.error for one in predictions):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

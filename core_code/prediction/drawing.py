@@ -22,8 +22,8 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
     Where several pictures have one name, and where the file is itself one of the pictures, a number is appended.
     Raises InputError when a picture cannot be read or written.
     """
-    pictures = list(dict.fromkeys(one.picture for one in predictions))
-    taken = {picture.resolve() for picture in pictures}
+    pictures = list(dict.fromkeys(one.picture for one in predictions if not one.error))
+    taken = {one.picture.resolve() for one in predictions}
     paths = []
     for picture in pictures:
         path, number = folder / f"{picture.stem}_read.png", 1

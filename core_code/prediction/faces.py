@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, as_input_error
 from core_code.core_utils.photos.face_finder import Box, load_dlib
 from core_code.core_utils.photos.photographs import Photograph, cut, face_crops, read_photograph
 from core_code.datasets.image_folder import IMAGE_ENDINGS
@@ -46,15 +46,22 @@ def cut_face(photograph: Photograph, crop: Box) -> Tensor:
 
 
 def find_all_faces(pictures: Sequence[Path], detector: str) -> tuple[list[Prediction], list[Tensor]]:
-    """Predictions without probabilities, one for each face and one for each picture without a face; and the faces.
+    """Predictions without probabilities, one for each face and one for each picture without a face or that cannot be
+    read; and the faces.
 
-    Raises InputError for a picture that cannot be read, for a missing dlib, and when the only picture has no face.
+    Raises InputError for a missing dlib, and when the only picture cannot be read or has no face.
     """
     if detector == "dlib":
         load_dlib()
     found, faces = [], []
     for path in tqdm(pictures, desc="finding faces", unit=" pictures", delay=2, leave=False):
-        photograph = read_photograph(path)
+        try:
+            photograph = read_photograph(path)
+        except (InputError, OSError) as error:
+            if len(pictures) == 1:
+                raise
+            found.append(Prediction(path, error=str(as_input_error(error))))
+            continue
         try:
             crops = face_crops(photograph, detector, "fer2013", str(path))
         except InputError:

@@ -1,5 +1,6 @@
 """A prediction from pictures and checkpoints to tables, files and drawn copies."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,10 +44,15 @@ class PredictionSettings:
     draw: Path | None = None
 
 
-def run(settings: PredictionSettings) -> None:
-    """Predict, print and write. Raises InputError, for outputs that cannot be written before anything is predicted."""
-    check_outputs(settings)
-    predictions = predict_pictures(settings)
+def run(settings: PredictionSettings) -> list[Prediction]:
+    """Predict, print and write; returns the predictions. Raises InputError, for outputs that cannot be written before
+    anything is predicted."""
+    pictures = find_pictures(settings.pictures)
+    check_outputs(settings, pictures)
+    predictions = predict_pictures(settings, pictures)
+    for one in predictions:
+        if one.error:
+            print(f"passed over: {one.error}", file=sys.stderr)
     print(as_markdown(printed_table(predictions), decimals=1))
     if settings.json:
         write_json(settings.json, as_json(predictions, settings.checkpoint, settings.vote, settings.tta))
@@ -56,15 +62,16 @@ def run(settings: PredictionSettings) -> None:
         print(f"CSV: {settings.csv}")
     if settings.draw:
         print(f"drawn: {len(draw_predictions(predictions, settings.draw))} in {settings.draw}")
+    return predictions
 
 
-def check_outputs(settings: PredictionSettings) -> None:
+def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> None:
     """Raise InputError for a json or csv that is a folder or one of the inputs, and for a draw that is a file."""
-    inputs = {path.resolve() for path in (*settings.pictures, *settings.checkpoint)}
+    inputs = [path for path in (*pictures, *settings.checkpoint) if path.exists()]
     for path in (settings.json, settings.csv):
         if path and path.is_dir():
             raise InputError(f"{path}: is a folder, expected a file to write")
-        if path and path.resolve() in inputs:
+        if path and path.exists() and any(path.samefile(other) for other in inputs):
             raise InputError(f"{path}: would be written over, but it is an input")
     if settings.json and settings.csv and settings.json.resolve() == settings.csv.resolve():
         raise InputError(f"{settings.csv}: --json and --csv are one file, expected two")
@@ -72,9 +79,9 @@ def check_outputs(settings: PredictionSettings) -> None:
         raise InputError(f"{settings.draw}: is a file, expected a folder")
 
 
-def predict_pictures(settings: PredictionSettings) -> list[Prediction]:
-    """A prediction for each face, and one without a face for each picture that has none. Raises InputError."""
-    pictures = find_pictures(settings.pictures)
+def predict_pictures(settings: PredictionSettings, pictures: Sequence[Path]) -> list[Prediction]:
+    """A prediction for each face, and one without a face for each picture that has none or cannot be read. Raises
+    InputError."""
     nets = [load_trained_file(path) for path in settings.checkpoint]
     found, faces = find_all_faces(pictures, settings.face_detector)
     if not faces:

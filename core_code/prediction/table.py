@@ -10,19 +10,25 @@ import pandas as pd
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.photos.face_finder import Box
 
-NO_FACE = "no face found"
+NO_FACE, NOT_READ = "no face found", "cannot be read"
 SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
 class Prediction:
     """One face of a picture: its number from left to right, from 1; the square that was cut out; probabilities in the
-    order of EMOTIONS. All but the picture are None where no face was found."""
+    order of EMOTIONS. All but the picture are None where no face was found; where it is damaged, `error` says why."""
 
     picture: Path
     face: int | None = None
     box: Box | None = None
     probabilities: list[float] | None = None
+    error: str | None = None
+
+    @property
+    def without_face(self) -> str:
+        """What stands in place of the emotion where there is no face."""
+        return NOT_READ if self.error else NO_FACE
 
     @property
     def emotion(self) -> str | None:
@@ -40,12 +46,18 @@ class Prediction:
         return dict(zip(EMOTIONS, self.probabilities, strict=True)) if self.probabilities else None
 
 
+def as_utf8(path: Path) -> str:
+    """The path with what is no UTF-8 in its name as escapes, which pandas does not take otherwise."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face: where it is in pixels, the emotion (as `reading`), and probabilities in [0,1]; cells of a picture
     without a face are missing."""
     columns = ["picture", "face", *SIDES, "reading", "confidence", *EMOTIONS]
     rows = [
-        {"picture": str(one.picture), "face": one.face, "reading": one.emotion or NO_FACE, "confidence": one.confidence}
+        {"picture": as_utf8(one.picture), "face": one.face, "reading": one.emotion or one.without_face,
+         "confidence": one.confidence}
         | (vars(one.box) if one.box else {}) | (one.by_emotion or {}) for one in predictions
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("face", *SIDES), "Int64"))
@@ -72,7 +84,7 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[Path], vote
             {
                 "picture": str(one.picture), "face": one.face, "box": vars(one.box) if one.box else None,
                 "reading": one.emotion, "confidence": one.confidence, "probabilities": one.by_emotion,
-                "note": None if one.box else NO_FACE,
+                "note": None if one.box else one.error or NO_FACE,
             }
             for one in predictions
         ],

@@ -200,7 +200,7 @@ def test_drawn_copies_are_enlarged_and_no_input_is_overwritten(there):
     ("arguments", "message"),
     [
         (["none.png"], "none.png: no such picture or folder"),
-        (["cut", "bad.png"], "bad.png: not a readable picture"),
+        (["bad.png"], "bad.png: not a readable picture"),
         (["bare"], "bare: no picture in this folder"),
         (["cut", "--draw", "bad.png"], "bad.png: is a file, expected a folder"),
         (["cut", "--csv", "cut"], "cut: is a folder, expected a file"),
@@ -237,3 +237,36 @@ def test_a_file_that_is_no_checkpoint_is_an_error_of_one_line(there, capsys, dam
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 2 and line.startswith(f"error: {path}: ")
     assert not Path("out.json").exists()
+
+
+def test_damaged_pictures_are_rows_and_the_rest_is_predicted(there, capsys):
+    whole = there("cut", "--face_detector", "none")["faces"]
+    Path("cut/a.png").write_bytes(Path("cut/x.png").read_bytes()[:60])
+    Path("cut/b\udcff.jpg").write_text("no picture")
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there("cut", "--face_detector", "none", "--csv", "out.csv", "--draw", "drawn"))
+    said = capsys.readouterr()
+    assert ended.value.code == 1 and said.err.count("passed over: cut/") == 2
+    assert len([line for line in said.out.splitlines() if "cannot be read" in line]) == 2
+    found = json.loads(Path("out.json").read_text())["faces"]
+    assert found[2:] == whole and "a.png: not a readable picture" in found[0]["note"]
+    rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    assert [row["reading"] for row in rows[:2]] == ["cannot be read"] * 2 and len(rows) == 5
+    assert len(list(Path("drawn").iterdir())) == 3
+    with pytest.raises(InputError, match=r"a\.png: not a readable picture"):
+        there("cut/a.png", "--face_detector", "none")
+
+
+@pytest.mark.parametrize("output", ["--json", "--csv"])
+@pytest.mark.parametrize("how", ["itself", "hard link", "link"])
+def test_a_picture_of_a_folder_is_never_written_over(there, output, how):
+    target = Path("cut/x.png") if how == "itself" else Path("other.png")
+    if how == "hard link":
+        target.hardlink_to("cut/x.png")
+    elif how == "link":
+        target.symlink_to("cut/x.png")
+    before = Path("cut/x.png").read_bytes()
+    with pytest.raises(InputError, match="would be written over, but it is an input"):
+        checkpoint = "checkpoints/ckpt_small_A_best_validation.pth"
+        predict.main(["cut", "--face_detector", "none", output, str(target), "--checkpoint", checkpoint])
+    assert Path("cut/x.png").read_bytes() == before
