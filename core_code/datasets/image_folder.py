@@ -6,6 +6,8 @@ that begin with Training_, PublicTest_ or PrivateTest_ determine the phase, as i
 
 import hashlib
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +25,10 @@ from core_code.datasets.splits import PHASES, SIDE, Splits, by_phase, cached_spl
 
 CACHE_NAME = "faces.cache"
 DECODING = 2  # part of the cache's source; a new number makes every cache of images be written anew
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
-PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2}
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm",
+                 ".jpe", ".jfif", ".apng", ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc")  # fmt: skip
+PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "publictest": 1, "test": 2,
+                   "privatetest": 2}  # fmt: skip
 NAMES = ("angry anger", "disgust disgusted", "fear fearful afraid scared", "happy happiness joy", "sad sadness",
          "surprise surprised", "neutral neutrality")  # fmt: skip
 LABEL_OF_FOLDER = {name: label for label, names in enumerate(NAMES) for name in names.split()}
@@ -47,14 +51,14 @@ def load_folder(data_root: Path) -> Splits:
     Raises InputError for a missing folder, a folder that is not named after an emotion, and a damaged image.
     """
     data_root = Path(data_root)
-    files = find_images(data_root)
+    files, passed_over = find_images(data_root)
     state = f"{DECODING}\n" + "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
-    return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files))
+    return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files, passed_over))
 
 
-def find_images(data_root: Path) -> list[ImageFile]:
-    """Every image below the phases' folders, sorted by path."""
+def find_images(data_root: Path) -> tuple[list[ImageFile], Counter[str]]:
+    """Every image below the phases' folders, sorted by path; and how many other files are there, by what they are."""
     if not data_root.is_dir():
         raise InputError(f"{data_root}: no such folder, expected one with train/<emotion>/ and test/<emotion>/")
     folders = find_phases(data_root)
@@ -62,10 +66,15 @@ def find_images(data_root: Path) -> list[ImageFile]:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
     named_by_usage = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
     emotions = [emotion for folder in folders for emotion in subfolders(folder)]
-    files = [image for emotion in emotions for image in images_of(emotion, named_by_usage)]
+    passed_over: Counter[str] = Counter()
+    for folder in folders:
+        passed_over.update(
+            kind_of(entry.name) + " beside the emotions" for entry in folder.iterdir() if entry.is_file()
+        )
+    files = [image for emotion in emotions for image in images_of(emotion, named_by_usage, passed_over)]
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
-    return sorted(files)
+    return sorted(files), passed_over
 
 
 def find_phases(data_root: Path) -> list[Path]:
@@ -78,28 +87,57 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_of(folder: Path, named_by_usage: bool) -> Iterator[ImageFile]:
-    """The images in <phase>/<emotion>; other kinds of file are passed over."""
+def images_of(folder: Path, named_by_usage: bool, passed_over: Counter[str]) -> Iterator[ImageFile]:
+    """The images in <phase>/<emotion> and its sub-folders; other kinds of file are counted in `passed_over`."""
     if folder.name.lower() not in LABEL_OF_FOLDER:
         raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)}")
     label, phase = LABEL_OF_FOLDER[folder.name.lower()], PHASE_OF_FOLDER[folder.parent.name.lower()]
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.lower().endswith(IMAGE_ENDINGS) and not entry.name.startswith("."):
-                usage = entry.name.split("_")[0]
-                named = USAGES.index(usage) if named_by_usage and usage in USAGES else phase
-                state = entry.stat()
-                name = f"{folder.parent.name}/{folder.name}/{entry.name}"
-                yield ImageFile(name, label, named, state.st_size, state.st_mtime_ns)
+    below = len(str(folder.parents[1])) + 1 if folder.parents[1] != Path(".") else 0
+    for place, _, names in os.walk(folder, onerror=raise_it):
+        for file in names:
+            path = f"{place}/{file}"
+            if file.startswith(".") or "/." in place[below:] or not file.lower().endswith(IMAGE_ENDINGS):
+                passed_over[kind_of(file)] += 1
+                continue
+            try:
+                state = os.stat(path)
+            except OSError as error:
+                what = "a link to nothing" if os.path.islink(path) else error.strerror
+                raise InputError(f"{path}: {what}, expected an image; remove it") from error
+            usage = file.split("_")[0]
+            named = USAGES.index(usage) if named_by_usage and usage in USAGES else phase
+            yield ImageFile(path[below:], label, named, state.st_size, state.st_mtime_ns)
 
 
-def read_images(data_root: Path, files: list[ImageFile]) -> Splits:
-    """Decode all files, several at a time."""
+def raise_it(error: OSError) -> None:
+    """What os.walk shall do about a folder that may not be entered."""
+    raise error
+
+
+def kind_of(name: str) -> str:
+    """What a file that is no image is called where such files are counted."""
+    return "hidden files" if name.startswith(".") else f"files ending in {Path(name).suffix.lower() or 'nothing'}"
+
+
+def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[str]) -> Splits:
+    """Decode all files, several at a time; says on stderr what is passed over and which emotions have no face."""
+    warn(data_root, files, passed_over)
     with ThreadPoolExecutor() as threads:
         decoded = threads.map(read_face, [data_root / file.name for file in files])
         bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
         faces = [face.ravel() for face in bar]
     return by_phase(faces, [file.label for file in files], [file.phase for file in files])
+
+
+def warn(data_root: Path, files: list[ImageFile], passed_over: Counter[str]) -> None:
+    """Print which files are no images, and which emotions a phase lacks."""
+    if passed_over:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
+        print(f"{data_root}: passed over {passed_over.total()} files: {kinds}", file=sys.stderr)
+    for phase in sorted({file.phase for file in files}):
+        found = {file.label for file in files if file.phase == phase}
+        if missing := [emotion for label, emotion in enumerate(EMOTIONS) if label not in found]:
+            print(f"warning: {data_root}: no face of {', '.join(missing)} in {PHASES[phase]}", file=sys.stderr)
 
 
 def read_face(path: Path, content: bytes | None = None) -> np.ndarray:

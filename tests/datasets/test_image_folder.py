@@ -141,3 +141,54 @@ def test_an_empty_phase_and_missing_folders_are_named(tmp_path):
     save(tmp_path / "train" / "sad", "a.png", smooth_faces(1)[0])
     with pytest.raises(InputError, match=r"no faces for val, expected images in validation/<emotion>/.*PublicTest_"):
         FER2013(tmp_path, "val", "folder")
+
+
+@pytest.mark.parametrize("name", ["a.JPG", "a.jfif", "a.jpe", "a.jp2", "a.avif", "a.PNG", "a.ppm", "a.apng"])
+def test_what_pillow_reads_is_taken(tmp_path, name):
+    face = smooth_faces(1)[0]
+    kinds = {"jfif": "JPEG", "jpe": "JPEG", "avif": "AVIF", "apng": "PNG", "jp2": "JPEG2000"}
+    (tmp_path / "train" / "happy").mkdir(parents=True)
+    Image.fromarray(face).save(tmp_path / "train" / "happy" / name, kinds.get(name.split(".")[1]))
+    assert np.abs(FER2013(tmp_path, "train", "folder").faces[0].numpy().astype(int) - face).max() < 30
+
+
+def test_sub_folders_and_the_usages_as_folders(tmp_path):
+    faces = smooth_faces(4)
+    save(tmp_path / "Training" / "happy", "a.png", faces[0])
+    save(tmp_path / "Training" / "happy" / "person 2" / "left", "a.png", faces[1])
+    save(tmp_path / "PublicTest" / "sad", "a.png", faces[2])
+    save(tmp_path / "PrivateTest" / "sad", "a.png", faces[3])
+    for phase, expected in (("train", faces[:2]), ("val", faces[2:3]), ("test", faces[3:])):
+        np.testing.assert_array_equal(FER2013(tmp_path, phase, "folder").faces.numpy(), expected)
+
+
+def test_what_is_passed_over_is_said_and_so_is_an_emotion_without_a_face(tmp_path, capsys):
+    save(tmp_path / "train" / "happy", "a.png", smooth_faces(1)[0])
+    for name in ("notes.txt", "b.TXT", "c", ".DS_Store", "._a.png"):
+        (tmp_path / "train" / "happy" / name).touch()
+    save(tmp_path / "train" / "happy" / ".thumbs", "a.png", smooth_faces(1)[0])
+    (tmp_path / "train" / "list.csv").touch()
+    (tmp_path / "train" / "sad").mkdir()
+    assert len(FER2013(tmp_path, "train", "folder")) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{tmp_path}: passed over 7 files: ")
+    assert "2 files ending in .txt" in first and "2 hidden files" in first and ".csv beside the emotions" in first
+    assert second == f"warning: {tmp_path}: no face of Angry, Disgust, Fear, Sad, Surprise, Neutral in train"
+    FER2013(tmp_path, "train", "folder")
+    assert not capsys.readouterr().err  # the cache is read
+
+
+@pytest.mark.parametrize("target, said", [("gone", "a link to nothing"), ("a.png", "a link to nothing")])
+def test_a_link_that_leads_nowhere_is_one_line(tmp_path, target, said):
+    save(tmp_path / "train" / "happy", "b.png", smooth_faces(1)[0])
+    (tmp_path / "train" / "happy" / "a.png").symlink_to(target)
+    with pytest.raises(InputError, match=rf"happy/a\.png: {said}"):
+        FER2013(tmp_path, "train", "folder")
+
+
+@pytest.mark.parametrize("root", [".", "faces", "faces/", "./faces", "absolute"])
+def test_the_data_root_may_be_written_in_any_way(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    where = tmp_path / "faces" if root == "absolute" else Path(root)
+    save(where / "train" / "happy" / "more", "b.png", smooth_faces(1)[0])
+    assert len(FER2013(where, "train", "folder")) == 1
