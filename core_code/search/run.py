@@ -18,7 +18,7 @@ from core_code.search.report import report
 from core_code.search.results import describe_counts
 from core_code.search.space import batch_sizes
 from core_code.search.storage import open_study, storage_errors, storage_url, without_password
-from core_code.search.study import Budget, fail_abandoned, run_trials
+from core_code.search.study import fail_abandoned, run_trials
 from core_code.search.workers import run_workers
 
 
@@ -62,7 +62,7 @@ def run_here(
 ) -> None:
     """Run trials in this process until the budget is spent."""
     objective = make_objective(make_task, batch_sizes(settings.net_name, settings.byol), settings.epochs, log)
-    run_trials(study, files, objective, Budget(settings.n_trials, settings.deadline), settings.seed, log)
+    run_trials(study, files, objective, settings.n_trials, settings.deadline, settings.seed, log)
 
 
 def work(settings: SearchSettings) -> None:

@@ -9,7 +9,6 @@ import os
 import socket
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -29,39 +28,29 @@ from core_code.training.loop import log_message
 PROCESS = "process"
 
 
-@dataclass(frozen=True)
-class Budget:
-    """When a study ends: after `trials` that count, or when `deadline`, of time.time(), has passed.
-
-    A trial that has begun by then is finished.
-    """
-
-    trials: int
-    deadline: float
-
-
 def run_trials(
-    study: optuna.Study, files: StudyFiles, objective: Objective, budget: Budget, seed: int,
+    study: optuna.Study, files: StudyFiles, objective: Objective, n_trials: int, deadline: float, seed: int,
     log: TrainingLog | None = None,
 ) -> None:  # fmt: skip
-    """Run trials in this process until the budget is spent; write the .pkl after each.
+    """Run trials in this process, writing the .pkl after each, until `n_trials` count; none begins after `deadline`, of
+    time.time().
 
     A KeyboardInterrupt (signals.Terminated for SIGTERM) leaves the running trial failed and not counted.
     """
     with catch_sigterm():
-        while trial := begin_trial(study, files.folder, budget, seed):
+        while trial := begin_trial(study, files.folder, n_trials, deadline, seed):
             run_trial(study, trial, objective, log)
             log_message(describe_trial(study, study.get_trials(deepcopy=False)[trial.number]), log)
             files.write(study)
 
 
-def begin_trial(study: optuna.Study, folder: Path, budget: Budget, seed: int) -> Trial | None:
-    """A new trial, or None when the budget is spent. Trials that run on this machine count; those elsewhere cannot
-    be told from dead ones, so that machines which share a study may each run one trial too many."""
+def begin_trial(study: optuna.Study, folder: Path, n_trials: int, deadline: float, seed: int) -> Trial | None:
+    """A new trial, or None when there are enough or it is too late. Trials that run on this machine count; those
+    elsewhere cannot be told from dead ones, so that machines which share a study may each run one trial too many."""
     with wait_for_lock(folder):
         trials = study.get_trials(deepcopy=False)
         taken = sum(is_counted(trial) or runs_here(trial) for trial in trials)
-        if taken >= budget.trials or time.time() >= budget.deadline:
+        if taken >= n_trials or time.time() >= deadline:
             return None
         trial = study.ask()
         trial.set_user_attr(PROCESS, f"{socket.gethostname()} {os.getpid()}")

@@ -20,7 +20,7 @@ from core_code.search.objective import Subset, augmentations_of, make_objective
 from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
-from core_code.search.study import PROCESS, Budget, fail_abandoned, run_trials
+from core_code.search.study import PROCESS, fail_abandoned, run_trials
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -63,8 +63,8 @@ def reopen(files):
 
 def run(study, files, make_task, trials, seed=1, epochs=9, deadline=None):
     """`make_task` gets the values; the trials run as the script runs them."""
-    budget = Budget(trials, deadline or time.time() + 1000)
-    run_trials(study, files, make_objective(make_task, (32, 64), epochs), budget, seed)
+    deadline = deadline or time.time() + 1000
+    run_trials(study, files, make_objective(make_task, (32, 64), epochs), trials, deadline, seed)
 
 
 def states(study):

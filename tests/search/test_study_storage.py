@@ -15,7 +15,7 @@ from core_code.core_utils.errors import InputError
 from core_code.search.files import StudyFiles, read_study
 from core_code.search.results import ranking
 from core_code.search.storage import open_study, storage_url, without_password
-from core_code.search.study import Budget, run_trials
+from core_code.search.study import run_trials
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 2, "data_root": "data"}
 HOW = (
@@ -73,7 +73,7 @@ def find_program(name):
 
 def a_study_is_resumed(storage, files):
     """Trials in a storage, opened anew as each start of the script does, with other settings refused."""
-    budget = Budget(0, time.time() + 1000)
+    deadline = time.time() + 1000
 
     def objective(trial):
         trial.report(0.1 * trial.number, 1)
@@ -83,7 +83,7 @@ def a_study_is_resumed(storage, files):
 
     for trials in (2, 2, 4):
         study = open_study(storage, files, "maximize", SETTINGS)
-        run_trials(study, files, objective, Budget(trials, budget.deadline), seed=1)
+        run_trials(study, files, objective, trials, deadline, seed=1)
         assert len(study.trials) == trials
     again = open_study(storage, files, "maximize", {**SETTINGS, "data_root": "elsewhere"})
     kept = read_study(files.results)
