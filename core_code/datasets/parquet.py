@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
-from core_code.datasets.fer2013_csv import USAGES, decode_pixels, shown
+from core_code.datasets.fer2013_csv import USAGES, decode_alone, shown
 from core_code.datasets.image_folder import LABEL_OF_FOLDER, PHASE_OF_FOLDER, read_face
 from core_code.datasets.splits import PHASES, PIXELS, Splits, by_phase, cached_splits
 
@@ -124,7 +124,7 @@ def pixels_of(content: Any, where: str) -> np.ndarray:
     if isinstance(content, bytes):
         return read_face(Path(where), content).ravel()
     if isinstance(content, str):
-        return decode_pixels(content.encode(), where)
+        return decode_alone(content.encode(), where)
     try:
         pixels = np.stack([np.asarray(row) for row in content]).ravel()
     except (TypeError, ValueError):
