@@ -11,6 +11,7 @@ from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.settings import EvaluationSettings
+from core_code.models.smallest_views import check_views
 from core_code.training.inference import Trained, check_finite, load_trained, predict
 
 NOVEL = "test_not_in_training"
@@ -37,7 +38,10 @@ def load_nets(settings: EvaluationSettings) -> dict[str, Trained]:
     """The experiments' nets on the device. Raises InputError."""
     folder = settings.output_root / "checkpoints"
     files = {name: CheckpointFiles(folder, settings.net_name, name) for name in settings.exp_names}
-    return {name: load_trained(each, settings.checkpoint, settings.device) for name, each in files.items()}
+    nets = {name: load_trained(each, settings.checkpoint, settings.device) for name, each in files.items()}
+    for net, size in nets.values():
+        check_views(net, settings.image_size or size)
+    return nets
 
 
 def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) -> dict[str, Predictions]:

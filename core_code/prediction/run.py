@@ -14,6 +14,7 @@ from core_code.core_utils.files import write_json
 from core_code.core_utils.flags import NO_TTA, SUREST_VOTE
 from core_code.core_utils.metrics.scores import mean_vote, surest_vote
 from core_code.core_utils.tables import as_markdown, write_csv
+from core_code.models.smallest_views import check_views
 from core_code.prediction.drawing import draw_predictions
 from core_code.prediction.faces import find_all_faces, find_pictures
 from core_code.prediction.table import Prediction, as_json, csv_table, printed_table
@@ -96,6 +97,7 @@ def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSe
     for number, (net, own_size) in enumerate(nets, start=1):
         net.to(settings.device).eval()
         size = settings.image_size or own_size
+        check_views(net, size)
         bar = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
         batches = (predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta) for batch in bar)
         logits.append(check_finite(torch.cat([batch.cpu() for batch in batches]), str(settings.checkpoint[number - 1])))

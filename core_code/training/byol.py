@@ -18,6 +18,7 @@ from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL, effective_rank, feature_std
+from core_code.models.smallest_views import check_views
 from core_code.training.classifier import make_optimizer, make_scheduler, trainable_parameters
 from core_code.training.ema import WeightEMA
 from core_code.training.loop import Record, log_message, rng_for
@@ -45,6 +46,7 @@ class BYOLTask:
         self, net: BYOL, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
         augmentations: Augmentations | None = None, photometric: bool = False, prediction_lr: float | None = None,
     ) -> None:  # fmt: skip
+        check_views(net, training.image_size, 2 * min(train.batch_size, len(train.faces)))
         convert_sync_batch_norms(net)
         if training.accelerate:
             accelerate(net)

@@ -18,6 +18,7 @@ from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.transforms import random_mix, train_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EMOTION_COUNT, EmotionNet
+from core_code.models.smallest_views import check_views
 from core_code.training.ema import WeightEMA
 from core_code.training.inference import predict
 from core_code.training.loop import Record, rng_for
@@ -41,6 +42,7 @@ class ClassifierTask:
     higher_is_better = True
 
     def __init__(self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings) -> None:
+        check_views(net, training.image_size, min(train.batch_size, len(train.faces)))
         convert_sync_batch_norms(net)
         if training.accelerate:
             accelerate(net)
