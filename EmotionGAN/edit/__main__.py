@@ -9,6 +9,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import run_command
 
 coordinate = flags.number("a number from -1 to 1", lambda value: -1 <= value <= 1)
+strength = flags.number("a number from 0 to 100", lambda value: 0 <= value <= 100)
 degrees = flags.number("a number of degrees", math.isfinite)
 
 
@@ -28,7 +29,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rho", type=flags.probability, help="the strength along it, 0 to 1")
     flags.add_boolean(parser, "--sheet", False, "all seven emotions as one picture with titles")
     flags.add_boolean(parser, "--gif", False, "an animated walk through the space, from emotion to emotion")
-    parser.add_argument("--strength", type=flags.non_negative, default=1.0, help="how much of the change is added: "
+    parser.add_argument("--strength", type=strength, default=1.0, help="how much of the change is added: "
                         "0 none, 1 as generated, above 1 more than that (default: 1)")  # fmt: skip
     parser.add_argument("--face", type=flags.count,
                         help="edit this one of several, counted from left to right, from 1 (default: all)")  # fmt: skip

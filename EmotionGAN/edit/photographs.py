@@ -39,7 +39,8 @@ def shrunk(photograph: Photograph, crops: Sequence[Box], longest: int) -> tuple[
         return photograph, list(crops)
     width, height = (max(1, round(side * scale)) for side in photograph.size)
     image = as_image(photograph.pixels).resize((width, height), Image.Resampling.LANCZOS)
-    boxes = [Box(*(round(edge * scale) for edge in (crop.left, crop.top, crop.right, crop.bottom))) for crop in crops]
+    edges = [[round(edge * scale) for edge in (crop.left, crop.top, crop.right, crop.bottom)] for crop in crops]
+    boxes = [Box(left, top, max(right, left + 1), max(bottom, top + 1)) for left, top, right, bottom in edges]
     return Photograph(np.array(image).reshape(height, width, -1), photograph.profile), boxes
 
 

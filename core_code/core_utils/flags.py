@@ -50,7 +50,8 @@ share = number("a number above 0 and up to 1", lambda value: 0 < value <= 1)
 decay = number("a number of 0 or more and below 1", lambda value: 0 <= value < 1)
 degrees = number("a number from 0 to 180", lambda value: 0 <= value <= 180)
 whole_number = number("a whole number, 0 or more", lambda value: value >= 0, int)
-count = number("a whole number, 1 or more", lambda value: value >= 1, int)
+count = number("a whole number, 1 or more", lambda value: 1 <= value < 1 << 31, int)
+seed = number("a whole number from 0 to 4294967295", lambda value: 0 <= value < 1 << 32, int)
 positive = number("a number above 0", lambda value: 0 < value < math.inf)
 non_negative = number("a number, 0 or more", lambda value: 0 <= value < math.inf)
 
@@ -77,10 +78,19 @@ def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool | None
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose --help ends with an example, and begins with how the command was started."""
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=program_name(), description=description, epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
+    parser.register("type", Path, path)
+    return parser
+
+
+def path(text: str) -> Path:
+    """A path; the empty text, which Path takes for the working folder, is an argparse error."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found '' (the working folder is .)")
+    return Path(text)
 
 
 def program_name() -> str | None:
@@ -204,7 +214,7 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
                         help="auto takes cuda, then mps, then cpu (default: auto)")  # fmt: skip
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto",
                         help="auto takes bf16 where the hardware multiplies it faster (default: auto)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same results (default: 1)")
+    parser.add_argument("--seed", type=seed, default=1, help="same seed, same results (default: 1)")
 
 
 def add_accelerate_flag(parser: argparse.ArgumentParser) -> None:

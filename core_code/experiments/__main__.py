@@ -32,7 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="published", help="(default: published)")
     parser.add_argument("--nets", choices=tuple(ARCHITECTURES), nargs="+", help="(default: the preset's)")
     parser.add_argument("--experiments", choices=tuple(EXPERIMENTS), nargs="+", help="(default: the preset's)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="a training each (default: 1)")
+    parser.add_argument("--seeds", type=flags.seed, nargs="+", default=[1], help="a training each (default: 1)")
     for name, help in COUNTS.items():
         parser.add_argument(f"--{name}", type=flags.count, help=f"{help} (default: the preset's)")
     parser.add_argument("--weights", help="imagenet, none (random), or a file (default: the preset's)")

@@ -38,7 +38,7 @@ def fits(net: EmotionNet, image_size: int, rows: int | None = None) -> bool:
     net.eval()
     hooks = [module.register_forward_hook(count) for module in learning]
     try:
-        net(zeros(1, 3, image_size, image_size, device=next(net.parameters()).device))
+        net.nn_model(zeros(1, 3, image_size, image_size, device=next(net.parameters()).device))
     except (RuntimeError, ValueError):  # a map of no pixels
         return False
     finally:

@@ -12,6 +12,7 @@ from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.prediction.table import NO_FACE, Prediction
 
 SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
+LONGEST = 4000  # of the longer side of an enlarged one
 NO_FACE_COLOUR = "#444444"
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -39,7 +40,7 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
 def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
     """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes and emotions."""
     image = Image.fromarray(photograph.visible).convert("RGB")
-    scale = max(1, -(-SMALLEST // min(image.size)))
+    scale = max(1, min(-(-SMALLEST // min(image.size)), LONGEST // max(image.size)))
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=max(14, round(min(image.size) / 28)))

@@ -293,7 +293,7 @@ def test_colour_generators_see_their_order_of_channels_and_change_luminance(line
         (["--x", "1.5", "--y", "0"], "expected a number from -1 to 1, found '1.5'"),
         (["--x", "0", "--y", "nan"], "expected a number from -1 to 1, found 'nan'"),
         (["--theta", "inf", "--rho", "0"], "expected a number of degrees, found 'inf'"),
-        (["--emotion", "Happy", "--strength", "-1"], "expected a number, 0 or more, found '-1'"),
+        (["--emotion", "Happy", "--strength", "-1"], "expected a number from 0 to 100, found '-1'"),
         (["--emotion", "Happy", "--face", "0"], "expected a whole number, 1 or more, found '0'"),
         (["--emotion", "Happy", "--face", "2"], "photo.png: --face 2, but it has 1 face"),
         (["--theta", "30", "--rho", "0.8"], "fer2013_gaussian_48 is not one: take --x and --y"),
@@ -354,3 +354,11 @@ def test_palettes_and_cmyk_become_rgb(tmp_path):
     assert read_photograph(tmp_path / "bits.png").pixels.shape == (480, 640, 1)
     with pytest.raises(InputError, match="no such picture"):
         read_photograph(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("size", [(2000, 1), (1, 2000)])
+@pytest.mark.parametrize("flag", ["--gif", "--sheet"])
+def test_a_strip_of_one_pixel_is_drawn_too(tmp_path, size, flag):
+    Image.new("RGB", size, "grey").save(tmp_path / "strip.png")
+    edit(tmp_path / "strip.png", flag, "--face_detector", "none")
+    assert len(list(tmp_path.iterdir())) == 2

@@ -112,3 +112,23 @@ def test_black_of_16_bits_is_black_and_exif_turns_it(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(DEEP).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(read_face(tmp_path / "turned.png"), np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize(
+    "bits, kind, samples, clear",
+    [
+        (8, 0, GREY[..., None], (7,)),
+        (8, 2, np.stack([GREY] * 3, -1), (7, 7, 7)),
+        (16, 0, DEEP, (7 * 257,)),
+        (16, 2, np.stack([DEEP] * 3, -1), (7 * 257,) * 3),
+    ],
+)
+def test_a_png_with_one_transparent_colour_keeps_it(tmp_path, bits, kind, samples, clear):
+    content = png(bits, kind, samples)
+    body = b"tRNS" + struct.pack(f">{len(clear)}H", *clear)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(content.replace(content[33:37] + b"IDAT", chunk + content[33:37] + b"IDAT"))
+    pixels = read_photograph(tmp_path / "a.png").pixels
+    np.testing.assert_array_equal(pixels[:, :, -1], np.where(GREY == 7, 0, 255))
+    assert np.abs(pixels[:, :, 0].astype(int) - GREY).max() <= 1
+    np.testing.assert_array_equal(read_face(tmp_path / "a.png"), pixels[:, :, 0])

@@ -270,3 +270,10 @@ def test_a_picture_of_a_folder_is_never_written_over(there, output, how):
         checkpoint = "checkpoints/ckpt_small_A_best_validation.pth"
         predict.main(["cut", "--face_detector", "none", output, str(target), "--checkpoint", checkpoint])
     assert Path("cut/x.png").read_bytes() == before
+
+
+def test_a_strip_is_not_drawn_larger_than_a_screen(there):
+    Image.new("L", (2000, 1)).save("strip.png")
+    there("strip.png", "--face_detector", "none", "--draw", "drawn")
+    with Image.open("drawn/strip_read.png") as image:
+        assert max(image.size) <= 4000

@@ -64,6 +64,8 @@ def from_image(opened: Image.Image, where: Path) -> Photograph:
     profile = opened.info.get("icc_profile")
     if image.mode == "1":
         image = image.convert("L")
+    if image.mode in ("L", "RGB") and image.has_transparency_data:  # one transparent colour, as in a PNG's tRNS
+        image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     if image.mode not in CHANNELS:
         profile = profile if image.mode == "P" else None
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")

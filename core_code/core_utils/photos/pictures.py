@@ -60,10 +60,16 @@ def upright(opened: Image.Image, path: Path) -> Image.Image:
     """
     turned = ImageOps.exif_transpose(opened)
     if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format == "PPM"):
-        return Image.fromarray(eight_bits(np.asarray(turned, dtype=np.uint32), getattr(opened, "tag_v2", {}), path))
+        values = np.asarray(turned, dtype=np.uint32)
+        grey = Image.fromarray(eight_bits(values, getattr(opened, "tag_v2", {}), path))
+        if isinstance(opened.info.get("transparency"), int):
+            grey.putalpha(Image.fromarray(values != opened.info["transparency"]).convert("L"))
+        return grey
     if opened.mode not in MODES:
         expected = "expected grey or RGB of 8 or 16 bits a channel: save it so"
         raise InputError(f"{path}: a picture of mode {opened.mode}, {expected}")
+    if opened.mode == "RGB" and max(clear := opened.info.get("transparency") or (0,)) > 255:  # of a PNG of 16 bits
+        turned.info["transparency"] = tuple(value >> 8 for value in clear)
     return turned
 
 

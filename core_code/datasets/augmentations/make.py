@@ -143,11 +143,11 @@ def edited_batches(
 ) -> Iterator[Batch]:
     """The missing rows of the plan and their images, batch by batch, or shard by shard.
 
-    Batches are fixed ranges of the plan, computed whole or not at all and always of the same size (the last is
-    filled up with its last row): what a batch's neighbours are can change the last bit of an image, and an
-    interruption must not.
+    Batches are fixed ranges of the plan, computed whole or not at all and always of the same size (the last is filled
+    up with its last row), which is the whole plan's where that is smaller: what a batch's neighbours are can change the
+    last bit of an image, and an interruption must not.
     """
-    size = settings.batch_size
+    size = min(settings.batch_size, len(plan))
     for start in range(0, len(plan), settings.chunk):
         rows, images = [], []
         for first in range(start, min(start + settings.chunk, len(plan)), size):
