@@ -90,7 +90,7 @@ def shown(value: float | None, percent: bool) -> str:
         return "-"
     if percent:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:#.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def figures_table(report: Report, split: str = "all") -> str:
