@@ -46,13 +46,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_augmentations_flag(parser, "what create_augmentations.py made")
     parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"))
     flags.add_output_flag(parser)
-    flags.add_data_flags(parser)
+    flags.add_data_flags(parser, own_labels=True)
     flags.add_network_flags(parser)
     flags.add_device_flags(parser)
     flags.add_accelerate_flag(parser)
     args = parser.parse_args(arguments)
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
+    if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
+        parser.error("--dataset own_labels: the generator knows the seven emotions of FER2013 alone, so that there are "
+                     "no synthetic faces; give --emotion_transform_prob 0")  # fmt: skip
     if args.recipe is None:
         args.recipe = SCRATCH if args.weights == "none" and not (args.load_byol or args.study) else PUBLISHED
     values = recipe_values(args.recipe, args.net_name, args.image_size)

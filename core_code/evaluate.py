@@ -42,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "loss again from logs/history_*.jsonl or from logs (training_*.log, those of the published program too); a "
         "resumed run's logs make one curve")  # fmt: skip
     flags.add_output_flag(parser)
-    flags.add_data_flags(parser)
+    flags.add_data_flags(parser, own_labels=True)
     flags.add_device_flags(parser)
     args = parser.parse_args(arguments)
     if not args.from_log and not (args.net_name and args.exp_names):

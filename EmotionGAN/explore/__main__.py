@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") -> "Predict":
     """A trained net as a function of faces uint8 [B,H,W] to probabilities [B,7] on the CPU. Raises InputError."""
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.datasets.splits import SIDE
     from core_code.training.inference import load_trained_file, predict_batch
     from EmotionGAN.images import resize_faces
 
-    net, size = load_trained_file(path, device)
+    net, size = load_trained_file(path, device, EMOTIONS)
     net.eval()
     return lambda faces: predict_batch(net, resize_faces(faces, SIDE).to(device), size, dtype).softmax(1).cpu()
 

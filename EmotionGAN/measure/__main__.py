@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from core_code.core_utils.checkpoints import BEST, CheckpointFiles
     from core_code.core_utils.devices import hardware, pick_hardware
+    from core_code.core_utils.emotions import EMOTIONS
     from core_code.datasets.fer2013 import FER2013
     from core_code.training.inference import load_trained, load_trained_file, predict_batch
     from EmotionGAN.editor import Editor
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     earlier = [read_report(path) for path in args.compare]
     device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
-    trained = {path: load_trained_file(path, device) for path in args.judges}
+    trained = {path: load_trained_file(path, device, EMOTIONS) for path in args.judges}
     if args.net_name:
         files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
         trained[files.path(BEST)] = load_trained(files, BEST, device)

@@ -8,7 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-DATASETS = ("fer2013", "sample", "folder")
+OWN_LABELS = "own_labels"
+DATASETS = ("fer2013", "sample", "folder", OWN_LABELS)
 NO_AUGMENTATIONS = "none"  # in place of their folder
 TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
 VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
@@ -193,11 +194,17 @@ def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
                         help=f"{help} (default: data/fer2013_augmentations)")  # fmt: skip
 
 
-def add_data_flags(parser: argparse.ArgumentParser, max_faces: bool = True, default: str = "fer2013") -> None:
-    """Which faces: --dataset, --data_root and, where the script takes it, --max_faces."""
+def add_data_flags(
+    parser: argparse.ArgumentParser, max_faces: bool = True, default: str = "fer2013", own_labels: bool = False
+) -> None:
+    """Which faces: --dataset, --data_root and, where the script takes it, --max_faces. With `own_labels` other emotions
+    than FER2013's are offered too."""
+    choices = [name for name in DATASETS if own_labels or name != OWN_LABELS]
+    own = ", own_labels (the same, the folders' names are the labels)" if own_labels else ""
     parser.add_argument(
-        "--dataset", choices=DATASETS, default=default,
-        help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...), or sample (built in) (default: {default})",
+        "--dataset", choices=choices, default=default,
+        help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...){own}, or sample (built in) "
+        f"(default: {default})",
     )  # fmt: skip
     parser.add_argument(
         "--data_root", type=Path, default=Path("data/fer2013"),

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.flags import DATASETS, OWN_LABELS
 from core_code.datasets.fer2013_csv import FILE_NAMES, USAGES, find_csv, read_csv
-from core_code.datasets.image_folder import find_phases, load_folder
+from core_code.datasets.image_folder import find_phases, load_folder, own_labels
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.parquet import find_parquet, load_parquet
 from core_code.datasets.sample import sample_phase
@@ -25,7 +27,7 @@ class FER2013(LabelledFaces):
     test is PrivateTest.
 
     faces: uint8 [N, 48, 48], 0..255, mapped from a cache that the first load writes beside the data;
-    labels: int64 [N], 0..6 in the order of EMOTIONS.
+    labels: int64 [N], 0..6 in the order of EMOTIONS; with `dataset="own_labels"` in the order of `emotions`.
     """
 
     def __init__(
@@ -35,15 +37,19 @@ class FER2013(LabelledFaces):
         """Load one phase.
 
         data_root: folder of icml_face_data.csv, fer2013.csv or parquet files (`dataset="fer2013"`), or of the image
-        folders (`"folder"`); not used for `"sample"`. max_faces keeps the first rows of the phase.
-        Raises InputError for anything missing or damaged in the data, and for a phase without faces.
+        folders (`"folder"`, or `"own_labels"` where their names are the labels); not used for `"sample"`. max_faces
+        keeps the first rows of the phase. Raises InputError for anything missing or damaged in the data, and for a
+        phase without faces.
         """
         if phase not in PHASES:
             raise ValueError(f"phase {phase!r}, expected one of {', '.join(PHASES)}")
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces {max_faces}, expected 1 or more")
         faces, labels = load_phase(Path(data_root), phase, dataset)
-        super().__init__(torch.from_numpy(faces[:max_faces]), torch.from_numpy(labels[:max_faces]).to(torch.int64))
+        super().__init__(
+            torch.from_numpy(faces[:max_faces]), torch.from_numpy(labels[:max_faces]).to(torch.int64),
+            own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS,
+        )  # fmt: skip
         self.phase, self.dataset, self.data_root = phase, dataset, Path(data_root)
 
     def fingerprint(self, count: int | None = None) -> str:
@@ -61,11 +67,11 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
     if dataset == "fer2013":
         where, splits = load_fer2013(data_root)
         wanted = f"rows whose Usage is {usage}"
-    elif dataset == "folder":
-        where, splits = data_root, load_folder(data_root)
+    elif dataset in ("folder", OWN_LABELS):
+        where, splits = data_root, load_folder(data_root, own_labels(data_root) if dataset == OWN_LABELS else ())
         wanted = f"images in {'validation' if phase == 'val' else phase}/<emotion>/, or some named {usage}_*"
     else:
-        raise ValueError(f"dataset {dataset!r}, expected fer2013, folder or sample")
+        raise ValueError(f"dataset {dataset!r}, expected one of {', '.join(DATASETS)}")
     faces, labels = splits.phase(phase)
     if len(faces) == 0:
         raise InputError(f"{where}: no faces for {phase}, expected {wanted}")

@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -45,19 +45,34 @@ class ImageFile(NamedTuple):
     modified: int
 
 
-def load_folder(data_root: Path) -> Splits:
+def load_folder(data_root: Path, own: Sequence[str] = ()) -> Splits:
     """All faces below `data_root`, each phase in the order of the paths; cached there in `faces.cache`.
 
-    Raises InputError for a missing folder, a folder that is not named after an emotion, and a damaged image.
+    own: the names of labels, see own_labels; none: FER2013's seven emotions. Raises InputError for a missing folder, a
+    folder that is not named after a label, and a damaged image.
     """
     data_root = Path(data_root)
-    files, passed_over = find_images(data_root)
-    state = f"{DECODING}\n" + "\n".join(f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
+    files, passed_over = find_images(data_root, own)
+    lines = (f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
+    state = "\n".join((f"{DECODING}{','.join(own)}", *lines))
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
-    return cached_splits(data_root / CACHE_NAME, source, lambda: read_images(data_root, files, passed_over))
+    return cached_splits(
+        data_root / CACHE_NAME, source, lambda: read_images(data_root, files, passed_over, own or EMOTIONS)
+    )
 
 
-def find_images(data_root: Path) -> tuple[list[ImageFile], Counter[str]]:
+def own_labels(data_root: Path) -> tuple[str, ...]:
+    """The names of the folders in train, validation and test, each once, sorted. Raises InputError where these are not
+    2 to 256, and for a comma in one."""
+    phases = find_phases(data_root) if data_root.is_dir() else []
+    names = sorted({folder.name for phase in phases for folder in subfolders(phase)})
+    if not 2 <= len(names) <= 256 or any("," in name for name in names):
+        raise InputError(f"{data_root}: {len(names)} folders with labels of your own in train, validation and test, "
+                         "expected 2 to 256, without a comma in their names")  # fmt: skip
+    return tuple(names)
+
+
+def find_images(data_root: Path, own: Sequence[str] = ()) -> tuple[list[ImageFile], Counter[str]]:
     """Every image below the phases' folders, sorted by path; and how many other files are there, by what they are."""
     if not data_root.is_dir():
         raise InputError(f"{data_root}: no such folder, expected one with train/<emotion>/ and test/<emotion>/")
@@ -71,7 +86,7 @@ def find_images(data_root: Path) -> tuple[list[ImageFile], Counter[str]]:
         passed_over.update(
             kind_of(entry.name) + " beside the emotions" for entry in folder.iterdir() if entry.is_file()
         )
-    files = [image for emotion in emotions for image in images_of(emotion, named_by_usage, passed_over)]
+    files = [image for emotion in emotions for image in images_of(emotion, own, named_by_usage, passed_over)]
     if not files:
         raise InputError(f"{data_root}: holds no images, expected some in train/<emotion>/")
     return sorted(files), passed_over
@@ -87,11 +102,13 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_of(folder: Path, named_by_usage: bool, passed_over: Counter[str]) -> Iterator[ImageFile]:
+def images_of(folder: Path, own: Sequence[str], named_by_usage: bool, passed_over: Counter[str]) -> Iterator[ImageFile]:
     """The images in <phase>/<emotion> and its sub-folders; other kinds of file are counted in `passed_over`."""
-    if folder.name.lower() not in LABEL_OF_FOLDER:
-        raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)}")
-    label, phase = LABEL_OF_FOLDER[folder.name.lower()], PHASE_OF_FOLDER[folder.parent.name.lower()]
+    if not own and folder.name.lower() not in LABEL_OF_FOLDER:
+        raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)} (for labels of "
+                         "your own: --dataset own_labels)")  # fmt: skip
+    label = own.index(folder.name) if own else LABEL_OF_FOLDER[folder.name.lower()]
+    phase = PHASE_OF_FOLDER[folder.parent.name.lower()]
     below = len(str(folder.parents[1])) + 1 if folder.parents[1] != Path(".") else 0
     for place, _, names in os.walk(folder, onerror=raise_it):
         for file in names:
@@ -119,9 +136,9 @@ def kind_of(name: str) -> str:
     return "hidden files" if name.startswith(".") else f"files ending in {Path(name).suffix.lower() or 'nothing'}"
 
 
-def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[str]) -> Splits:
+def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[str], emotions: Sequence[str]) -> Splits:
     """Decode all files, several at a time; says on stderr what is passed over and which emotions have no face."""
-    warn(data_root, files, passed_over)
+    warn(data_root, files, passed_over, emotions)
     with ThreadPoolExecutor() as threads:
         decoded = threads.map(read_face, [data_root / file.name for file in files])
         bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
@@ -129,14 +146,14 @@ def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[st
     return by_phase(faces, [file.label for file in files], [file.phase for file in files])
 
 
-def warn(data_root: Path, files: list[ImageFile], passed_over: Counter[str]) -> None:
+def warn(data_root: Path, files: list[ImageFile], passed_over: Counter[str], emotions: Sequence[str]) -> None:
     """Print which files are no images, and which emotions a phase lacks."""
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
         print(f"{data_root}: passed over {passed_over.total()} files: {kinds}", file=sys.stderr)
     for phase in sorted({file.phase for file in files}):
         found = {file.label for file in files if file.phase == phase}
-        if missing := [emotion for label, emotion in enumerate(EMOTIONS) if label not in found]:
+        if missing := [emotion for label, emotion in enumerate(emotions) if label not in found]:
             print(f"warning: {data_root}: no face of {', '.join(missing)} in {PHASES[phase]}", file=sys.stderr)
 
 

@@ -10,15 +10,16 @@ from core_code.core_utils.emotions import EMOTIONS
 
 @dataclass(eq=False)
 class LabelledFaces(Dataset):
-    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], 0..6 in the order of EMOTIONS."""
+    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], in the order of `emotions`."""
 
     faces: torch.Tensor
     labels: torch.Tensor
+    emotions: tuple[str, ...] = EMOTIONS
 
     @property
     def class_counts(self) -> torch.Tensor:
-        """Faces of each emotion, int64 [7]."""
-        return torch.bincount(self.labels, minlength=len(EMOTIONS))
+        """Faces of each emotion, int64 [E]."""
+        return torch.bincount(self.labels, minlength=len(self.emotions))
 
     def __len__(self) -> int:
         return len(self.faces)

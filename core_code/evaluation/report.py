@@ -69,20 +69,20 @@ def figures_table(report: Report) -> pd.DataFrame:
     )
 
 
-def emotions_table(report: Report) -> pd.DataFrame:
+def emotions_table(report: Report, emotions: Sequence[str] = EMOTIONS) -> pd.DataFrame:
     """A row a split, model and emotion: counts of faces, and recall, precision and F1 in [0,1], NaN for 0/0."""
     parts = []
     for split, models in report.items():
         for model, row in models.items():
             confusion = np.array(row.scores.confusion)
             counts = {"faces": confusion.sum(1), "predicted": confusion.sum(0), "correct": confusion.diagonal()}
-            parts.append(pd.DataFrame({"split": split, "model": model, "emotion": EMOTIONS, **counts}))
+            parts.append(pd.DataFrame({"split": split, "model": model, "emotion": emotions, **counts}))
     table = pd.concat(parts, ignore_index=True)
     recall, precision = table.correct / table.faces, table.correct / table.predicted
     return table.assign(recall=recall, precision=precision, f1=2 * table.correct / (table.faces + table.predicted))
 
 
-def as_text(report: Report, models: Sequence[str]) -> str:
+def as_text(report: Report, models: Sequence[str], emotions: Sequence[str] = EMOTIONS) -> str:
     """A Markdown table for each split, shares in percent; and the confusion matrices of `models` on val and test."""
     parts = []
     for split, rows in figures_table(report).groupby("split", sort=False):
@@ -94,7 +94,7 @@ def as_text(report: Report, models: Sequence[str]) -> str:
         parts.append(as_markdown(shown, decimals=2))
     for split in ("val", "test"):
         for name in models:
-            confusion = confusion_table(report[split][name].scores.confusion, EMOTIONS)
+            confusion = confusion_table(report[split][name].scores.confusion, emotions)
             parts.append(f"{name} on {split}: rows are the true emotions\n\n{as_markdown(confusion, decimals=1)}")
     return "\n\n".join(parts)
 
@@ -107,7 +107,7 @@ def as_json(report: Report, settings: EvaluationSettings, maps: Mapping[str, Any
         "checkpoint": settings.checkpoint,
         "dataset": settings.dataset,
         "tta": settings.tta,
-        "emotions": EMOTIONS,
+        "emotions": settings.emotions,
         "compared_with": settings.exp_names[0],
         "splits": {
             split: {name: {**row.scores._asdict(), "mcnemar": row.mcnemar and row.mcnemar._asdict()}
@@ -124,7 +124,7 @@ def write_figures(report: Report, settings: EvaluationSettings, maps: Mapping[st
     paths = [settings.output(stem, "json"), settings.output(stem, "csv"), settings.output(f"{stem}_emotions", "csv")]
     write_json(paths[0], as_json(report, settings, maps))
     write_csv(paths[1], figures_table(report))
-    write_csv(paths[2], emotions_table(report))
+    write_csv(paths[2], emotions_table(report, settings.emotions))
     return paths
 
 
@@ -146,7 +146,7 @@ def draw_confusion(scores: Scores, split: str, model: str, settings: EvaluationS
     """confusion_matrix_<net>_<exp>_<split>.png of an experiment or vote."""
     path = settings.picture("confusion_matrix", f"{FILE_NAMES.get(model, model)}_{split}")
     title = f"{settings.net_name}, {model}: {split}, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %"
-    return plot_confusion_matrix(scores.confusion, EMOTIONS, path, title)
+    return plot_confusion_matrix(scores.confusion, settings.emotions, path, title)
 
 
 def draw_reliability(predictions: Mapping[str, Predictions], name: str, settings: EvaluationSettings) -> Path:
@@ -162,6 +162,6 @@ def draw_most_wrong(val: Predictions, name: str, settings: EvaluationSettings) -
     confidences, predicted = worst.logits[name].double().softmax(1).max(1)
     title = f"{settings.net_name}, {name}: most confident errors on val (above: the label, below: the prediction)"
     return plot_most_wrong(
-        worst.faces.numpy(), worst.labels.numpy(), predicted.numpy(), confidences.numpy(), EMOTIONS,
+        worst.faces.numpy(), worst.labels.numpy(), predicted.numpy(), confidences.numpy(), settings.emotions,
         settings.picture("most_wrong", name), title,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """An evaluation from checkpoints to tables and pictures."""
 
+from dataclasses import replace
+
 from core_code.evaluation.predictions import load_nets, predict_splits
 from core_code.evaluation.report import as_text, draw_pictures, make_report, with_votes, write_figures
 from core_code.evaluation.settings import EvaluationSettings
@@ -12,13 +14,14 @@ def evaluate(settings: EvaluationSettings, tsne: bool = False) -> None:
     Raises InputError before anything is written.
     """
     nets = load_nets(settings)
+    settings = replace(settings, emotions=next(iter(nets.values())).net.emotions)
     mapped = faces_to_map(settings) if tsne else None
     predictions = predict_splits(settings, nets)
     report = make_report(predictions, settings.tta)
     silhouettes, maps = draw_maps(settings, nets, mapped) if mapped else ({}, [])
     pictures = draw_pictures(report, predictions, settings)
     figures = write_figures(report, settings, silhouettes)
-    print(as_text(report, list(with_votes(predictions["val"].logits))))
+    print(as_text(report, list(with_votes(predictions["val"].logits)), settings.emotions))
     kinds = "{confusion_matrix,reliability,most_wrong" + (",tsne" if maps else "") + "}"
     count = sum(map(len, pictures.values())) + len(maps)
     print(f"\nfigures: {', '.join(map(str, figures))}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from core_code.core_utils.checkpoints import BEST
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.flags import NO_TTA
 
 
@@ -16,7 +17,7 @@ class EvaluationSettings:
     exp_names: the first is what all others are compared with. checkpoint: one of checkpoints.KINDS. max_faces: how many
     of the training faces count, None for all. image_size: side of the views in pixels, None for what each net was
     trained on. tta: one of flags.TTA_KINDS. most_wrong: how many faces a sheet of errors shows. tsne_on: val, train or
-    augmentations (of the training faces, in augmentations_folder).
+    augmentations (of the training faces, in augmentations_folder). emotions: what the labels mean.
     """
 
     net_name: str
@@ -35,6 +36,7 @@ class EvaluationSettings:
     tsne_on: str = "val"
     augmentations_folder: Path = Path("data/fer2013_augmentations")
     seed: int = 1
+    emotions: tuple[str, ...] = EMOTIONS
 
     def output(self, stem: str, ending: str) -> Path:
         """plots_output/<stem>.<ending>."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.plots.evaluation import plot_map
 from core_code.datasets.augmentations.store import Augmentations
@@ -96,5 +95,5 @@ def draw_maps(
         title = (f"{settings.net_name}, {name}: t-SNE of {len(labels)} faces of {settings.tsne_on}\n"
                  f"silhouette {in_features} in the features; {on_map} on this map")  # fmt: skip
         path = settings.picture("tsne", f"{name}_{settings.tsne_on}")
-        paths.append(plot_map(points, labels, EMOTIONS, path, title))
+        paths.append(plot_map(points, labels, settings.emotions, path, title))
     return {name: silhouettes for name, (_, silhouettes) in maps.items()}, paths

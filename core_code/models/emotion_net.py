@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
 from core_code.core_utils.weights import WRAPPERS, state_dict_mismatch, unwrapped, with_counters
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM, Architecture
 
-EMOTION_COUNT = 7
 HIDDEN_HEAD = 128
 DOWNLOAD_PATIENCE_S = 30
 PREFIX = "nn_model."
@@ -22,11 +23,11 @@ PUBLISHED_BYOL = "backbone."  # what the published program's BYOL holds the net 
 
 
 class EmotionNet(nn.Module):
-    """A torchvision net with seven outputs; every parameter's name starts with `nn_model.`.
+    """A torchvision net with an output for each of `emotions`; every parameter's name starts with `nn_model.`.
 
     `name` is a key of ARCHITECTURES. With `head_only` the backbone is frozen, its batch norms keep their ImageNet
-    statistics, and only the new head learns. The head is one linear layer, or features -> 128 -> 7 with
-    `hidden_head` (after BYOL pre-training). The weights are random until `load_backbone` or `load_state_dict`.
+    statistics, and only the new head learns. The head is one linear layer, or features -> 128 -> outputs
+    with `hidden_head` (after BYOL pre-training). The weights are random until `load_backbone` or `load_state_dict`.
 
     `stem` is one of architectures.STEMS: with `small` the first convolution has stride 1 and no pooling follows it, so
     that all maps are four times as long and wide; the parameters are the same. Raises InputError where the
@@ -34,16 +35,18 @@ class EmotionNet(nn.Module):
     """
 
     def __init__(
-        self, name: str, head_only: bool = False, hidden_head: bool = False, stem: str = IMAGENET_STEM
-    ) -> None:
+        self, name: str, head_only: bool = False, hidden_head: bool = False, stem: str = IMAGENET_STEM,
+        emotions: Sequence[str] = EMOTIONS,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.name = name
         self.architecture = ARCHITECTURES[name]
         self.head_only = head_only
+        self.emotions = tuple(emotions)
         self.nn_model = build(self.architecture)
         if stem == SMALL_STEM:
             make_stem_small(self.nn_model, self.architecture)
-        set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head))
+        set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head, len(emotions)))
         if head_only:
             self.nn_model.requires_grad_(False)
             self.head.requires_grad_(True)
@@ -55,7 +58,7 @@ class EmotionNet(nn.Module):
         return self.nn_model.get_submodule(self.architecture.head)
 
     def forward(self, views: Tensor) -> Tensor:
-        """float [B,3,S,S] in [0,1] -> logits [B,7], in the order of EMOTIONS."""
+        """float [B,3,S,S] in [0,1] -> logits [B,E], in the order of `emotions`."""
         return self.nn_model(views.contiguous(memory_format=torch.channels_last))
 
     def train(self, mode: bool = True) -> "EmotionNet":
@@ -117,11 +120,11 @@ def make_stem_small(model: nn.Module, architecture: Architecture) -> None:
     set_submodule(model, architecture.stem[1], nn.Identity())
 
 
-def make_head(features: int, hidden: bool) -> nn.Module:
-    """features -> 7, or features -> 128 -> 7."""
+def make_head(features: int, hidden: bool, outputs: int) -> nn.Module:
+    """features -> outputs, or features -> 128 -> outputs."""
     if not hidden:
-        return nn.Linear(features, EMOTION_COUNT)
-    return nn.Sequential(nn.Linear(features, HIDDEN_HEAD), nn.ReLU(), nn.Linear(HIDDEN_HEAD, EMOTION_COUNT))
+        return nn.Linear(features, outputs)
+    return nn.Sequential(nn.Linear(features, HIDDEN_HEAD), nn.ReLU(), nn.Linear(HIDDEN_HEAD, outputs))
 
 
 def set_head(model: nn.Module, architecture: Architecture, head: nn.Module) -> None:

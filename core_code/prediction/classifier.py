@@ -9,14 +9,13 @@ import pandas as pd
 import torch
 
 from core_code.core_utils.devices import pick_hardware
-from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import MEAN_VOTE, NO_TTA
 from core_code.core_utils.photos.face_finder import load_dlib
 from core_code.core_utils.photos.given import Given, Picture, as_photographs
 from core_code.core_utils.photos.photographs import face_crops
 from core_code.prediction.faces import cut_face
-from core_code.prediction.run import PredictionSettings, predict_faces
+from core_code.prediction.run import PredictionSettings, emotions_of, predict_faces
 from core_code.prediction.table import SIDES
 from core_code.training.inference import Trained, load_trained_file
 
@@ -32,7 +31,7 @@ class Classifier:
 
     nets: list[Trained]
     settings: PredictionSettings
-    emotions: tuple[str, ...] = EMOTIONS
+    emotions: tuple[str, ...]
 
     @classmethod
     def load(
@@ -52,7 +51,8 @@ class Classifier:
             )
         paths = paths or [DEFAULT_CLASSIFIER]
         settings = PredictionSettings([], paths, MEAN_VOTE, "none", *pick_hardware(device, precision), tta, image_size)
-        return cls([load_trained_file(each) for each in paths], settings)
+        nets = [load_trained_file(each) for each in paths]
+        return cls(nets, settings, emotions_of(nets))
 
     def predict(self, pictures: Picture | Sequence[Picture], find_faces: bool = True) -> pd.DataFrame:
         """The emotions of the faces in pictures, a row a face.

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.photos.photographs import Photograph, read_photograph, write_photograph
-from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.palette import colours_of
 from core_code.prediction.table import NO_FACE, Prediction
 
 SMALLEST = 320  # pixels of the shorter side; a smaller picture is enlarged, so that there is room to write
@@ -48,7 +47,7 @@ def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
         if one.box is None or one.confidence is None:
             tag(image, (0, 0), NO_FACE, NO_FACE_COLOUR, font)
             continue
-        colour = EMOTION_COLOURS[EMOTIONS.index(one.emotion)]
+        colour = colours_of(one.emotions)[one.emotions.index(one.emotion)]
         left, top = max(0, one.box.left * scale), max(0, one.box.top * scale)
         right, bottom = min(image.width, one.box.right * scale) - 1, min(image.height, one.box.bottom * scale) - 1
         pen.rectangle((left, top, right, bottom), outline=colour, width=max(2, round(min(image.size) / 160)))

@@ -85,14 +85,23 @@ def predict_pictures(settings: PredictionSettings, pictures: Sequence[Path]) -> 
     InputError."""
     nets = [load_trained_file(path) for path in settings.checkpoint]
     found, faces = find_all_faces(pictures, settings.face_detector)
+    found = [replace(one, emotions=emotions_of(nets)) for one in found]
     if not faces:
         return found
     probabilities = iter(predict_faces(nets, torch.stack(faces), settings).tolist())
     return [replace(one, probabilities=next(probabilities)) if one.box else one for one in found]
 
 
+def emotions_of(nets: Sequence[Trained]) -> tuple[str, ...]:
+    """The emotions that all the nets predict. Raises InputError where they differ."""
+    emotions, *others = dict.fromkeys(trained.net.emotions for trained in nets)
+    if others:
+        raise InputError(f"the checkpoints predict different emotions: {', '.join(emotions)}; {', '.join(others[0])}")
+    return emotions
+
+
 def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSettings) -> Tensor:
-    """Probabilities float64 [N,7] of faces uint8 [N,48,48], on the CPU; several nets vote."""
+    """Probabilities float64 [N,E] of faces uint8 [N,48,48], on the CPU; several nets vote."""
     logits = []
     for number, (net, own_size) in enumerate(nets, start=1):
         net.to(settings.device).eval()

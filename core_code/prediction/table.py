@@ -17,12 +17,14 @@ SIDES = ("left", "top", "right", "bottom")
 @dataclass(frozen=True)
 class Prediction:
     """One face of a picture: its number from left to right, from 1; the square that was cut out; probabilities in the
-    order of EMOTIONS. All but the picture are None where no face was found; where it is damaged, `error` says why."""
+    order of `emotions`. Number, square and probabilities are None where no face was found; where the picture
+    is damaged, `error` says why."""
 
     picture: Path
     face: int | None = None
     box: Box | None = None
     probabilities: list[float] | None = None
+    emotions: tuple[str, ...] = EMOTIONS
     error: str | None = None
 
     @property
@@ -33,7 +35,7 @@ class Prediction:
     @property
     def emotion(self) -> str | None:
         """The likeliest emotion."""
-        return EMOTIONS[self.probabilities.index(max(self.probabilities))] if self.probabilities else None
+        return self.emotions[self.probabilities.index(max(self.probabilities))] if self.probabilities else None
 
     @property
     def confidence(self) -> float | None:
@@ -43,7 +45,7 @@ class Prediction:
     @property
     def by_emotion(self) -> dict[str, float] | None:
         """The probability of each emotion."""
-        return dict(zip(EMOTIONS, self.probabilities, strict=True)) if self.probabilities else None
+        return dict(zip(self.emotions, self.probabilities, strict=True)) if self.probabilities else None
 
 
 def as_utf8(path: Path) -> str:
@@ -54,7 +56,7 @@ def as_utf8(path: Path) -> str:
 def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face: where it is in pixels, the emotion (as `reading`), and probabilities in [0,1]; cells of a picture
     without a face are missing."""
-    columns = ["picture", "face", *SIDES, "reading", "confidence", *EMOTIONS]
+    columns = ["picture", "face", *SIDES, "reading", "confidence", *predictions[0].emotions]
     rows = [
         {"picture": as_utf8(one.picture), "face": one.face, "reading": one.emotion or one.without_face,
          "confidence": one.confidence}
@@ -66,7 +68,7 @@ def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face, probabilities in percent."""
     table = csv_table(predictions)
-    percent = 100 * table[[*EMOTIONS]].astype(float)
+    percent = 100 * table[[*predictions[0].emotions]].astype(float)
     boxes = (one.box for one in predictions)
     where = pd.Series([f"{box.width}x{box.height} at ({box.left}, {box.top})" if box else "" for box in boxes])
     head = table[["picture", "face"]].assign(where=where, emotion=table.reading)
@@ -79,7 +81,7 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[Path], vote
         "checkpoints": [str(path) for path in checkpoints],
         "vote": vote if len(checkpoints) > 1 else None,
         "tta": tta,
-        "emotions": EMOTIONS,
+        "emotions": predictions[0].emotions,
         "faces": [
             {
                 "picture": str(one.picture), "face": one.face, "box": vars(one.box) if one.box else None,

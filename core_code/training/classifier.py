@@ -17,7 +17,7 @@ from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.transforms import random_mix, train_view
 from core_code.datasets.loader import FaceBatches
-from core_code.models.emotion_net import EMOTION_COUNT, EmotionNet
+from core_code.models.emotion_net import EmotionNet
 from core_code.models.smallest_views import check_views
 from core_code.training.ema import WeightEMA
 from core_code.training.inference import predict
@@ -67,7 +67,7 @@ class ClassifierTask:
         for faces, labels, _, shard in self.train.sharded():
             views, targets = self.views(faces, generator, shard), labels
             if self.training.mixup:
-                views, targets = mix_batch(views, labels, self.training.mixup, generator, shard)
+                views, targets = mix_batch(views, labels, self.training.mixup, generator, shard, len(self.net.emotions))
             views = views.to(self.training.dtype).expand(-1, 3, -1, -1)
             yield self.step(views, targets), shard.total
 
@@ -109,17 +109,17 @@ class ClassifierTask:
 
 
 def mix_batch(
-    views: Tensor, labels: Tensor, alpha: float, generator: torch.Generator, shard: Shard
+    views: Tensor, labels: Tensor, alpha: float, generator: torch.Generator, shard: Shard, classes: int
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Mixup (H. Zhang et al., 2018): each view and its label blended with those of another face of the batch.
 
     `views` float [B,1,S,S], `labels` int64 [B]. One share of Beta(alpha, alpha) for the whole batch, the larger part
-    always a face's own. Returns views, and probabilities float [B,7].
+    always a face's own. Returns views, and probabilities float [B,classes].
     """
     partners, share = random_mix(shard.total, alpha, generator)
     partners, rows = partners[shard.rows], torch.arange(shard.total)[shard.rows]
     partners = partners.to(views.device, non_blocking=True)
-    targets = F.one_hot(labels, EMOTION_COUNT).to(views.dtype)
+    targets = F.one_hot(labels, classes).to(views.dtype)
     mixed = [torch.lerp(gather_rows(own, rows, shard.total)[partners], own, share) for own in (views, targets)]
     return mixed[0], mixed[1]
 

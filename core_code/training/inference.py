@@ -11,6 +11,7 @@ from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, load_net, read_checkpoint
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.loader import FaceBatches
@@ -72,8 +73,11 @@ def load_trained(files: CheckpointFiles, kind: str, device: torch.device | str =
     return trained_net(files.load(kind, "settings"), files.name, files.path(kind), device)
 
 
-def load_trained_file(path: Path, device: torch.device | str = "cpu") -> Trained:
-    """The net of a checkpoint of train_model.py, whatever the file's name. Raises InputError.
+def load_trained_file(
+    path: Path, device: torch.device | str = "cpu", emotions: tuple[str, ...] | None = None
+) -> Trained:
+    """The net of a checkpoint of train_model.py, whatever the file's name. Raises InputError, also for a net that
+    predicts others than these `emotions`, where they are given.
 
     The architecture of a published checkpoint with an unknown name is recognised from its tensors.
     """
@@ -83,7 +87,10 @@ def load_trained_file(path: Path, device: torch.device | str = "cpu") -> Trained
         name = recognise_architecture(state["net"])
     if name not in ARCHITECTURES:
         raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
-    return trained_net(state, name, path, device)
+    trained = trained_net(state, name, path, device)
+    if emotions and trained.net.emotions != emotions:
+        raise InputError(f"{path}: predicts {', '.join(trained.net.emotions)}, expected {', '.join(emotions)}")
+    return trained
 
 
 def trained_net(state: dict[str, Any], name: str, path: Path, device: torch.device | str) -> Trained:
@@ -91,7 +98,11 @@ def trained_net(state: dict[str, Any], name: str, path: Path, device: torch.devi
     stem = state["settings"].get("stem", IMAGENET_STEM)
     if stem not in STEMS:
         raise InputError(f"{path}: its stem is {stem!r}, expected one of {', '.join(STEMS)}")
-    net = EmotionNet(name, hidden_head=f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"], stem=stem)
+    emotions = state["settings"].get("emotions", ",".join(EMOTIONS))
+    if not isinstance(emotions, str):
+        raise InputError(f"{path}: its emotions are {emotions!r}, expected names with commas between")
+    hidden = f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"]
+    net = EmotionNet(name, hidden_head=hidden, stem=stem, emotions=emotions.split(","))
     load_net(net, state, path)
     accelerate(net)
     return Trained(net.to(device), state["settings"].get("image_size", PUBLISHED_IMAGE_SIZE))

@@ -1,7 +1,7 @@
 """The runs of train_model.py and train_byol_model.py, from their settings to checkpoints, history, plots and log."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
     files, board = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name), run.board()
     with local_main_first():
         train, val, provenance = classifier_data(run)
-        net = starting_net(run, files).to(run.device)
+        net = starting_net(run, files, val.dataset.emotions).to(run.device)
     task = ClassifierTask(net, train, val, run)
     settings = resume_settings(
         vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", *PARTS
@@ -92,6 +92,8 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
     settings["trained"] = WHOLE_NET if settings.pop("fine_tune") else HEAD
     if run.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
+    if net.emotions != EMOTIONS:
+        settings["emotions"] = ",".join(net.emotions)
     with files.exclusive_run():
         log = open_log(run.output_root / "logs", flags, task, run.device, run.dtype)
         if not run.fine_tune:
@@ -126,10 +128,12 @@ def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[
     return train, FaceBatches(val, run.batch_size, run.device), data_provenance(originals, folder)
 
 
-def starting_net(run: ClassifierRun, files: CheckpointFiles) -> EmotionNet:
+def starting_net(run: ClassifierRun, files: CheckpointFiles, emotions: Sequence[str]) -> EmotionNet:
     """The net with the weights that it starts from; a resumed one gets them from its checkpoint later."""
     torch.manual_seed(run.seed)
-    net = EmotionNet(run.net_name, head_only=not run.fine_tune, hidden_head=run.load_byol, stem=run.stem)
+    net = EmotionNet(
+        run.net_name, head_only=not run.fine_tune, hidden_head=run.load_byol, stem=run.stem, emotions=emotions
+    )
     if run.resume and files.path(LAST).exists():
         return net
     if run.load_byol:
@@ -155,7 +159,7 @@ def report_classifier(
     plot_accuracies(history, plots, run.net_name, run.exp_name)
     matrix = plots / f"confusion_matrix_{run.net_name}_{run.exp_name}.png"
     plot_confusion_matrix(
-        scores.confusion, EMOTIONS, matrix,
+        scores.confusion, task.net.emotions, matrix,
         f"{run.net_name}, {run.exp_name}: val, {scores.faces} faces, top-1 {100 * scores.top1:.2f} %",
     )  # fmt: skip
     board.picture("confusion_matrix", matrix, best["epoch"])
@@ -165,7 +169,7 @@ def report_classifier(
         f"mean per class {100 * scores.mean_per_class:.2f}%  ({scores.faces} faces)",
         log,
     )
-    log_message(as_markdown(confusion_table(scores.confusion, EMOTIONS), 1), log)
+    log_message(as_markdown(confusion_table(scores.confusion, task.net.emotions), 1), log)
     log_message(f"checkpoints: {files.path('*')}\nplots: {plots}\nlog: {log.path}", log)
 
 

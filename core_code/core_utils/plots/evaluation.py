@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from core_code.core_utils.metrics.calibration import Reliability
-from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.palette import colours_of
 from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.plots.training import INK, TRAIN_COLOUR, VALIDATION_COLOUR
 
@@ -63,11 +63,11 @@ def plot_map(points: np.ndarray, labels: np.ndarray, emotions: Sequence[str], pa
     """A point for each face, float [N,2], in the colour of its label, int [N] in the order of `emotions`."""
     figure = Figure(figsize=(7.4, 6))
     axes = figure.add_subplot()
-    axes.scatter(points[:, 0], points[:, 1], s=9, c=np.array(EMOTION_COLOURS)[labels], alpha=0.75, linewidths=0)
+    axes.scatter(points[:, 0], points[:, 1], s=9, c=np.array(colours_of(emotions))[labels], alpha=0.75, linewidths=0)
     counts = np.bincount(labels, minlength=len(emotions))
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=5, color=colour, label=f"{emotion} ({count})")
-        for emotion, colour, count in zip(emotions, EMOTION_COLOURS, counts, strict=True)
+        for emotion, colour, count in zip(emotions, colours_of(emotions), counts, strict=True)
     ]
     axes.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     axes.set(xticks=[], yticks=[], aspect="equal")
@@ -93,10 +93,10 @@ def plot_most_wrong(
         if place < len(faces):
             predicted = f"{emotions[predictions[place]]} {100 * confidences[place]:.0f} %"
             axes.imshow(faces[place], cmap="gray", vmin=0, vmax=255)
-            axes.set_title(emotions[labels[place]], fontsize=8, pad=2, color=EMOTION_COLOURS[labels[place]])
+            axes.set_title(emotions[labels[place]], fontsize=8, pad=2, color=colours_of(emotions)[labels[place]])
             axes.text(
                 0.5, -0.03, predicted, transform=axes.transAxes, ha="center", va="top", fontsize=8,
-                color=EMOTION_COLOURS[predictions[place]],
+                color=colours_of(emotions)[predictions[place]],
             )  # fmt: skip
     if not len(faces):
         figure.text(0.5, 0.4, "no errors", ha="center", fontsize=9, color=INK)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from core_code.core_utils.plots.palette import EMOTION_COLOURS
+from core_code.core_utils.plots.palette import colours_of
 from core_code.core_utils.plots.saving import save_figure
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#c75a1b", "#1f5f99"
@@ -135,7 +135,7 @@ def plot_confusion_matrix(confusion: Sequence[Sequence[int]], emotions: Sequence
     ticks = range(len(emotions))
     axes.set_xticks(ticks, emotions, rotation=40, ha="right")
     axes.set_yticks(ticks, [f"{emotion} ({total})" for emotion, total in zip(emotions, totals, strict=True)])
-    for label, colour in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], EMOTION_COLOURS * 2, strict=True):
+    for label, colour in zip([*axes.get_xticklabels(), *axes.get_yticklabels()], colours_of(emotions) * 2, strict=True):
         label.set_color(colour)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (faces)")
