@@ -3,7 +3,10 @@
 import glob
 import json
 import os
+import re
 import secrets
+import stat
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +19,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+LONGEST_CUT = 1 << 20  # bytes of a line that was cut off
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:
@@ -68,9 +73,13 @@ def open_temporary(part: Path) -> BinaryIO:
 def remove_stale_files(folder: Path, name: str | None = None) -> None:
     """Remove the stale temporary files of killed processes in `folder`: of the file `name`, or all of them.
 
-    Files that a process is writing at this moment stay, and so do those that cannot be removed.
+    Files that a process is writing at this moment stay, and so do those that cannot be removed, and others' files: a
+    name must be one of atomic_write's, and no link is followed.
     """
+    temporary = re.compile(rf"\.{re.escape(name) if name else '.+'}\.[0-9a-f]{{8}}\.part", re.DOTALL)
     for part in Path(folder).glob(f".{glob.escape(name) if name else '*'}.*.part"):
+        if not temporary.fullmatch(part.name) or not stat.S_ISREG(part.lstat().st_mode):
+            continue
         with suppress(OSError), open(part, "rb") as file:
             lock(file, wait=False)
             if fcntl:
@@ -117,13 +126,34 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a text file that only grows, such as a log."""
+    """Add one line to a text file that only grows, such as a log, whole or not at all."""
     make_folder(Path(path).parent)
+    drop_cut_line(path)
     try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(line + "\n")
+        with open(path, "ab", buffering=0) as file:
+            size, left = file.tell(), line.encode(errors="backslashreplace") + b"\n"
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(size)
+                raise
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def drop_cut_line(path: Path) -> None:
+    """Cut off what stands behind the last line break of a file that grows by lines, which a full disk or a power cut
+    leaves there, with a message on stderr."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "r+b") as file:
+        file.seek(-min(LONGEST_CUT, os.path.getsize(path)), os.SEEK_END)
+        start, tail = file.tell(), file.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail) and (whole or not start):
+            print(f"{path}: its last line was cut off in the middle, and is dropped", file=sys.stderr)
+            file.truncate(start + whole)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import append_line, make_folder
+from core_code.core_utils.files import append_line, drop_cut_line, make_folder
 from core_code.core_utils.signals import catch_sigterm
 from core_code.core_utils.streams import LIVE_BARS
 from core_code.experiments.plan import Step
@@ -24,6 +24,7 @@ POLL_S = 0.2
 TAIL_BYTES = 4000
 REPOSITORY = Path(__file__).resolve().parents[2]
 LEDGER = Path("logs/experiments.jsonl")
+RECORD = {"step": str, "command": str, "status": int, "seconds": (int, float), "hardware": str, "error": str}
 
 
 @dataclass
@@ -124,13 +125,17 @@ def start(step: Step, at_once: int, output_root: Path) -> Running:
 
 
 def read_ledger(output_root: Path) -> dict[str, list[dict]]:
-    """The ledger's records of each step, oldest first. Raises InputError for a line that is not JSON."""
+    """The ledger's records of each step, oldest first; a last line that was cut off is dropped. Raises InputError for a
+    line that is no record."""
     path, records = output_root / LEDGER, dict[str, list[dict]]()
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    drop_cut_line(path)
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            records.setdefault(record["step"], []).append(record)
-        except (ValueError, KeyError, TypeError) as error:
+            if any(not isinstance(record[name], kind) for name, kind in RECORD.items()):
+                raise ValueError("another type")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not a record of an experiment; remove the line") from error
+        records.setdefault(record["step"], []).append(record)
     return records

@@ -1,30 +1,37 @@
 """Where a study lives while it runs: a database or a journal file that any number of processes share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import StudyDirection
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import make_folder
+from core_code.core_utils.files import drop_cut_line, make_folder
 from core_code.search.files import SETTINGS, StudyFiles
 
 SQLITE_PATIENCE_S = 60
 WARM_UP_SHARE = 9  # the first ninth of the epochs, 5 of 45, prunes nothing: a small validation set is noisy
+SQLITE_BEGINS = b"SQLite format 3\0"
 NOT_DECIDING = ("data_root", "augmentations_folder")
 
 
 def storage_url(storage: str | None, files: StudyFiles) -> str:
     """A URL or the path of a journal file; None is a SQLite file beside the .pkl."""
-    return storage or f"sqlite:///{files.folder}/optuna_study_{files.run}.db"
+    path = f"{files.folder}/optuna_study_{files.run}.db"
+    # a ? begins a URL's query, and SQLAlchemy's versions differ in whether %20 is a blank: else as SQLite's own URI
+    written = (f"sqlite:///{path}", URL.create("sqlite", database=path).render_as_string())
+    fallback = f"sqlite:///file:{quote(os.path.abspath(path))}?uri=true"
+    return storage or next((each for each in written if make_url(each).database == path), fallback)
 
 
 def without_password(storage: str) -> str:
@@ -32,7 +39,9 @@ def without_password(storage: str) -> str:
     if "://" not in storage:
         return storage
     try:
-        return make_url(storage).render_as_string(hide_password=True)
+        url = make_url(storage)
+        query = {key: "***" if is_secret(key) else value for key, value in url.query.items()}
+        return url.set(query=query).render_as_string(hide_password=True)
     except (SQLAlchemyError, ValueError):
         return storage.partition("://")[0] + "://..."
 
@@ -45,13 +54,15 @@ def open_storage(storage: str) -> BaseStorage:
     with storage_errors(storage, opening=True):
         if "://" not in storage:
             make_folder(Path(storage).parent)
+            repair_journal(storage)
             return JournalStorage(JournalFileBackend(storage))
         url = make_url(storage)
         options = {}
         if url.get_backend_name() == "sqlite":
             options = {"connect_args": {"timeout": SQLITE_PATIENCE_S}}
             if url.database:
-                make_folder(Path(url.database).parent)
+                is_uri = url.database.startswith("file:")
+                make_folder(Path(unquote(url.database[5:]) if is_uri else url.database).parent)
         return RDBStorage(storage, engine_kwargs=options)
 
 
@@ -99,10 +110,41 @@ def storage_errors(storage: str, opening: bool = False) -> Iterator[None]:
         ) from error
 
 
-def hide_password(text: str, storage: str) -> str:
-    """The text without the storage's password."""
+def repair_journal(path: str) -> None:
+    """Drop a last line that was cut off, to which the next one would be joined. Raises InputError for a database."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        begins = file.read(len(SQLITE_BEGINS))
+    if begins == SQLITE_BEGINS:
+        raise InputError(f"{path}: a database of SQLite, expected a journal file: give --storage sqlite:///{path}")
+    if not begins.startswith(b'{"op_code"'):  # something else, which Optuna refuses, and which nobody wants repaired
+        return
+    lock = JournalFileSymlinkLock(path)
+    lock.acquire()
     try:
-        password = make_url(storage).password
+        drop_cut_line(Path(path))
+    finally:
+        lock.release()
+
+
+def is_secret(key: str) -> bool:
+    """Whether a value of a URL's query is for nobody's eyes."""
+    return any(word in key.lower() for word in ("pass", "pwd", "secret", "token", "key"))
+
+
+def hide_password(text: str, storage: str) -> str:
+    """The text without the storage's password, which a URL may have in its query too."""
+    if "://" not in storage:
+        return text
+    try:
+        url = make_url(storage)
     except (SQLAlchemyError, ValueError):
         return "not a URL"
-    return text.replace(str(password), "***") if password else text
+    hidden = [value for key, value in url.query.items() if is_secret(key)]
+    for secret in [
+        url.password,
+        *(each for value in hidden for each in ([value] if isinstance(value, str) else value)),
+    ]:
+        text = text.replace(str(secret), "***") if secret else text
+    return text

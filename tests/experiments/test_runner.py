@@ -96,11 +96,24 @@ def test_an_interruption_ends_the_running_steps(tmp_path, step):
     assert f"{tmp_path}/work.py a" not in left
 
 
-def test_the_error_of_a_damaged_ledger_names_the_line(tmp_path):
+GOOD = json.dumps({"step": "a", "command": "c", "status": 0, "seconds": 1.5, "hardware": "h", "error": ""}).encode()
+
+
+@pytest.mark.parametrize(
+    "line", [b"nonsense", b'{"step": "a"}', b"\xff\xfe", b"[]", b"null", GOOD.replace(b"1.5", b'"x"')]
+)
+def test_the_error_of_a_damaged_ledger_names_the_line(tmp_path, line):
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/experiments.jsonl").write_text('{"step": "a"}\nnonsense\n')
-    with pytest.raises(InputError, match="line 2"):
+    (tmp_path / "logs/experiments.jsonl").write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
+    with pytest.raises(InputError, match="line 2: not a record"):
         runner.read_ledger(tmp_path)
+
+
+def test_a_ledger_that_a_full_disk_cut_off_goes_on(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/experiments.jsonl").write_bytes(GOOD + b"\n" + GOOD[:30])
+    assert len(runner.read_ledger(tmp_path)["a"]) == 1
+    assert "experiments.jsonl: its last line was cut off" in capsys.readouterr().err
 
 
 def test_the_hardware_is_named():

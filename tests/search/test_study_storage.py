@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from core_code.core_utils.errors import InputError
@@ -142,3 +143,42 @@ def test_a_study_without_our_settings_is_not_changed(files):
     other.optimize(lambda trial: 1.0, n_trials=1)
     with pytest.raises(InputError, match="another --exp_name"):
         open_study(storage, files, "maximize", SETTINGS)
+
+
+def test_a_journal_that_a_full_disk_cut_off_goes_on(files, tmp_path, capsys):
+    journal = tmp_path / "study.log"
+    study = open_study(str(journal), files, "maximize", SETTINGS)
+    study.add_trial(optuna.trial.create_trial(value=0.5))
+    whole = journal.read_bytes()
+    for cut in (1, 5, 40):
+        journal.write_bytes(whole + whole.splitlines()[-1][:cut])
+        again = open_study(str(journal), files, "maximize", SETTINGS)
+        assert "study.log: its last line was cut off" in capsys.readouterr().err
+        again.add_trial(optuna.trial.create_trial(value=0.25))
+        assert [trial.value for trial in open_study(str(journal), files, "maximize", SETTINGS).trials] == [0.5, 0.25]
+
+
+def test_a_question_mark_in_the_folder_is_part_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for root in ("a?mode=ro", "b?", "100% ?"):
+        files = StudyFiles(Path(root) / "studies", "resnet18", "E")
+        open_study(storage_url(None, files), files, "maximize", SETTINGS)
+        assert (tmp_path / root / "studies" / "optuna_study_resnet18_E.db").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"a?mode=ro", "b?", "100% ?"}
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://me@host/db?password=hidden", "mysql://host/db?passwd=hidden&x=1",
+            "postgresql://me:hidden@host/db?sslpassword=hidden"],
+)  # fmt: skip
+def test_a_password_in_the_query_is_shown_to_nobody(files, url):
+    assert "hidden" not in without_password(url)
+    with pytest.raises(InputError) as error:
+        open_study(url + "&connect_timeout=1", files, "maximize", SETTINGS)
+    assert "hidden" not in str(error.value)
+
+
+def test_a_database_that_is_given_as_a_journal_is_called_one(files):
+    open_study(storage_url(None, files), files, "maximize", SETTINGS)
+    with pytest.raises(InputError, match="a database of SQLite, expected a journal file: give --storage sqlite:///"):
+        open_study(str(files.folder / "optuna_study_resnet18_E.db"), files, "maximize", SETTINGS)

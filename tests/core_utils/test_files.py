@@ -1,0 +1,60 @@
+"""Files that grow by lines after a full disk, and temporary files that are not ours."""
+
+import os
+
+import pytest
+
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import append_line, atomic_write, remove_stale_files
+
+
+@pytest.mark.parametrize(
+    "before, after, said",
+    [
+        (b"", b"new\n", False),
+        (b"one\n", b"one\nnew\n", False),
+        (b"one\ntw", b"one\nnew\n", True),
+        (b"on", b"new\n", True),
+        (b"one\n\xff\xfe", b"one\nnew\n", True),
+        (b"one\n\n", b"one\n\nnew\n", False),
+    ],
+)
+def test_a_line_that_was_cut_off_is_dropped_and_said(tmp_path, capsys, before, after, said):
+    (tmp_path / "lines").write_bytes(before)
+    append_line(tmp_path / "lines", "new")
+    assert (tmp_path / "lines").read_bytes() == after
+    assert ("its last line was cut off" in capsys.readouterr().err) == said
+
+
+def test_a_line_that_the_disk_refuses_leaves_nothing(tmp_path, monkeypatch):
+    import resource
+    import signal
+
+    append_line(tmp_path / "lines", "one")
+    monkeypatch.setattr(signal, "raise_signal", None)
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(InputError, match="lines: cannot be written"):
+            append_line(tmp_path / "lines", "x" * 500)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (tmp_path / "lines").read_bytes() == b"one\n"
+
+
+def test_only_our_own_temporary_files_are_removed(tmp_path):
+    others = [".holiday.mp4.part", ".a.png.12345678.parts", ".a.png.0123456g.part", "a.png.01234567.part",
+              ".a.png.012345678.part", ".a.png.ABCDEF01.part"]  # fmt: skip
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / "target").touch()
+    (tmp_path / ".link.0123abcd.part").symlink_to("target")
+    os.mkfifo(tmp_path / ".fifo.0123abcd.part")  # opening it would wait for a writer
+    (tmp_path / ".a.png.0123abcd.part").touch()
+    (tmp_path / ".b.png.89ef4567.part").touch()
+    atomic_write(tmp_path / "a.png", lambda file: file.write(b"new"))
+    assert not (tmp_path / ".a.png.0123abcd.part").exists() and (tmp_path / ".b.png.89ef4567.part").exists()
+    remove_stale_files(tmp_path)
+    left = {".link.0123abcd.part", ".fifo.0123abcd.part", "target", "a.png", *others}
+    assert set(os.listdir(tmp_path)) == left
