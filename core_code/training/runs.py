@@ -202,10 +202,12 @@ def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
                 "--fine_tune True pre-trains the backbone",
                 log,
             )
-        history = run_epochs(
-            task, run.epochs, settings, files, log, run.resume, run.verbose,
-            after_epoch=lambda record: (warn_of_collapse(record, log), board.scalars(record, int(record["epoch"]))),
-        )  # fmt: skip
+
+        def after_epoch(record: Record) -> None:
+            board.scalars(record, int(record["epoch"]))
+            warn_of_collapse(record, log)
+
+        history = run_epochs(task, run.epochs, settings, files, log, run.resume, run.verbose, after_epoch)
         if is_main_process():
             report_byol(run, task, history, files, log)
 
