@@ -20,7 +20,7 @@ function make(name, attributes, parent) {
 
 function drawSpace() {
   const svg = at("space");
-  make("image", { href: "/space.png", x: -1, y: -1, width: 2, height: 2 }, svg);
+  make("image", { href: "space.png", x: -1, y: -1, width: 2, height: 2 }, svg);
   const clip = make("clipPath", { id: "square" }, svg);
   make("rect", { x: -1, y: -1, width: 2, height: 2 }, clip);
   const spreads = make("g", { "clip-path": "url(#square)" }, svg);
@@ -82,7 +82,7 @@ function addFaces() {
     const button = document.createElement("button");
     button.type = "button";
     const image = document.createElement("img");
-    image.src = `/face?face=${face}`;
+    image.src = `face?face=${face}`;
     image.alt = `face ${face + 1}, `;
     const name = document.createElement("span");
     name.textContent = title;
@@ -109,7 +109,7 @@ function addCentres() {
 function chooseFace(face) {
   state.face = face;
   [...at("strip").children].forEach((button, i) => button.setAttribute("aria-pressed", i === face));
-  at("original").src = `/face?face=${face}`;
+  at("original").src = `face?face=${face}`;
   at("title").textContent = space.faces[face].title;
   refresh();
 }
@@ -149,13 +149,13 @@ async function refresh() {
 
 async function show({ face, x, y }) {
   const query = `face=${face}&x=${x}&y=${y}`;
-  const picture = await (await ask(`/edit?${query}`)).blob();
+  const picture = await (await ask(`edit?${query}`)).blob();
   const edited = at("edited");
   const old = edited.src;
   edited.src = URL.createObjectURL(picture);
   await edited.decode();
   if (old) URL.revokeObjectURL(old);
-  const { mixture, prediction } = await (await ask(`/prediction?${query}`)).json();
+  const { mixture, prediction } = await (await ask(`prediction?${query}`)).json();
   showBars(at("mixture"), mixture);
   if (prediction) showBars(at("prediction"), prediction, space.faces[face].prediction);
   document.body.dataset.shown = query;
@@ -197,7 +197,7 @@ function listen() {
 }
 
 async function start() {
-  space = await (await ask("/space")).json();
+  space = await (await ask("space")).json();
   at("generator").textContent = `generator ${space.generator}, ${space.parametrisation}`;
   at("classifier").textContent = space.classifier
     ? `${space.classifier}; the black tick is its prediction for the original`

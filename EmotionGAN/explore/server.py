@@ -1,11 +1,14 @@
 """A local page over HTTP: the space, the faces, and a face edited at a point, computed as the point moves.
 
 Everything that is sent is held in memory: no part of a request becomes a path. The server listens on 127.0.0.1
-alone and answers only requests that name it so.
+alone and answers only requests that name it so, know the token in the address that was printed (other users of the
+machine do not), and do not come from another site's page.
 """
 
+import hmac
 import io
 import json
+import secrets
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,7 @@ from EmotionGAN.figures.space import axis_ends, background, ellipses, label_plac
 
 HOST = "127.0.0.1"
 OWN_NAMES = (HOST, "localhost")
+OWN_SITES = ("none", "same-origin")  # of Sec-Fetch-Site: an address that was typed, and what the page asks for
 PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -183,11 +187,16 @@ class Handler(BaseHTTPRequestHandler):
     server: "ExplorerServer"
 
     def do_GET(self) -> None:
-        """Answer, unless the request names another host (DNS rebinding)."""
-        if self.headers.get("Host", "").rsplit(":", 1)[0] in OWN_NAMES:
-            self.send(self.server.explorer.answer(self.path))
-        else:
+        """Answer, unless the request names another host (DNS rebinding), is another site's, or has not the token."""
+        prefix = f"/{self.server.token}/"
+        if self.headers.get("Host", "").rsplit(":", 1)[0] not in OWN_NAMES:
             self.send(as_json(403, {"error": f"expected a request to {HOST} or localhost"}))
+        elif self.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
+            self.send(as_json(403, {"error": "expected a request of this page, not of another site's"}))
+        elif not hmac.compare_digest(self.path[: len(prefix)].encode(), prefix.encode()):
+            self.send(as_json(403, {"error": "expected the address that the command printed"}))
+        else:
+            self.send(self.server.explorer.answer(self.path[len(prefix) - 1 :]))
 
     def send(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -212,6 +221,7 @@ class ExplorerServer(ThreadingHTTPServer):
 
     def __init__(self, explorer: Explorer, port: int) -> None:
         self.explorer = explorer
+        self.token = secrets.token_urlsafe(16)
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:
@@ -219,7 +229,7 @@ class ExplorerServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.server_address[1]}/"
+        return f"http://{HOST}:{self.server_address[1]}/{self.token}/"
 
     def handle_error(self, request: Any, address: Any) -> None:
         """Print exceptions, except those of closed connections."""

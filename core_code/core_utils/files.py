@@ -20,6 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+LARGEST_TEXT = 1 << 28  # bytes
 LONGEST_CUT = 1 << 20  # bytes of a line that was cut off
 
 
@@ -35,6 +36,8 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = T
     """
     path = Path(path)
     make_folder(path.parent)
+    if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null would be no device any more
+        raise InputError(f"{path}: a device or a pipe, expected the name of a file to write")
     if durable:
         remove_stale_files(path.parent, path.name)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # known before it is there, whatever interrupts
@@ -156,10 +159,21 @@ def drop_cut_line(path: Path) -> None:
             file.truncate(start + whole)
 
 
+def read_whole(path: Path) -> bytes:
+    """The content of a file of settings, records or a log. Raises InputError for a device, a pipe (which may never end)
+    and what is too large for any of these, OSError for what cannot be read."""
+    state = os.stat(path)
+    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+        raise InputError(f"{path}: a device or a pipe, expected a file")
+    if state.st_size > LARGEST_TEXT:
+        raise InputError(f"{path}: {state.st_size} bytes, expected a file of at most {LARGEST_TEXT}")
+    return Path(path).read_bytes()
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises InputError when it is missing, damaged or not an object."""
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(read_whole(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

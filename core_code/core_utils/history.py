@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import atomic_write
+from core_code.core_utils.files import atomic_write, read_whole
 
 
 def history_path(logs: Path, name: str, experiment: str, byol: bool = False) -> Path:
@@ -22,7 +22,7 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
 def read_history(path: Path) -> list[dict[str, float]]:
     """The records of write_history. Raises InputError, with the line, for a file that is missing or holds others."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_whole(path).decode("utf-8").splitlines()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such history") from error
     except (OSError, UnicodeDecodeError) as error:

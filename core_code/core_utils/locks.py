@@ -24,6 +24,8 @@ def exclusive_lock(folder: Path, name: str = LOCK_NAME, instead: str = "use anot
             lock(file, wait=False)
         except BlockingIOError as error:
             raise InputError(f"{folder}: another run is writing here; wait for it, or {instead}") from error
+        except OSError as error:
+            raise without_locks(folder, error) from error
         yield
 
 
@@ -34,14 +36,25 @@ def wait_for_lock(folder: Path) -> Iterator[None]:
     Makes the folder where it is missing. Raises InputError when it cannot be written.
     """
     with open_lock(folder, LOCK_NAME) as file:
-        lock(file)
+        try:
+            lock(file)
+        except OSError as error:
+            raise without_locks(folder, error) from error
         yield
 
 
 def open_lock(folder: Path, name: str) -> TextIO:
     """A lock file of the folder; closing it releases the lock."""
     path = make_folder(folder) / name
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: no file, expected the lock of this program; remove it")
     try:
         return open(path, "a")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def without_locks(folder: Path, error: OSError) -> InputError:
+    """What to say where the file system has no locks."""
+    return InputError(f"{folder}: its file system has no locks ({error.strerror}), which keep two runs apart; take a "
+                      f"folder on another one")  # fmt: skip

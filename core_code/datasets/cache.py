@@ -72,6 +72,8 @@ def map_arrays(path: Path, source: str, layout: Layout) -> Arrays | None:
     The mapping is copy-on-write: writing to the arrays changes this process's memory, never the file.
     """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
         with open(path, "rb") as file:
             header = json.loads(file.read(HEADER_BYTES))
         lengths = header["lengths"]

@@ -6,6 +6,7 @@ that begin with Training_, PublicTest_ or PrivateTest_ determine the phase, as i
 
 import hashlib
 import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -121,6 +122,8 @@ def images_of(folder: Path, own: Sequence[str], named_by_usage: bool, passed_ove
             except OSError as error:
                 what = "a link to nothing" if os.path.islink(path) else error.strerror
                 raise InputError(f"{path}: {what}, expected an image; remove it") from error
+            if not stat.S_ISREG(state.st_mode):
+                raise InputError(f"{path}: a folder, a device or a pipe, expected an image; remove it")
             usage = file.split("_")[0]
             named = USAGES.index(usage) if named_by_usage and usage in USAGES else phase
             yield ImageFile(path[below:], label, named, state.st_size, state.st_mtime_ns)

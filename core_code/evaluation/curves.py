@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core_code.core_utils.checkpoints import OLD_FIGURES
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import read_whole
 from core_code.core_utils.flags import run_name
 from core_code.core_utils.history import read_history
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_losses
@@ -82,7 +83,7 @@ def read_log(path: Path) -> tuple[Run, list[Record]]:
     file that is missing or damaged, NoEpochsError for the log of another command.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_whole(path).decode("utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InputError(f"{path}: no log that can be read ({error.strerror})") from error
     names: dict[str, str] = {}

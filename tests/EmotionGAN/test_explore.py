@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -243,10 +244,32 @@ def test_ctrl_c_ends_the_command_with_130(tmp_path):
     command = [sys.executable, "-m", "EmotionGAN.explore", "--port", "0", "--generator", save_tiny(tmp_path / "tiny")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+/", line).group()
+        address = re.search(r"http://127\.0\.0\.1:\d+/\S+/", line).group()
         assert line.startswith("12 faces, generator tiny")
         with urlopen(address, timeout=20) as page:
             assert b"<title>A face in the space of emotions</title>" in page.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert process.stderr.read() == "\ninterrupted: the page is no longer served\n"
+
+
+@pytest.mark.parametrize(
+    "site, status", [(None, 200), ("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_pages_of_other_sites_are_refused(editor, serve, site, status):
+    get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
+    headers = {"Sec-Fetch-Site": site} if site else {}
+    assert get("/edit?face=0&x=0&y=0", **headers)[0] == status
+
+
+def test_who_does_not_know_the_printed_address_sees_nothing(editor):
+    with ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root, token = f"http://127.0.0.1:{server.server_address[1]}", server.token
+        assert len(token) >= 20 and server.url == f"{root}/{token}/"
+        for path in ("/", "/space", "/face?face=0", f"/{token[:-1]}/space", f"/{token}", f"/?token={token}", "/é/"):
+            with pytest.raises(HTTPError) as refused:
+                urlopen(root + quote(path, safe="/?="), timeout=20)
+            assert refused.value.code == 403
+        assert urlopen(server.url + "space", timeout=20).status == 200
+        server.shutdown()

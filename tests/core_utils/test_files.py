@@ -1,11 +1,18 @@
 """Files that grow by lines after a full disk, and temporary files that are not ours."""
 
+import errno
 import os
 
 import pytest
 
+from core_code.core_utils import files
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import append_line, atomic_write, remove_stale_files
+from core_code.core_utils.files import append_line, atomic_write, read_json, remove_stale_files
+from core_code.core_utils.history import read_history
+from core_code.core_utils.locks import exclusive_lock, wait_for_lock
+from core_code.datasets.cache import map_arrays
+from core_code.datasets.fer2013 import FER2013
+from core_code.evaluation.curves import read_log
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,46 @@ def test_only_our_own_temporary_files_are_removed(tmp_path):
     remove_stale_files(tmp_path)
     left = {".link.0123abcd.part", ".fifo.0123abcd.part", "target", "a.png", *others}
     assert set(os.listdir(tmp_path)) == left
+
+
+@pytest.mark.parametrize("read", [read_json, read_history, read_log])
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "sparse"])
+def test_what_never_ends_is_not_read(tmp_path, read, what):
+    path = tmp_path / "file" if what != "/dev/zero" else what
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "sparse":
+        with open(path, "wb") as file:
+            file.truncate(1 << 40)
+    with pytest.raises(InputError, match=r"a device or a pipe, expected a file|bytes, expected a file of at most"):
+        read(path)
+
+
+def test_a_pipe_in_place_of_a_cache_a_lock_or_an_image_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert map_arrays(tmp_path / "pipe", "", {}) is None
+    with pytest.raises(InputError, match="pipe: no file, expected the lock"), exclusive_lock(tmp_path, "pipe"):
+        pass
+    (tmp_path / "train/happy").mkdir(parents=True)
+    os.mkfifo(tmp_path / "train/happy/a.png")
+    with pytest.raises(InputError, match="a device or a pipe, expected an image"):
+        FER2013(tmp_path, "train", "folder")
+
+
+def test_a_device_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe: a device or a pipe, expected the name of a file"):
+        atomic_write(tmp_path / "pipe", lambda file: file.write(b"new"))
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize("lock", [exclusive_lock, wait_for_lock])
+def test_a_file_system_without_locks_is_one_line_and_files_are_written_there(tmp_path, monkeypatch, lock):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with pytest.raises(InputError, match="its file system has no locks"), lock(tmp_path):
+        pass
+    atomic_write(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").read_bytes() == b"new"
