@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,9 +58,9 @@ def load_folder(data_root: Path, own: Sequence[str] = ()) -> Splits:
     lines = (f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
     state = "\n".join((f"{DECODING}{','.join(own)}", *lines))
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
-    return cached_splits(
-        data_root / CACHE_NAME, source, lambda: read_images(data_root, files, passed_over, own or EMOTIONS)
-    )
+    names = own or EMOTIONS
+    read = partial(read_images, data_root, files, passed_over, names)
+    return cached_splits(data_root / CACHE_NAME, source, read, len(names))
 
 
 def own_labels(data_root: Path) -> tuple[str, ...]:

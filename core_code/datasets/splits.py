@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.cache import load_or_make
 
 PHASES = ("train", "val", "test")
@@ -25,6 +26,13 @@ class Splits:
     labels: np.ndarray
     faces: np.ndarray
 
+    def fit(self, classes: int) -> bool:
+        """Whether every face has a label of so many, and belongs to a phase."""
+        sizes = len(self.faces), len(self.labels), int(self.counts.sum())
+        return len(self.counts) == len(PHASES) and min(self.counts) >= 0 and len(set(sizes)) == 1 and (
+            not len(self.labels) or self.labels.max() < classes
+        )  # fmt: skip
+
     def phase(self, phase: str) -> tuple[np.ndarray, np.ndarray]:
         """Faces and labels of one phase, views of the whole."""
         position = PHASES.index(phase)
@@ -32,9 +40,16 @@ class Splits:
         return self.faces[start:stop], self.labels[start:stop]
 
 
-def cached_splits(path: Path, source: str, read: Callable[[], Splits]) -> Splits:
-    """The faces cached in `path`, mapped into memory; or those of `read()`, which are then cached (see cache.py)."""
-    return Splits(**load_or_make(path, source, CACHE_LAYOUT, lambda: vars(read())))
+def cached_splits(path: Path, source: str, read: Callable[[], Splits], classes: int = len(EMOTIONS)) -> Splits:
+    """The faces cached in `path`, mapped into memory; or those of `read()`, which are then cached (see cache.py).
+
+    A cache whose counts or labels cannot be those of `classes` classes is replaced.
+    """
+    splits = Splits(**load_or_make(path, source, CACHE_LAYOUT, lambda: vars(read())))
+    if not splits.fit(classes):
+        path.unlink(missing_ok=True)
+        splits = Splits(**load_or_make(path, source, CACHE_LAYOUT, lambda: vars(read())))
+    return splits
 
 
 def by_phase(faces: list[np.ndarray], labels: list[int], phases: list[int]) -> Splits:

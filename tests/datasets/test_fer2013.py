@@ -13,8 +13,9 @@ from small_faces import USAGES, small_rows, smooth_faces, write_csv
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.datasets import fer2013_csv
+from core_code.datasets import fer2013_csv as fer2013_csv_module
 from core_code.datasets.fer2013 import FER2013, PHASES
+from core_code.datasets.splits import Splits
 
 HEADERS = ("emotion, Usage, pixels", "emotion,pixels,Usage", "pixels, Usage,emotion", "Emotion,usage,PIXELS")
 
@@ -61,7 +62,7 @@ def test_unusual_but_plain_numbers_are_read(tmp_path):
 
 def decoded(text: str) -> list[int]:
     """One row's numbers."""
-    (face,) = fer2013_csv.decode_pixels([(text.encode(), "here")])
+    (face,) = fer2013_csv_module.decode_pixels([(text.encode(), "here")])
     return face.tolist()
 
 
@@ -125,9 +126,46 @@ def test_the_cache_is_one_small_file_that_later_loads_use(tmp_path, fer2013_csv)
     assert cache.stat().st_size < 68 * 2305 + 1000
     path = folder / "icml_face_data.csv"
     state = path.stat()
-    path.write_bytes(b"x" * state.st_size)
+    content = path.read_bytes()
+    path.write_bytes(content[:70_000] + b"x" * (state.st_size - 140_000) + content[-70_000:])
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert torch.equal(FER2013(folder, "train").faces, first)
+
+
+@pytest.mark.parametrize("place", [100, -100])
+def test_a_csv_of_the_same_size_and_time_with_another_head_or_tail_is_read_again(tmp_path, fer2013_csv, place):
+    folder = fer2013_csv(tmp_path)
+    old = [FER2013(folder, phase).faces.clone() for phase in ("train", "val", "test")]
+    path = folder / "icml_face_data.csv"
+    state, content = path.stat(), bytearray(path.read_bytes())
+    place = next(i for i in range(place % len(content), len(content)) if content[i : i + 1].isdigit())
+    content[place] = ord("1") if content[place] != ord("1") else ord("0")
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    new = [FER2013(folder, phase).faces for phase in ("train", "val", "test")]
+    assert not all(map(torch.equal, old, new))
+
+
+@pytest.mark.parametrize("damage", ["label", "counts", "negative"])
+def test_a_cache_whose_labels_or_counts_cannot_be_is_made_again(tmp_path, fer2013_csv, monkeypatch, damage):
+    folder = fer2013_csv(tmp_path)
+    read = fer2013_csv_module.read_csv
+
+    def damaged(path):
+        splits = read(path)
+        labels, counts = splits.labels.copy(), splits.counts.copy()
+        labels[3] = 200 if damage == "label" else labels[3]
+        counts[:2] += {"label": (0, 0), "counts": (0, 5), "negative": (100, -100)}[damage]
+        return Splits(counts, labels, splits.faces)
+
+    sound = FER2013(folder, "train").labels.clone()
+    for cache in caches(folder):
+        cache.unlink()
+    monkeypatch.setattr("core_code.datasets.splits.Splits.fit", lambda self, classes: True)
+    monkeypatch.setattr("core_code.datasets.fer2013.read_csv", damaged)
+    FER2013(folder, "train")  # the cache that someone has made, with the right checksum
+    monkeypatch.undo()
+    assert torch.equal(FER2013(folder, "train").labels, sound)
 
 
 def test_a_changed_csv_is_read_again_and_replaces_the_cache(tmp_path, fer2013_csv):
