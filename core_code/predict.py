@@ -20,7 +20,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("pictures", type=Path, nargs="+", help="pictures, and folders of pictures")
-    add("--checkpoint", type=Path, nargs="+", required=True, metavar="FILE", help="of train_model.py; several vote")
+    add("--checkpoint", type=Path, nargs="+", metavar="FILE", help="required; of train_model.py; several vote")
     add("--image_size", type=flags.count, help="side of the views in pixels (default: what each net was trained on; "
         "224 for published checkpoints)")  # fmt: skip
     add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
@@ -32,7 +32,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--draw", type=Path, metavar="FOLDER",
         help="write <picture>_read.png into it: a copy with a box and the prediction at each face")  # fmt: skip
     flags.add_device_flags(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.checkpoint is None:
+        parser.error("--checkpoint FILE is required: python train_model.py --net_name resnet18 --exp_name Regular "
+                     "--emotion_transform_prob 0 --fine_tune True writes "
+                     "checkpoints/ckpt_resnet18_Regular_best_validation.pth")  # fmt: skip
+    return args
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -182,7 +182,7 @@ def test_resuming_with_other_settings_or_data_is_refused(there, capsys, fer2013_
     for change, said in (
         (["--lr", "0.5"], "made with lr 0.001, expected 0.5"),
         (["--epochs", "4"], "made with epochs 1, expected 4"),
-        (["--data_root", "other"], "made with training_data"),
+        (["--data_root", "other"], "made with other training faces"),
     ):
         with pytest.raises(SystemExit) as ended:
             run_command(lambda change=change: there(*BASELINE, "--epochs", "1", "--resume", *change))

@@ -29,8 +29,10 @@ def find_csv(data_root: Path) -> Path:
     for name in FILE_NAMES:
         if (data_root / name).is_file():
             return data_root / name
+    others = [*data_root.glob("*.csv"), *data_root.glob("*/*.csv")]
+    there = f"; {min(others)} is there: give its folder, and {FILE_NAMES[0]} for its name" if others else ""
     raise InputError(
-        f"{data_root / FILE_NAMES[0]}: no such file (nor {FILE_NAMES[1]}); download it from Kaggle's "
+        f"{data_root / FILE_NAMES[0]}: no such file (nor {FILE_NAMES[1]}){there}; download it from Kaggle's "
         f"'Challenges in Representation Learning: Facial Expression Recognition Challenge', "
         f"or try --dataset sample, which needs no download"
     )

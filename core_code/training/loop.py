@@ -190,6 +190,9 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
     made_with = with_current_names(state["settings"], files.byol)
     for key, value in settings.items():
         if made_with.get(key) != value:
+            if key == "training_data":  # two checksums would tell nobody anything
+                raise InputError(f"{path}: made with other training faces: resume with the same --dataset, --data_root "
+                                 f"and --max_faces, or start anew without --resume")  # fmt: skip
             changed = FINE_TUNE_CHANGED if key == "trained" and "fine_tune" in state["settings"] else ""
             raise InputError(
                 f"{path}: made with {key} {made_with.get(key)}, expected {value}: resume with the same "

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -334,3 +335,13 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path, fer2013_csv):
     path = fer2013_csv(tmp_path) / "icml_face_data.csv"
     with pytest.raises(InputError, match=r"icml_face_data\.csv: is a file, expected the folder"):
         FER2013(path, "train")
+
+
+@pytest.mark.parametrize("name", ["fer.csv", "fer2013/icml_face_data.csv"])
+def test_a_csv_under_another_name_or_one_folder_deeper_is_pointed_at(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(
+        InputError, match=rf"no such file .*; {re.escape(str(tmp_path / name))} is there: give its folder"
+    ):
+        FER2013(tmp_path)
