@@ -28,7 +28,7 @@ class Output(io.TextIOWrapper):
 
     def __init__(self, stream: TextIO) -> None:
         stream.flush()
-        super().__init__(stream.buffer, stream.encoding, "backslashreplace", line_buffering=stream.line_buffering)  # type: ignore[attr-defined]
+        super().__init__(stream.buffer, stream.encoding, "backslashreplace", line_buffering=bool(stream.line_buffering))
         self.lost: OSError | None = None
         self.live = stream.isatty() or LIVE_BARS in os.environ
         self.last_bar, self.after_bar = time.monotonic(), False

@@ -4,7 +4,6 @@ optimizer takes them."""
 import io
 import math
 import os
-import pickletools
 import re
 import zipfile
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
+
+from core_code.core_utils.pickles import light_opcodes
 
 # What tensors and plain values are pickled as. With weights_only=True torch.load runs no code of a file, but calls
 # more than this for it, such as bytearray(10**12).
@@ -52,9 +53,9 @@ def check_file(file: BinaryIO) -> None:
 
 
 def check_names(file: BinaryIO) -> None:
-    """Raise ValueError for a pickle that names more than NAMES, or is none."""
-    for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name in ("GLOBAL", "INST") and not NAMES.fullmatch(str(argument)):
+    """Raise ValueError for a pickle that names more than NAMES, holds tuples within tuples without end, or is none."""
+    for opcode, argument in light_opcodes(file):
+        if opcode in ("GLOBAL", "INST") and not NAMES.fullmatch(str(argument)):
             raise ValueError(f"it asks for {str(argument)[:100]!r}")
 
 

@@ -6,9 +6,10 @@ called or given a state is a StandIn, which keeps what it was given and does not
 
 import io
 import pickle
-import pickletools
 from datetime import datetime
 from typing import Any
+
+from core_code.core_utils.pickles import light_opcodes
 
 PLAIN_TYPES = {("datetime", "datetime"): datetime}  # Python's own plain data beside numbers, texts and containers
 
@@ -67,6 +68,6 @@ def check_memo(content: bytes) -> None:
 
     Python reserves room for as many objects as the highest number, which makes gigabytes of nine bytes.
     """
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+    for opcode, argument in light_opcodes(content):
+        if opcode in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise ValueError(f"object {argument} in {len(content)} bytes")
