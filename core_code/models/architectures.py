@@ -28,7 +28,7 @@ class Architecture:
     `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
     `head` the dotted path of the last linear layer, whose input is `features` numbers. `renamed` is a pattern and its
     replacement where ImageNet files have older parameter names than the module. `stem` are the dotted paths of the
-    first convolution and of the pooling after it, which the small stem changes; None: it has no small stem. A study of
+    first convolution and of the pooling after it, if any, which the small stem changes; empty: no small stem. A study of
     fine-tuning chooses among `study_batch_sizes`.
     """
 
@@ -38,7 +38,7 @@ class Architecture:
     head: str
     defaults: HyperParameters
     renamed: tuple[str, str] | None = None
-    stem: tuple[str, str] | None = None
+    stem: tuple[str, ...] = ()
     study_batch_sizes: tuple[int, ...] = (32, 64, 128)
 
     @property
@@ -65,5 +65,13 @@ ARCHITECTURES = {
         study_batch_sizes=(16, 32),
         stem=("features.conv0", "features.pool0"),
         renamed=(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2"),
+    ),
+    "mobilenet_v3_small": Architecture(
+        builder="mobilenet_v3_small",
+        weights="IMAGENET1K_V1",
+        features=1024,
+        head="classifier.3",
+        defaults=HyperParameters(batch_size=128, lr=2e-4, weight_decay=2e-5),
+        stem=("features.0.0",),
     ),
 }

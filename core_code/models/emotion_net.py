@@ -112,12 +112,13 @@ def build(architecture: Architecture) -> nn.Module:
 
 def make_stem_small(model: nn.Module, architecture: Architecture) -> None:
     """Give the first convolution stride 1, and take the pooling after it away. Raises InputError."""
-    if architecture.stem is None:
+    if not architecture.stem:
         raise InputError(f"--stem small: {architecture.builder} has none; take --stem imagenet")
     convolution = model.get_submodule(architecture.stem[0])
     assert isinstance(convolution, nn.Conv2d)
     convolution.stride = (1, 1)
-    set_submodule(model, architecture.stem[1], nn.Identity())
+    for pooling in architecture.stem[1:]:
+        set_submodule(model, pooling, nn.Identity())
 
 
 def make_head(features: int, hidden: bool, outputs: int) -> nn.Module:

@@ -48,6 +48,6 @@ def recipe_values(name: str, net_name: str, image_size: int) -> dict[str, Any]:
     """The values of a recipe's parts for a net of the table and views of this side, by their flags' names."""
     recipe, architecture = RECIPES[name], ARCHITECTURES[net_name]
     values = {**vars(recipe.hyper_parameters or architecture.defaults), **{part: vars(recipe)[part] for part in PARTS}}
-    if image_size > LARGEST_SMALL_STEM or architecture.stem is None:
+    if image_size > LARGEST_SMALL_STEM or not architecture.stem:
         values["stem"] = IMAGENET_STEM
     return values
