@@ -47,6 +47,12 @@ def generating(given: str, what: str, aimed_at: str = "") -> Row:
     return Row("generate.py", given, BOTH, f"augmentations, {what}", "images", aimed_at)
 
 
+def learning(size: int, batch_size: int) -> Row:
+    """Learning a generator."""
+    given = f"--image_size {size} --batch_size {batch_size}"
+    return Row("learn.py", given, what=f"learning a generator, {size} px, batch {batch_size}", items="steps")
+
+
 ROWS = {
     "load": Row("load_fer2013.py"),
     "store": Row("augmentation_store.py"),
@@ -59,6 +65,7 @@ ROWS = {
     "densenet201_224": training("densenet201", 224, "DenseNet201", aimed_at="8"),
     "byol_64": byol(64, steps=8),
     "byol_224": byol(224, steps=2),
+    **{f"learn_{size}_{batch}": learning(size, batch) for size in (48, 64) for batch in (16, 64)},
     "evaluate_64": Row("evaluate.py", "--image_size 64 --steps 4", what="evaluation, ResNet18, 64 px"),
     "evaluate_224": Row("evaluate.py", "--image_size 224", what="evaluation, ResNet18, 224 px"),
     "growth": Row("growth.py"),

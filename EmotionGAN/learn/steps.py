@@ -206,7 +206,7 @@ class Edits:
 
 def rows_before(end: int) -> int:
     """How many of this process's rows of a batch are among its first `end`."""
-    return len(range(end)[shard_of(end).rows])
+    return len(torch.arange(end)[shard_of(end).rows])
 
 
 def near_codes(

@@ -24,7 +24,14 @@ POLL_S = 0.2
 TAIL_BYTES = 4000
 REPOSITORY = Path(__file__).resolve().parents[2]
 LEDGER = Path("logs/experiments.jsonl")
-RECORD = {"step": str, "command": str, "status": int, "seconds": (int, float), "hardware": str, "error": str}
+RECORD: dict[str, type | tuple[type, ...]] = {
+    "step": str,
+    "command": str,
+    "status": int,
+    "seconds": (int, float),
+    "hardware": str,
+    "error": str,
+}
 
 
 @dataclass
