@@ -28,7 +28,7 @@ class Architecture:
     `builder` is its name for torchvision.models.get_model, `weights` the ImageNet entry of its weights enum,
     `head` the dotted path of the last linear layer, whose input is `features` numbers. `renamed` is a pattern and its
     replacement where ImageNet files have older parameter names than the module. `stem` are the dotted paths of the
-    first convolution and of the pooling after it, if any, which the small stem changes; empty: no small stem. A study of
+    first convolution and of the pooling after it, if any, which the small stem changes; empty: it has none. A study of
     fine-tuning chooses among `study_batch_sizes`.
     """
 
