@@ -12,7 +12,7 @@ from PIL import Image
 
 from core_code.core_utils.errors import InputError
 from EmotionGAN.editor import Editor
-from EmotionGAN.learn.__main__ import main
+from EmotionGAN.learn.__main__ import main, parse_arguments
 
 TINY = [
     "--image_size", "16", "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--guide_width", "2",
@@ -131,3 +131,33 @@ def test_terminated_it_prints_how_to_go_on_and_ends_with_143(tmp_path, fer2013_c
     learn(root, tmp_path / "uninterrupted")
     for name, tensor in weights(tmp_path / "uninterrupted").items():
         assert torch.equal(tensor, weights(tmp_path / "run")[name])
+
+
+def test_a_new_run_starts_from_a_generators_weights(tmp_path, fer2013_csv):
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "first")
+    learn(root, tmp_path / "second", "--start_from", str(tmp_path / "first" / "generator"), "--steps", "1",
+          "--generator_lr", "0", "--discriminator_lr", "0")  # fmt: skip
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    with pytest.raises(InputError, match=r"generator\.pth: not the generator that the flags describe"):
+        learn(root, tmp_path / "third", "--start_from", str(tmp_path / "first" / "generator"), "--width", "8")
+
+
+def test_it_stops_in_time_and_the_same_command_goes_on(tmp_path, fer2013_csv, capsys):
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "run", "--minutes", "0")
+    learn(root, tmp_path / "run")
+    assert "going on from step 1" in capsys.readouterr().out
+    learn(root, tmp_path / "unbroken")
+    for name, tensor in weights(tmp_path / "unbroken").items():
+        assert torch.equal(tensor, weights(tmp_path / "run")[name])
+
+
+def test_the_published_config_is_ganmuts():
+    args = parse_arguments(["--dest", "run", "--config", "ganmut"])
+    assert (args.image_size, args.width, args.blocks, args.output, args.codes) == (128, 64, 6, "plain", "maps")
+    assert (args.batch_size, args.generator_every, args.generator_lr, args.discriminator_lr) == (16, 5, 1e-4, 1e-4)
+    assert (args.lambda_cycle, args.lambda_centres, args.neighbourhood, args.guide_width) == (10, 0.5, 0, 0)
+    assert parse_arguments(["--dest", "run", "--config", "ganmut", "--batch_size", "4"]).batch_size == 4
+    assert parse_arguments(["--dest", "run"]).output == "warp"

@@ -64,6 +64,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
                 assert torch.equal(a, b)
 
 
+def test_guides_learn_from_real_faces_in_the_first_stage_and_only_predict_in_the_second():
+    data = BalancedFaces(*some_faces(), 16, 1, CPU)
+    trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
+    trainer.prepare(data)
+    states = []
+    for _ in run_steps(trainer, data, torch.float32):
+        states.append({name: value.clone() for name, value in trainer.guides.state_dict().items()})
+    learned, last = states[SETTINGS.discriminator_steps - 1], states[-1]
+    assert any(not torch.equal(states[0][name], learned[name]) for name in learned)
+    assert all(torch.equal(learned[name], last[name]) for name in learned)
+    assert [logits.shape for logits in trainer.guides(torch.zeros(3, 1, 16, 16))] == [(3, 7), (3, 7)]
+
+
 def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
     Trainer(CONFIG, SETTINGS, 1, CPU).save(tmp_path / "checkpoint.pth")
     other = GeneratorConfig("gaussian", 16, "grey", 5, 1, "warp", "norms", "fer2013")
