@@ -142,8 +142,8 @@ def test_killed_with_9_leaves_whole_files_and_no_lock_and_the_next_run_ends_like
     images = {name for name in files if name.endswith(".png")}
     assert 20 <= len(images) < 120
     assert all(files[name] == unbroken[name] for name in images)
-    (folder / "3" / ".3_2.png.abcd.part").write_bytes(b"half")
-    (folder / ".manifest.json.abcd.part").write_bytes(b"half")
+    (folder / "3" / ".3_2.png.abcd0123.part").write_bytes(b"half")
+    (folder / ".manifest.json.abcd0123.part").write_bytes(b"half")
     make(folder, train)
     assert contents(folder) == unbroken
 
