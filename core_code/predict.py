@@ -1,6 +1,6 @@
 """Predict the emotions of the faces in pictures with trained nets.
 
-python -m core_code.predict photo.jpg --checkpoint checkpoints/ckpt_resnet18_Baseline_best_validation.pth
+python -m core_code.predict photo.jpg
 """
 
 import argparse
@@ -16,11 +16,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
         "Find the faces in pictures and predict which of seven expressions each shows, with probabilities. "
         "The nets have learned how people label faces, not what a person feels.",
-        "python -m core_code.predict photo.jpg holiday/ --checkpoint checkpoints/ckpt_resnet18_*_best_validation.pth",
+        "python -m core_code.predict photo.jpg holiday/",
     )
     add = parser.add_argument
     add("pictures", type=Path, nargs="+", help="pictures, and folders of pictures")
-    add("--checkpoint", type=Path, nargs="+", metavar="FILE", help="required; of train_model.py; several vote")
+    add("--checkpoint", type=Path, nargs="+", metavar="FILE",
+        help="of train_model.py; several vote (default: the net that is included)")  # fmt: skip
     add("--image_size", type=flags.count, help="side of the views in pixels (default: what each net was trained on; "
         "224 for published checkpoints)")  # fmt: skip
     add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
@@ -32,12 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--draw", type=Path, metavar="FOLDER",
         help="write <picture>_read.png into it: a copy with a box and the prediction at each face")  # fmt: skip
     flags.add_device_flags(parser)
-    args = parser.parse_args(arguments)
-    if args.checkpoint is None:
-        parser.error("--checkpoint FILE is required: python train_model.py --net_name resnet18 --exp_name Regular "
-                     "--emotion_transform_prob 0 --fine_tune True writes "
-                     "checkpoints/ckpt_resnet18_Regular_best_validation.pth")  # fmt: skip
-    return args
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,7 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
     from core_code.core_utils.devices import pick_hardware
     from core_code.prediction.run import PredictionSettings, run
+    from core_code.training.inference import SHIPPED_CLASSIFIER
 
+    args.checkpoint = args.checkpoint or [SHIPPED_CLASSIFIER]
     device, dtype = pick_hardware(args.device, args.precision)
     predictions = run(flags.as_settings(PredictionSettings, args, device=device, dtype=dtype))
     if any(one.error for one in predictions):

@@ -4,6 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from small_faces import smooth_faces
+
+from core_code import predict
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"data": "README.md", "checkpoints": ".gitkeep", "plots_output": ".gitkeep", "logs": ".gitkeep"}
@@ -26,3 +30,12 @@ def test_what_the_commands_write_there_is_ignored():
     written = ["data/fer2013/icml_face_data.csv", "data/fer2013_augmentations/0/0_0.png", "logs/training_1.log",
                "checkpoints/ckpt_resnet18_Regular_best_validation.pth", "plots_output/results.csv"]  # fmt: skip
     assert git("check-ignore", *written) == written
+
+
+def test_predict_answers_without_a_checkpoint(tmp_path, monkeypatch, capsys):
+    shipped = "core_code/models/shipped"
+    assert set(git("ls-files", "--", shipped)) == {f"{shipped}/classifier.pth", f"{shipped}/README.md"}
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(smooth_faces(1)[0]).save("face.png")
+    predict.main(["face.png", "--face_detector", "none", "--device", "cpu"])
+    assert "face.png" in capsys.readouterr().out

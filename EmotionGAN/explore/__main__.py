@@ -28,16 +28,15 @@ def load_classifier(path: Path, device: "torch.device", dtype: "torch.dtype") ->
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
         "Serve a page on this computer alone: drag a point over the conditional space and see a face change at once, "
-        "with the mixture of emotions there and, with --checkpoint, a classifier's prediction. Open the printed "
-        "address in a browser; Ctrl-C ends it.",
-        "python -m EmotionGAN.explore --face photo.jpg "
-        "--checkpoint checkpoints/ckpt_resnet18_baseline_best_validation.pth",
+        "with the mixture of emotions there and a classifier's prediction. Open the printed address in a browser; "
+        "Ctrl-C ends it.",
+        "python -m EmotionGAN.explore --face photo.jpg",
     )
     parser.add_argument("--face", type=Path, help="a photo whose faces are offered, with the consent of those in it; "
                         "without a detector, its centre square (default: a dozen faces of --dataset)")  # fmt: skip
     flags.add_face_detector_flag(parser)
     parser.add_argument("--checkpoint", type=Path, help="a classifier that predicts the emotion of each edited face: a "
-                        "checkpoint of train_model.py")  # fmt: skip
+                        "checkpoint of train_model.py (default: the net that is included)")  # fmt: skip
     port = flags.number("a port from 0 to 65535", lambda value: 0 <= value < 65536, int)
     parser.add_argument("--port", type=port, default=7860, help="0 takes any free one (default: 7860)")
     flags.add_data_flags(parser, max_faces=False, default="sample")
@@ -52,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.signals import catch_sigterm, exit_with_message
     from core_code.datasets.fer2013 import FER2013
+    from core_code.training.inference import SHIPPED_CLASSIFIER
     from EmotionGAN.editor import Editor
     from EmotionGAN.explore.faces import faces_of_photo, one_of_each_first
     from EmotionGAN.explore.server import Explorer, ExplorerServer
@@ -65,9 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
         data = FER2013(args.data_root, "val", args.dataset)
         rows = one_of_each_first(data.labels.tolist())
         faces, titles = data.faces[rows], [EMOTIONS[label] for label in data.labels[rows]]
-    predict = load_classifier(args.checkpoint, device, dtype) if args.checkpoint else None
-    classifier = args.checkpoint.name if args.checkpoint else None
-    with catch_sigterm(), ExplorerServer(Explorer(editor, faces, titles, predict, classifier), args.port) as server:
+    checkpoint = args.checkpoint or SHIPPED_CLASSIFIER
+    explorer = Explorer(editor, faces, titles, load_classifier(checkpoint, device, dtype), checkpoint.name)
+    with catch_sigterm(), ExplorerServer(explorer, args.port) as server:
         print(f"{len(faces)} faces, generator {editor.name}: open {server.url} (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()

@@ -152,10 +152,12 @@ def best_epoch(history: Sequence[dict[str, float]], key: str, higher_is_better: 
 
 
 def load_net(net: "nn.Module", state: dict[str, Any], path: Path) -> None:
-    """Load a checkpoint's `net` into a module, strictly; raise InputError when it is of another architecture."""
-    from core_code.core_utils.weights import state_dict_mismatch, with_counters
+    """Load a checkpoint's `net`, in 8 bits too, into a module, strictly; raise InputError when it is of another
+    architecture."""
+    from core_code.core_utils.weights import dequantised, state_dict_mismatch, with_counters
 
-    weights = with_counters(state["net"], own := net.state_dict())
+    own = net.state_dict()
+    weights = with_counters(dequantised(state["net"], own), own)
     if wrong := state_dict_mismatch(weights, own):
         raise InputError(f"{path}: the weights are not of this net ({wrong[:200]})")
     net.load_state_dict(weights)

@@ -25,6 +25,8 @@ ZIP, OLD_PICKLES = b"PK\x03\x04", 5  # how files of torch >= 1.6 begin; how many
 WRAPPERS = ("net", "state_dict", "model", "model_state_dict")
 PREFIXES = ("module.", "model.", "net.")
 COMPILED = "_orig_mod."  # of torch.compile, before the name of every module that was compiled
+SCALE = ".scale"  # after the name of a tensor in 8 bits: what its channels are multiplied by
+LEVELS = 127
 COUNTER = "num_batches_tracked"  # of batch norms; files of before torch 0.4.1 have none
 FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 SLOTS = {torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"), torch.optim.SGD: ("momentum_buffer",)}
@@ -74,6 +76,38 @@ def with_counters(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[s
     """The state dict with 0 for each batch norm's counter that `own` has and it has not."""
     missing = [name for name in own if name.endswith(f".{COUNTER}") and name not in state]
     return {**state, **{name: torch.zeros_like(own[name], device="cpu") for name in missing}}
+
+
+def quantised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict in 8 bits: each float tensor of two dimensions and more as int8, and beside it, under its name and
+    `.scale`, a float32 for each output channel [C]: the channel's largest absolute value / 127. The rest stays."""
+    stored: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if not value.is_floating_point() or value.dim() < 2:
+            stored[name] = value
+            continue
+        scale = value.float().flatten(1).abs().amax(1) / LEVELS
+        levels = value.float() / along(scale, value).clamp_min(torch.finfo(torch.float32).tiny)
+        stored |= {name: levels.round().to(torch.int8), name + SCALE: scale}
+    return stored
+
+
+def dequantised(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A state dict out of a file with its int8 tensors as float32, where they and their scales fit those of `own`; what
+    does not fit stays as it is, for state_dict_mismatch to find."""
+    found = dict(state)
+    for name, expected in own.items():
+        value, scale = found.get(name), found.get(name + SCALE)
+        if not isinstance(value, Tensor) or not isinstance(scale, Tensor) or value.dtype != torch.int8:
+            continue
+        if value.shape == expected.shape and scale.shape == expected.shape[:1] and scale.dtype in FLOATS:
+            found[name] = value.float() * along(found.pop(name + SCALE).float(), value)
+    return found
+
+
+def along(scale: Tensor, value: Tensor) -> Tensor:
+    """A number for each output channel [C], in a shape that multiplies `value` [C,...]."""
+    return scale.view(-1, *[1] * (value.dim() - 1))
 
 
 def state_dict_mismatch(state: Any, own: Mapping[str, Tensor]) -> str:

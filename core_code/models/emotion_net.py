@@ -13,7 +13,7 @@ from torchvision import models
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights
-from core_code.core_utils.weights import WRAPPERS, state_dict_mismatch, unwrapped, with_counters
+from core_code.core_utils.weights import WRAPPERS, dequantised, state_dict_mismatch, unwrapped, with_counters
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM, Architecture
 
 HIDDEN_HEAD = 128
@@ -96,7 +96,7 @@ class EmotionNet(nn.Module):
         head = self.architecture.head + "."
         state = {key: value for key, value in state.items() if not key.startswith(head)}
         own = {key: value for key, value in self.nn_model.state_dict().items() if not key.startswith(head)}
-        state = with_counters(state, own)
+        state = with_counters(dequantised(state, own), own)
         if wrong := state_dict_mismatch(state, own):
             if inner := [name[:100] for name, value in state.items() if isinstance(value, dict)]:
                 wrong += f" (it has dicts named {', '.join(inner[:5])}: expected tensors, or {', '.join(WRAPPERS)})"

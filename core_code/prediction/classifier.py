@@ -17,9 +17,7 @@ from core_code.core_utils.photos.photographs import face_crops
 from core_code.prediction.faces import cut_face
 from core_code.prediction.run import PredictionSettings, emotions_of, predict_faces
 from core_code.prediction.table import SIDES
-from core_code.training.inference import Trained, load_trained_file
-
-DEFAULT_CLASSIFIER = Path(__file__).parents[1] / "models" / "shipped" / "classifier.pth"
+from core_code.training.inference import SHIPPED_CLASSIFIER, Trained, load_trained_file
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,13 @@ class Classifier:
         cls, path: Path | str | Sequence[Path | str] | None = None, device: torch.device | str = "auto",
         precision: str = "auto", tta: str = NO_TTA, image_size: int | None = None,
     ) -> "Classifier":  # fmt: skip
-        """Load checkpoints of train_model.py (None: the one shipped).
+        """Load checkpoints of train_model.py (None: the net that is included, models/shipped).
 
         device and precision: as the flags of the commands. tta: one of flags.TTA_KINDS. image_size: side of the views
         in pixels, None for what each net was trained on. Raises InputError.
         """
         paths = [Path(each) for each in ([path] if isinstance(path, Path | str) else path or [])]
-        if not paths and not DEFAULT_CLASSIFIER.is_file():
-            raise InputError(
-                f"{DEFAULT_CLASSIFIER}: no classifier is shipped here; train one (python train_model.py --net_name "
-                "resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True) and give its checkpoint"
-            )
-        paths = paths or [DEFAULT_CLASSIFIER]
+        paths = paths or [SHIPPED_CLASSIFIER]
         settings = PredictionSettings([], paths, MEAN_VOTE, "none", *pick_hardware(device, precision), tta, image_size)
         nets = [load_trained_file(each) for each in paths]
         return cls(nets, settings, emotions_of(nets))

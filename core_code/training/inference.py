@@ -19,6 +19,7 @@ from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
 from core_code.models.emotion_net import PREFIX, EmotionNet, build
 from core_code.training.tta import views_of
 
+SHIPPED_CLASSIFIER = Path(__file__).parents[1] / "models" / "shipped" / "classifier.pth"
 PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
 
 

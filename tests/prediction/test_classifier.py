@@ -91,11 +91,8 @@ def test_what_is_no_picture(trained, pictures, message):
         Classifier.load(trained[0], device="cpu").predict(pictures, find_faces=False)
 
 
-def test_without_a_shipped_classifier_the_error_tells_how_to_train_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "DEFAULT_CLASSIFIER", tmp_path / "none.pth")
-    with pytest.raises(InputError, match=r"train one \(python train_model.py"):
-        Classifier.load()
-    with pytest.raises(InputError, match="no such checkpoint"):
+def test_a_missing_checkpoint_is_named():
+    with pytest.raises(InputError, match=r"missing\.pth: no such checkpoint"):
         Classifier.load("missing.pth")
 
 
