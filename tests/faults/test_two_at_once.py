@@ -84,8 +84,8 @@ def test_two_processes_share_a_study(tmp_path):
 
 def test_a_left_over_goes_with_the_next_write_and_a_living_writers_file_stays(tmp_path):
     path = tmp_path / "file.pth"
-    (tmp_path / ".file.pth.abc.part").write_bytes(b"half")
-    (tmp_path / ".other.pth.abc.part").write_bytes(b"half")
+    (tmp_path / ".file.pth.0123abcd.part").write_bytes(b"half")
+    (tmp_path / ".other.pth.0123abcd.part").write_bytes(b"half")
 
     def write(file) -> None:
         remove_stale_files(tmp_path)

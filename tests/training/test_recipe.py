@@ -215,6 +215,6 @@ def test_the_small_stem_has_the_same_weights_and_four_times_longer_maps(name):
 
 
 def test_a_net_without_a_small_stem_says_so(small):
-    assert ARCHITECTURES[small].stem is None
+    assert not ARCHITECTURES[small].stem
     with pytest.raises(InputError, match="--stem small: shufflenet_v2_x0_5 has none"):
         EmotionNet(small, stem="small")
