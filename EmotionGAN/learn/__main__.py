@@ -58,6 +58,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(*names, type=type(field.default), metavar="N",
                             help=f"{field.metadata['help']} (default: {field.default}{published})")  # fmt: skip
     args = parser.parse_args(arguments)
+    if not args.minutes >= 0:
+        parser.error(f"--minutes {args.minutes}, expected 0 or more")
     defaults = NETWORK | {field.name: field.default for field in fields(LearnConfig)}
     fill_in(args, argparse.Namespace(**defaults | (PUBLISHED_NETWORK | PUBLISHED if args.config == "ganmut" else {})))
     return args

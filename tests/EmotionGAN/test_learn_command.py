@@ -161,3 +161,10 @@ def test_the_published_config_is_ganmuts():
     assert (args.lambda_cycle, args.lambda_centres, args.neighbourhood, args.guide_width) == (10, 0.5, 0, 0)
     assert parse_arguments(["--dest", "run", "--config", "ganmut", "--batch_size", "4"]).batch_size == 4
     assert parse_arguments(["--dest", "run"]).output == "warp"
+
+
+@pytest.mark.parametrize("minutes", ["-1", "nan"])
+def test_less_than_no_time_is_refused_in_one_line(minutes, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(["--dest", "run", "--minutes", minutes])
+    assert ended.value.code == 2 and "expected 0 or more" in capsys.readouterr().err
