@@ -37,6 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="count N training faces as an epoch; the next epoch goes on with the next N, so that sets of different "
         "sizes can be compared after equally many faces, epochs and validations (default: all)",
     )  # fmt: skip
+    add_study_flags(parser)
     flags.add_recipe_flags(parser, RECIPES, STEMS)
     parser.add_argument(
         "--study", type=Path, default=None, metavar="PKL",
@@ -51,11 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_device_flags(parser)
     flags.add_accelerate_flag(parser)
     args = parser.parse_args(arguments)
-    if args.emotion_transform_prob is None and not args.use_expanded_dataset:
-        parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
-    if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
-        parser.error("--dataset own_labels: the generator knows the seven emotions of FER2013 alone, so that there are "
-                     "no synthetic faces; give --emotion_transform_prob 0")  # fmt: skip
+    check_faces(parser, args)
     if args.recipe is None:
         args.recipe = SCRATCH if args.weights == "none" and not (args.load_byol or args.study) else PUBLISHED
     values = recipe_values(args.recipe, args.net_name, args.image_size)
@@ -67,6 +64,26 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--optimizer adam needs an --lr: that of the recipe, {values['lr']:g}, is for sgd")
     flags.fill_in(args, argparse.Namespace(**values))
     return args
+
+
+def add_study_flags(parser: argparse.ArgumentParser) -> None:
+    """What the arms of a study differ by, beside the images."""
+    parser.add_argument(
+        "--class_shares", choices=flags.CLASS_SHARES, default=flags.OWN_SHARES,
+        help="how often each emotion is sampled: own, every face once an epoch; expanded, as often as in the expanded "
+        "set, or equal: as many real faces an epoch, with repetitions (default: own)",
+    )  # fmt: skip
+
+
+def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse flags that contradict each other about the training faces."""
+    if args.emotion_transform_prob is None and not args.use_expanded_dataset:
+        parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
+    if args.use_expanded_dataset and args.class_shares != flags.OWN_SHARES:
+        parser.error(f"--class_shares {args.class_shares} is for real faces, not with --use_expanded_dataset")
+    if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
+        parser.error("--dataset own_labels: the generator knows the seven emotions of FER2013 alone, so that there are "
+                     "no synthetic faces; give --emotion_transform_prob 0")  # fmt: skip
 
 
 @distributed_session()

@@ -31,6 +31,7 @@ from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_trained
 from core_code.training.loop import rng_for
 from core_code.training.recipes import PARTS, recipe_values
+from core_code.training.settings import LATER
 
 SCRIPT = Path(train_model.__file__)
 QUICK = ["--exp_name", "E", "--weights", "none", "--image_size", "32", "--precision", "fp32", "--device", "cpu",
@@ -182,6 +183,7 @@ def test_resuming_with_other_settings_or_data_is_refused(there, capsys, fer2013_
     for change, said in (
         (["--lr", "0.5"], "made with lr 0.001, expected 0.5"),
         (["--epochs", "4"], "made with epochs 1, expected 4"),
+        (["--class_shares", "equal"], "made with class_shares own, expected equal"),
         (["--data_root", "other"], "made with other training faces"),
     ):
         with pytest.raises(SystemExit) as ended:
@@ -256,7 +258,7 @@ def as_before_the_change(fine_tune: bool) -> None:
     """Rewrite the checkpoint as earlier versions left it: `fine_tune` True for the head alone, no later settings."""
     path = "checkpoints/ckpt_small_E_last_trained_epoch.pth"
     state = torch.load(path, weights_only=True)
-    for name in ("trained", *PARTS):
+    for name in ("trained", *LATER, *PARTS):
         del state["settings"][name]
     state["settings"]["fine_tune"] = fine_tune
     torch.save(state, path)
@@ -418,6 +420,7 @@ def test_imagenet_weights_that_cannot_be_had_end_the_run(there, capsys, monkeypa
         [*BASELINE, "--net_name", "vgg"],
         [*BASELINE, "--exp_name", "../E"],
         [*BASELINE, "--weight_decay", "-1"],
+        [*BASELINE, "--use_expanded_dataset", "--class_shares", "equal"],
     ],
 )
 def test_flags_that_make_no_sense_are_argparse_errors(there, capsys, flags):

@@ -13,6 +13,7 @@ DATASETS = ("fer2013", "sample", "folder", OWN_LABELS)
 NO_AUGMENTATIONS = "none"  # in place of their folder
 TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
 VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
+CLASS_SHARES = OWN_SHARES, EXPANDED_SHARES, EQUAL_SHARES = "own", "expanded", "equal"  # of emotions in an epoch
 THE_RECIPES = "the recipe's"  # the default of a flag that is left to the recipe
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 

@@ -10,8 +10,23 @@ from torch import Tensor
 from core_code.core_utils.distributed.data_parallel import Shard, shard_of
 from core_code.core_utils.distributed.job import world_size
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.flags import EXPANDED_SHARES, OWN_SHARES
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.labelled_faces import LabelledFaces
+
+
+def class_shares(kind: str, counts: Tensor) -> Tensor | None:
+    """How often each emotion shall be sampled, float64 [E] of sum 1, given its number of faces, int64 [E].
+
+    `expanded`: as often as in the expanded set, in which each face of another emotion adds one of emotion k with
+    probability 1 - k's share; `equal`: equally often. None for `own`, and an emotion without faces has none.
+    """
+    if kind == OWN_SHARES:
+        return None
+    total = counts.sum()
+    wanted = counts + (total - counts) * (1 - counts / total) if kind == EXPANDED_SHARES else torch.ones(len(counts))
+    wanted = wanted.double() * (counts > 0)
+    return wanted / wanted.sum()
 
 
 @dataclass(eq=False)
@@ -22,6 +37,8 @@ class FaceBatches:
     `shuffle` each epoch has its own order. With `faces_per_epoch` as well, an epoch is that many faces, the next chunk
     of an endless sequence of random permutations: no face comes a second time before all others have come once. With
     `augmentations`, each face that has some is replaced by one of them, with `probability`, each time it is sampled.
+    With `shares` of the emotions, float [E], an epoch's faces are sampled with replacement, an emotion in proportion to
+    its share and its faces equally.
 
     All random numbers depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
     """
@@ -34,14 +51,15 @@ class FaceBatches:
     augmentations: Augmentations | None = None
     probability: float = 0.0
     faces_per_epoch: int | None = None
+    shares: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size {self.batch_size}, expected 1 or more")
         if self.batch_size < world_size():
             raise InputError(f"--batch_size {self.batch_size} for {world_size()} processes, expected a face for each")
-        if self.faces_per_epoch is not None and not self.shuffle:
-            raise ValueError("faces_per_epoch without shuffle: only random chunks cover all faces in the end")
+        if (self.faces_per_epoch is not None or self.shares is not None) and not self.shuffle:
+            raise ValueError("faces_per_epoch or shares without shuffle: only random chunks cover all faces in the end")
         if self.augmentations is not None:
             if len(self.augmentations) != len(self.dataset):
                 raise ValueError(f"augmentations of {len(self.augmentations)} faces for {len(self.dataset)} faces")
@@ -83,6 +101,9 @@ class FaceBatches:
         count = len(self.faces)
         if not self.shuffle:
             return torch.arange(count)
+        if self.shares is not None:
+            weights = (self.shares / self.dataset.class_counts.clamp(min=1))[self.dataset.labels]
+            return torch.multinomial(weights, self.faces_per_epoch or count, replacement=True, generator=generator)
         if self.faces_per_epoch is None:
             return torch.randperm(count, generator=generator)
         start = max(self.epoch - 1, 0) * self.faces_per_epoch

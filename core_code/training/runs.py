@@ -12,7 +12,7 @@ import torch
 from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.distributed.job import is_main_process, local_main_first
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.flags import NO_AUGMENTATIONS
+from core_code.core_utils.flags import NO_AUGMENTATIONS, OWN_SHARES
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_confusion_matrix
@@ -20,7 +20,7 @@ from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
 from core_code.core_utils.tensorboard import Board
 from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
 from core_code.datasets.fer2013 import FER2013
-from core_code.datasets.loader import FaceBatches
+from core_code.datasets.loader import FaceBatches, class_shares
 from core_code.models.architectures import IMAGENET_STEM
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
@@ -28,7 +28,7 @@ from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_byol, predict
 from core_code.training.loop import Record, log_message, open_log, run_epochs
 from core_code.training.recipes import PARTS
-from core_code.training.settings import HEAD, WHOLE_NET, TrainingSettings, data_provenance, resume_settings
+from core_code.training.settings import HEAD, LATER, WHOLE_NET, TrainingSettings, data_provenance, resume_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,7 @@ class ClassifierRun(RunSettings):
     expanded_folder: Path
     faces_per_epoch: int | None
     stem: str = IMAGENET_STEM
+    class_shares: str = OWN_SHARES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
         net = starting_net(run, files, val.dataset.emotions).to(run.device)
     task = ClassifierTask(net, train, val, run)
     settings = resume_settings(
-        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", *PARTS
+        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", *LATER, *PARTS
     )
     settings["trained"] = WHOLE_NET if settings.pop("fine_tune") else HEAD
     if run.use_expanded_dataset:
@@ -124,6 +125,7 @@ def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[
     train = FaceBatches(
         faces, run.batch_size, run.device, shuffle=True, seed=run.seed,
         augmentations=augmentations, probability=probability, faces_per_epoch=run.faces_per_epoch,
+        shares=class_shares(run.class_shares, originals.class_counts),
     )  # fmt: skip
     return train, FaceBatches(val, run.batch_size, run.device), data_provenance(originals, folder)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from core_code.core_utils.files import read_json
+from core_code.core_utils.flags import OWN_SHARES
 from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
@@ -20,6 +21,7 @@ FINE_TUNE_CHANGED = (
 )
 RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
                 "fine_tune", "dataset", "smallest_crop")  # fmt: skip
+LATER = {"class_shares": OWN_SHARES}  # a classifier's that came later than checkpoints, and what they were then
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def with_current_names(settings: dict[str, Any], byol: bool) -> dict[str, Any]:
         defaults = {"smallest_crop": SMALLEST_CROP, "prediction_lr": None, "photometric": False}
         settings = {("photometric" if name == "other_light" else name): value for name, value in settings.items()}
         return {**defaults, **settings}
-    settings = {**{part: vars(RECIPES[PUBLISHED])[part] for part in PARTS}, **settings}
+    settings = {**LATER, **{part: vars(RECIPES[PUBLISHED])[part] for part in PARTS}, **settings}
     if "trained" not in settings and isinstance(settings.get("fine_tune"), bool):
         settings["trained"] = HEAD if settings.pop("fine_tune") else WHOLE_NET
     return settings

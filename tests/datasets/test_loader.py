@@ -5,7 +5,7 @@ import torch
 
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.labelled_faces import LabelledFaces
-from core_code.datasets.loader import FaceBatches
+from core_code.datasets.loader import FaceBatches, class_shares
 
 CPU = torch.device("cpu")
 
@@ -91,6 +91,34 @@ def test_epochs_of_more_faces_than_there_are_repeat_them_evenly():
     assert len(batches) == 3 and [len(labels) for _, labels, _ in batches] == [4, 4, 5]
     counts = torch.bincount(torch.cat([epoch_of(batches, epoch)[2] for epoch in (1, 2, 3)]), minlength=6)
     assert counts.tolist().count(7) == 3 and counts.tolist().count(6) == 3
+
+
+def test_emotions_are_sampled_by_their_shares_in_the_expanded_set_or_equally():
+    """Beside the counts that the rule of the expansion gives, computed by a plain loop."""
+    sizes = [400, 44, 410, 722, 483, 317, 496]
+    labels = torch.repeat_interleave(torch.arange(7), torch.tensor(sizes))
+    data = LabelledFaces(torch.zeros(len(labels), 48, 48, dtype=torch.uint8), labels)
+    expanded = [float(size) for size in sizes]
+    for label in labels.tolist():
+        for other in range(7):
+            if other != label:
+                expanded[other] += 1 - sizes[other] / len(labels)
+    for kind, wanted in (("expanded", expanded), ("equal", [1.0] * 7)):
+        shares = class_shares(kind, data.class_counts)
+        assert shares.tolist() == pytest.approx([part / sum(wanted) for part in wanted])
+        batches = FaceBatches(data, 64, CPU, shuffle=True, shares=shares)
+        epochs = [epoch_of(batches, epoch)[2] for epoch in range(1, 11)]
+        assert all(len(rows) == len(labels) for rows in epochs) and not torch.equal(epochs[0], epochs[1])
+        found = torch.bincount(labels[torch.cat(epochs)], minlength=7) / (10 * len(labels))
+        spread = (shares * (1 - shares) / (10 * len(labels))).sqrt()
+        assert ((found - shares).abs() < 4 * spread).all()
+        assert torch.equal(epoch_of(batches, 3)[2], epochs[2])
+        of_one = torch.bincount(torch.cat(epochs), minlength=len(labels))[labels == 3]
+        assert of_one.float().var() == pytest.approx(of_one.float().mean().item(), rel=0.3)
+    assert class_shares("own", data.class_counts) is None
+    part = FaceBatches(data, 64, CPU, shuffle=True, shares=shares, faces_per_epoch=100)
+    assert len(epoch_of(part, 1)[2]) == 100
+    assert class_shares("equal", torch.tensor([5, 0, 3])).tolist() == [0.5, 0, 0.5]
 
 
 def test_parts_of_an_epoch_need_a_shuffled_one():
