@@ -73,6 +73,15 @@ def add_study_flags(parser: argparse.ArgumentParser) -> None:
         help="how often each emotion is sampled: own, every face once an epoch; expanded, as often as in the expanded "
         "set, or equal: as many real faces an epoch, with repetitions (default: own)",
     )  # fmt: skip
+    parser.add_argument(
+        "--soft_labels", type=Path, default=None, metavar="NPZ",
+        help="train on what teachers predict in place of the labels: a file of python -m core_code.soft_labels "
+        "(default: the labels)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--real_only_last", type=flags.probability, default=0.0, metavar="SHARE",
+        help="the last share of the epochs is on real faces alone, without augmentations and expansion (default: 0)",
+    )  # fmt: skip
 
 
 def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -79,7 +79,7 @@ def fixed_steps(task: ClassifierTask) -> Iterator[int]:
     faces, labels, _ = next(iter(task.train))
     views = train_view(faces, task.training.image_size, torch.Generator().manual_seed(0), task.training.dtype)
     while True:
-        task.step(views, labels).item()
+        task.step(views, labels, labels).item()
         yield len(labels)
 
 

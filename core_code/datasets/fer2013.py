@@ -1,6 +1,5 @@
 """FER2013 as a PyTorch dataset: the CSV, parquet files, image folders, or the sample faces."""
 
-import hashlib
 import zlib
 from pathlib import Path
 
@@ -53,12 +52,6 @@ class FER2013(LabelledFaces):
             own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS,
         )  # fmt: skip
         self.phase, self.dataset, self.data_root = phase, dataset, Path(data_root)
-
-    def fingerprint(self, count: int | None = None) -> str:
-        """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
-        digest = hashlib.sha256(self.labels[:count].numpy().data)
-        digest.update(self.faces[:count].numpy().data)
-        return digest.hexdigest()
 
 
 def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """The base of every dataset: faces and labels in memory, indexed one by one or in batches."""
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -10,16 +11,24 @@ from core_code.core_utils.emotions import EMOTIONS
 
 @dataclass(eq=False)
 class LabelledFaces(Dataset):
-    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], in the order of `emotions`."""
+    """faces: uint8 [N, 48, 48], 0..255; labels: int64 [N], in the order of `emotions`; the last `generated` of them are
+    images of a generator, all before are real."""
 
     faces: torch.Tensor
     labels: torch.Tensor
     emotions: tuple[str, ...] = EMOTIONS
+    generated: int = 0
 
     @property
     def class_counts(self) -> torch.Tensor:
         """Faces of each emotion, int64 [E]."""
         return torch.bincount(self.labels, minlength=len(self.emotions))
+
+    def fingerprint(self, count: int | None = None) -> str:
+        """Hex digest of the first `count` faces and labels (default: all); equal means the same data."""
+        digest = hashlib.sha256(self.labels[:count].numpy().data)
+        digest.update(self.faces[:count].numpy().data)
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +30,18 @@ def class_shares(kind: str, counts: Tensor) -> Tensor | None:
     return wanted / wanted.sum()
 
 
+class Batch(NamedTuple):
+    """faces uint8 [B, 48, 48]; labels and indices int64 [B], the faces' rows in the data set; sources int64 [B], what
+    is shown of them: the same row, or, of augmentation i, the number of faces + i. Which rows of the whole batch these
+    are, where several processes share it: shard."""
+
+    faces: Tensor
+    labels: Tensor
+    indices: Tensor
+    sources: Tensor
+    shard: Shard
+
+
 @dataclass(eq=False)
 class FaceBatches:
     """Batches of (faces uint8 [B, 48, 48], labels int64 [B], indices int64 [B]) on the device.
@@ -38,7 +51,7 @@ class FaceBatches:
     of an endless sequence of random permutations: no face comes a second time before all others have come once. With
     `augmentations`, each face that has some is replaced by one of them, with `probability`, each time it is sampled.
     With `shares` of the emotions, float [E], an epoch's faces are sampled with replacement, an emotion in proportion to
-    its share and its faces equally.
+    its share and its faces equally. From epoch `real_only_from` on real faces alone come.
 
     All random numbers depend on the seed and the epoch alone, whatever the device: they come from a CPU generator.
     """
@@ -52,6 +65,7 @@ class FaceBatches:
     probability: float = 0.0
     faces_per_epoch: int | None = None
     shares: Tensor | None = None
+    real_only_from: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -67,14 +81,25 @@ class FaceBatches:
         self.epoch = 0
         self.faces = self.dataset.faces.to(self.device)
         self.labels = self.dataset.labels.to(self.device)
+        self.real_count = len(self.faces) - self.dataset.generated
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and random numbers come next."""
         self.epoch = epoch
 
+    @property
+    def real_only(self) -> bool:
+        """Whether this epoch is one of real faces alone."""
+        return self.real_only_from is not None and self.epoch >= self.real_only_from
+
+    @property
+    def faces_in_epoch(self) -> int:
+        """Faces of this epoch."""
+        return self.faces_per_epoch or (self.real_count if self.real_only else len(self.faces))
+
     def __len__(self) -> int:
-        """Batches in an epoch; the last may be smaller, and while training never has one face alone."""
-        count = self.faces_per_epoch or len(self.faces)
+        """Batches in this epoch; the last may be smaller, and while training never has one face alone."""
+        count = self.faces_in_epoch
         alone = self.shuffle and count > 1 and count % self.batch_size == 1
         return -(-count // self.batch_size) - alone
 
@@ -82,23 +107,25 @@ class FaceBatches:
         """Faces, labels and indices of each batch; in a job of several processes, this one's shard of it."""
         return (batch[:3] for batch in self.sharded())
 
-    def sharded(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Shard]]:
-        """The same, and which rows of the whole batch they are: (faces, labels, indices, shard)."""
+    def sharded(self) -> Iterator[Batch]:
+        """The same, with what is shown of the faces, and which rows of the whole batch they are."""
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
         batches = list(self.order(generator).to(self.device).split(self.batch_size))
         if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
         for indices in batches:
             shard = shard_of(len(indices))
-            indices = indices[shard.rows]
+            indices = sources = indices[shard.rows]
             faces = self.faces[indices]
-            if self.augmentations is not None:
-                faces = self.augmentations.replace(faces, indices, self.probability, generator, shard)
-            yield faces, self.labels[indices], indices, shard
+            if self.augmentations is not None and not self.real_only:
+                images = self.augmentations.choose(indices, self.probability, generator, shard)
+                faces = self.augmentations.shown(faces, images)
+                sources = torch.where(images >= 0, len(self.faces) + images, indices)
+            yield Batch(faces, self.labels[indices], indices, sources, shard)
 
     def order(self, generator: torch.Generator) -> Tensor:
         """The rows of this epoch's faces, int64, in the order in which they come."""
-        count = len(self.faces)
+        count = self.real_count if self.real_only else len(self.faces)
         if not self.shuffle:
             return torch.arange(count)
         if self.shares is not None:

@@ -68,7 +68,7 @@ class BYOLTask:
         self.train.set_epoch(epoch)
         augmentation_rng = rng_for(self.seed, epoch, "partners")
         view_rng = rng_for(self.seed, epoch, "views")
-        for faces, _, indices, shard in self.train.sharded():
+        for faces, _, indices, _, shard in self.train.sharded():
             second = self.second_faces(faces, indices, augmentation_rng, shard)
             yield self.step(self.views(faces, second, view_rng, shard)), shard.total
 
@@ -117,7 +117,7 @@ class BYOLTask:
         count = len(self.val.faces)
         bar = tqdm(total=count, desc="validation", unit=" faces", leave=False, delay=2)
         with bar, only_batch_statistics(self.net.train()):
-            for faces, _, indices, shard in self.val.sharded():
+            for faces, _, indices, _, shard in self.val.sharded():
                 views = self.views(faces, faces, generator, shard)
                 with autocast(views.device, self.training.dtype):
                     compared = self.net.compare(views)

@@ -32,8 +32,11 @@ class ClassifierTask:
     """A Task of loop.run_epochs: cross entropy on random views of `train`, accuracy on the centre crops of `val`.
 
     `train` is shuffled and may replace faces by their augmentations. The training accuracy of an epoch is that on the
-    views that the net was trained on, each predicted just before the step that it is part of; under mixup of the
-    face that weighs more.
+    views that the net was trained on, each predicted just before the step that it is part of, against the labels; under
+    mixup against that of the face that weighs more.
+
+    `targets`, float [R,E], are probabilities to train on in place of the labels, without label smoothing: a row for
+    each face of `train` and for each of its augmentations, as Batch.sources counts them.
 
     With `training.ema` the weights' moving average is what is measured.
     """
@@ -41,7 +44,10 @@ class ClassifierTask:
     best_by = "validation_accuracy"
     higher_is_better = True
 
-    def __init__(self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings) -> None:
+    def __init__(
+        self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
+        targets: Tensor | None = None,
+    ) -> None:  # fmt: skip
         check_views(net, training.image_size, min(train.batch_size, len(train.faces)))
         convert_sync_batch_norms(net)
         if training.accelerate:
@@ -49,6 +55,8 @@ class ClassifierTask:
         self.net = net
         self.train, self.val = train, val
         self.training = training
+        self.targets = None if targets is None else targets.to(train.device)
+        self.label_smoothing = training.label_smoothing if targets is None else 0.0
         self.seed = training.seed
         self.faces_per_epoch = train.faces_per_epoch or len(train.faces)
         self.optimizer = make_optimizer(trainable_parameters(net), training)
@@ -64,12 +72,15 @@ class ClassifierTask:
         self.train.set_epoch(epoch)
         generator = rng_for(self.seed, epoch, "views")
         self.correct.zero_()
-        for faces, labels, _, shard in self.train.sharded():
-            views, targets = self.views(faces, generator, shard), labels
+        for faces, labels, _, sources, shard in self.train.sharded():
+            views = self.views(faces, generator, shard)
+            targets = labels if self.targets is None else self.targets[sources]
             if self.training.mixup:
-                views, targets = mix_batch(views, labels, self.training.mixup, generator, shard, len(self.net.emotions))
+                if targets is labels:
+                    targets = F.one_hot(labels, len(self.net.emotions)).to(views.dtype)
+                views, targets = mix_batch(views, targets, self.training.mixup, generator, shard)
             views = views.to(self.training.dtype).expand(-1, 3, -1, -1)
-            yield self.step(views, targets), shard.total
+            yield self.step(views, targets, labels), shard.total
 
     def views(self, faces: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
         """A random view of each face, float32 [B,1,S,S] in [0,1]."""
@@ -79,24 +90,23 @@ class ClassifierTask:
             rotation=how.rotation, erasing=how.erasing,
         )  # fmt: skip
 
-    def step(self, views: Tensor, targets: Tensor) -> Tensor:
+    def step(self, views: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
         """One update of the net, and of the weights' average; returns the loss before it."""
         self.optimizer.zero_grad()
-        loss = self.forward_backward(views, targets)
+        loss = self.forward_backward(views, targets, labels)
         all_reduce_gradients(self.net.parameters())
         self.optimizer.step()
         if self.ema:
             self.ema.update()
         return loss
 
-    def compute_gradients(self, views: Tensor, targets: Tensor) -> Tensor:
-        """Forward and backward; returns the loss. `targets` are labels int64 [B], or probabilities float [B,7]."""
+    def compute_gradients(self, views: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Forward and backward; returns the loss. `targets` are labels int64 [B], or probabilities float [B,E]."""
         with autocast(views.device, self.training.dtype):
             logits = self.net(views)
-            loss = F.cross_entropy(logits, targets, label_smoothing=self.training.label_smoothing)
+            loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
             loss = global_mean(loss, len(targets))
         loss.backward()
-        labels = targets if targets.dim() == 1 else targets.argmax(1)
         self.correct += (logits.detach().argmax(1) == labels).sum()
         return loss
 
@@ -104,22 +114,21 @@ class ClassifierTask:
         """Training accuracy, out of the epoch's own steps, and validation accuracy, both in [0,1]."""
         net = self.ema.net if self.ema else self.net
         scores = score(*predict(net, self.val, self.training.image_size, self.training.dtype, "validation"))
-        train_accuracy = all_reduce_sum(self.correct).item() / self.faces_per_epoch
+        train_accuracy = all_reduce_sum(self.correct).item() / self.train.faces_in_epoch
         return {"train_accuracy": train_accuracy, "validation_accuracy": scores.top1}
 
 
 def mix_batch(
-    views: Tensor, labels: Tensor, alpha: float, generator: torch.Generator, shard: Shard, classes: int
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Mixup (H. Zhang et al., 2018): each view and its label blended with those of another face of the batch.
+    views: Tensor, targets: Tensor, alpha: float, generator: torch.Generator, shard: Shard
+) -> tuple[Tensor, Tensor]:
+    """Mixup (H. Zhang et al., 2018): each view and its target blended with those of another face of the batch.
 
-    `views` float [B,1,S,S], `labels` int64 [B]. One share of Beta(alpha, alpha) for the whole batch, the larger part
-    always a face's own. Returns views, and probabilities float [B,classes].
+    `views` float [B,1,S,S], `targets` probabilities float [B,E]. One share of Beta(alpha, alpha) for the whole batch,
+    the larger part always a face's own.
     """
     partners, share = random_mix(shard.total, alpha, generator)
     partners, rows = partners[shard.rows], torch.arange(shard.total)[shard.rows]
     partners = partners.to(views.device, non_blocking=True)
-    targets = F.one_hot(labels, classes).to(views.dtype)
     mixed = [torch.lerp(gather_rows(own, rows, shard.total)[partners], own, share) for own in (views, targets)]
     return mixed[0], mixed[1]
 

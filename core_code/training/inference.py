@@ -36,7 +36,7 @@ def predict(
     net.eval()
     logits, rows, count = [], [], len(batches.labels)
     with tqdm(total=count, desc=what, unit=" faces", leave=False, delay=2) as bar:
-        for faces, _, indices, shard in batches.sharded():
+        for faces, _, indices, _, shard in batches.sharded():
             logits.append(predict_batch(net, faces, image_size, dtype, tta))
             rows.append(indices)
             bar.update(shard.total)

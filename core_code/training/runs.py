@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,84 +11,36 @@ import torch
 from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.distributed.job import is_main_process, local_main_first
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.flags import NO_AUGMENTATIONS, OWN_SHARES
+from core_code.core_utils.flags import NO_AUGMENTATIONS
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_confusion_matrix
 from core_code.core_utils.tables import as_markdown, confusion_table, write_csv
 from core_code.core_utils.tensorboard import Board
-from core_code.datasets.augmentations.store import Augmentations, FER2013Exp
+from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
-from core_code.datasets.loader import FaceBatches, class_shares
-from core_code.models.architectures import IMAGENET_STEM
+from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
 from core_code.training.classifier import ClassifierTask
+from core_code.training.classifier_data import BYOLRun, ClassifierData, ClassifierRun, classifier_data
 from core_code.training.inference import load_byol, predict
 from core_code.training.loop import Record, log_message, open_log, run_epochs
 from core_code.training.recipes import PARTS
-from core_code.training.settings import HEAD, LATER, WHOLE_NET, TrainingSettings, data_provenance, resume_settings
+from core_code.training.settings import HEAD, OF_CLASSIFIERS, WHOLE_NET, data_provenance, resume_settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(TrainingSettings):
-    """What is trained, on which faces, and where the files lie: named as the flags of both scripts."""
+def run_classifier(run: ClassifierRun, flags: Mapping[str, Any], data: ClassifierData | None = None) -> None:
+    """Fine-tune EmotionNet and report; the script's `flags` go into the log, `data` are those of the run unless given.
 
-    net_name: str
-    exp_name: str
-    resume: bool
-    verbose: bool
-    fine_tune: bool
-    weights: str
-    dataset: str
-    data_root: Path
-    max_faces: int | None
-    batch_size: int
-    augmentations_folder: Path
-    output_root: Path
-    device: torch.device
-    tensorboard: bool = False
-
-    def board(self, kind: str = "") -> Board:
-        """Where the run's figures go for TensorBoard, if anywhere. Raises InputError."""
-        folder = self.output_root / "runs" / f"{kind}{self.net_name}_{self.exp_name}"
-        return Board(folder if self.tensorboard and is_main_process() else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierRun(RunSettings):
-    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored.
-
-    `stem` is one of architectures.STEMS.
+    Raises InputError.
     """
-
-    emotion_transform_prob: float | None
-    load_byol: bool
-    use_expanded_dataset: bool
-    expanded_folder: Path
-    faces_per_epoch: int | None
-    stem: str = IMAGENET_STEM
-    class_shares: str = OWN_SHARES
-
-
-@dataclass(frozen=True, kw_only=True)
-class BYOLRun(RunSettings):
-    """A run of train_byol_model.py."""
-
-    photometric: bool
-    prediction_lr: float | None
-
-
-def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
-    """Fine-tune EmotionNet and report; the script's `flags` go into the log. Raises InputError."""
     files, board = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name), run.board()
     with local_main_first():
-        train, val, provenance = classifier_data(run)
-        net = starting_net(run, files, val.dataset.emotions).to(run.device)
-    task = ClassifierTask(net, train, val, run)
-    settings = resume_settings(
-        vars(run), "load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", *LATER, *PARTS
-    )
+        data = data or classifier_data(run)
+        net = starting_net(run, files, data.val.dataset.emotions).to(run.device)
+    task = ClassifierTask(net, data.train, data.val, run, data.targets)
+    settings = resume_settings(vars(run), *OF_CLASSIFIERS, *PARTS)
     settings["trained"] = WHOLE_NET if settings.pop("fine_tune") else HEAD
     if run.use_expanded_dataset:
         settings["emotion_transform_prob"] = None
@@ -104,30 +55,10 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any]) -> None:
                 log,
             )
         history = run_epochs(
-            task, run.epochs, settings | provenance, files, log, run.resume, run.verbose,
+            task, run.epochs, settings | data.provenance, files, log, run.resume, run.verbose,
             after_epoch=lambda record: board.scalars(record, int(record["epoch"])),
         )  # fmt: skip
         report_classifier(run, task, history, files, log, board)
-
-
-def classifier_data(run: ClassifierRun) -> tuple[FaceBatches, FaceBatches, dict[str, Any]]:
-    """Batches for training and for validation; and what the training data are."""
-    originals = FER2013(run.data_root, "train", run.dataset, run.max_faces)
-    val = FER2013(run.data_root, "val", run.dataset)
-    faces: FER2013 | FER2013Exp = originals
-    augmentations, probability, folder = None, 0.0, None
-    if run.use_expanded_dataset:
-        folder = run.expanded_folder
-        faces = FER2013Exp(originals, folder)
-    elif run.emotion_transform_prob:
-        probability, folder = run.emotion_transform_prob, run.augmentations_folder
-        augmentations = Augmentations.open(folder, originals)
-    train = FaceBatches(
-        faces, run.batch_size, run.device, shuffle=True, seed=run.seed,
-        augmentations=augmentations, probability=probability, faces_per_epoch=run.faces_per_epoch,
-        shares=class_shares(run.class_shares, originals.class_counts),
-    )  # fmt: skip
-    return train, FaceBatches(val, run.batch_size, run.device), data_provenance(originals, folder)
 
 
 def starting_net(run: ClassifierRun, files: CheckpointFiles, emotions: Sequence[str]) -> EmotionNet:

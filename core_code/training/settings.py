@@ -21,7 +21,13 @@ FINE_TUNE_CHANGED = (
 )
 RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
                 "fine_tune", "dataset", "smallest_crop")  # fmt: skip
-LATER = {"class_shares": OWN_SHARES}  # a classifier's that came later than checkpoints, and what they were then
+OF_CLASSIFIERS = ("load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", "class_shares",
+                  "real_only_last")  # fmt: skip
+LATER = {
+    "class_shares": OWN_SHARES,
+    "soft_labels": None,
+    "real_only_last": 0.0,
+}  # a classifier's that came later than checkpoints, and what they were then
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,13 @@ class TrainingSettings:
 def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:
     """The values of a script's `flags` that decide the result, those named in `more` among them.
 
-    The number of epochs is one of them where the learning rate's schedule depends on it.
+    The number of epochs is one of them where the learning rate's schedule, or which are on real faces, depends on it.
     """
-    names = [*RESUMED_WITH, *more, *(["epochs"] if flags["scheduler"] == "cosine" else [])]
+    names = [
+        *RESUMED_WITH,
+        *more,
+        *(["epochs"] if flags["scheduler"] == "cosine" or flags.get("real_only_last") else []),
+    ]
     return {name: flags[name] for name in names}
 
 

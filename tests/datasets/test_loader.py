@@ -93,6 +93,29 @@ def test_epochs_of_more_faces_than_there_are_repeat_them_evenly():
     assert counts.tolist().count(7) == 3 and counts.tolist().count(6) == 3
 
 
+def test_a_batch_tells_what_is_shown_of_each_face():
+    batches = FaceBatches(numbered(100), 16, CPU, True, 1, hundreds(100), 0.5)
+    for faces, _, indices, sources, _ in batches.sharded():
+        assert torch.equal(faces[:, 0, 0].long(), sources)  # augmentation i, of pixels 100 + i, is number 100 + i
+        assert bool(((sources == indices) | (sources == indices + 100)).all())
+
+
+def test_the_last_epochs_are_on_real_faces_alone():
+    batches = FaceBatches(numbered(100), 16, CPU, True, 1, hundreds(100), 1.0, real_only_from=3)
+    assert all((epoch_of(batches, epoch)[0][:, 0, 0] >= 100).all() for epoch in (1, 2))
+    faces, _, indices = epoch_of(batches, 3)
+    assert torch.equal(faces[:, 0, 0].long(), indices) and len(indices.unique()) == 100
+    expanded = numbered(100)
+    expanded.generated = 60
+    batches = FaceBatches(expanded, 16, CPU, shuffle=True, real_only_from=2)
+    assert len(epoch_of(batches, 1)[2].unique()) == 100 and batches.faces_in_epoch == 100 and len(batches) == 7
+    assert sorted(epoch_of(batches, 2)[2].tolist()) == list(range(40)) and batches.faces_in_epoch == 40
+    assert len(batches) == 3
+    batches = FaceBatches(expanded, 16, CPU, shuffle=True, real_only_from=2, faces_per_epoch=80)
+    later = torch.cat([epoch_of(batches, epoch)[2] for epoch in (2, 3)])
+    assert torch.bincount(later, minlength=100).tolist() == [4] * 40 + [0] * 60
+
+
 def test_emotions_are_sampled_by_their_shares_in_the_expanded_set_or_equally():
     """Beside the counts that the rule of the expansion gives, computed by a plain loop."""
     sizes = [400, 44, 410, 722, 483, 317, 496]

@@ -34,8 +34,12 @@ class Augmentations:
         The first time, all images, single or in shards, are packed into one file beside them. Raises InputError for a
         missing or other manifest, for images that are unfinished or of other faces, and for a damaged PNG or tar.
         """
-        pack = load_images(Path(folder), AUGMENTATIONS, faces)
-        counts = np.bincount(pack.faces, minlength=len(faces))
+        return cls.of(load_images(Path(folder), AUGMENTATIONS, faces), len(faces))
+
+    @classmethod
+    def of(cls, pack: ImagePack, faces: int) -> "Augmentations":
+        """The images of so many faces."""
+        counts = np.bincount(pack.faces, minlength=faces)
         first = np.concatenate([[0], np.cumsum(counts)])
         return cls(torch.from_numpy(pack.images), torch.from_numpy(first))
 
@@ -50,24 +54,34 @@ class Augmentations:
     def replace(
         self, faces: Tensor, indices: Tensor, probability: float, generator: torch.Generator, shard: Shard | None = None
     ) -> Tensor:
-        """Replace each face that has augmentations, with `probability`, by one of its own, all equally likely.
+        """The faces, uint8 [B, 48, 48], of which some are replaced as `choose` says; on the device of the images."""
+        return self.shown(faces, self.choose(indices, probability, generator, shard))
 
-        faces: uint8 [B, 48, 48], those of the training set's rows `indices`, int64 [B]; both on the device of the
-        images. `generator`, which may be a CPU one, gives two random numbers a face; where the faces are the `shard`
-        of a batch, two for each face of the batch. Returns uint8 [B, 48, 48].
+    def shown(self, faces: Tensor, images: Tensor) -> Tensor:
+        """The faces, uint8 [B, 48, 48], each replaced by one of the images, int64 [B], where that is 0 or more."""
+        if len(self.images) == 0:
+            return faces
+        return torch.where((images >= 0)[:, None, None], self.images[images.clamp(min=0)], faces)
+
+    def choose(
+        self, indices: Tensor, probability: float, generator: torch.Generator, shard: Shard | None = None
+    ) -> Tensor:
+        """For each face that has augmentations, with `probability`, one of its own, all equally likely: int64 [B], -1
+        for none.
+
+        indices: int64 [B], the faces' rows in the training set, on the device of the images. `generator`, which may be
+        a CPU one, gives two random numbers a face; where the faces are the `shard` of a batch, two for each face of the
+        batch.
         """
         shard = shard or Shard(len(indices), slice(None))
         uniforms = torch.rand(2, shard.total, generator=generator, device=generator.device)
-        uniforms = uniforms[:, shard.rows].to(faces.device)
+        uniforms = uniforms[:, shard.rows].to(indices.device)
         first = self.first[indices]
         counts = self.first[indices + 1] - first
         replaced = (uniforms[0] < probability) & (counts > 0)
-        if len(self.images) == 0:
-            return faces
         # a float32 just below 1 may round up to the count itself
         chosen = first + torch.minimum((uniforms[1] * counts).long(), counts - 1)
-        chosen = chosen.clamp(0, len(self.images) - 1)
-        return torch.where(replaced[:, None, None], self.images[chosen], faces)
+        return torch.where(replaced, chosen, -1)
 
 
 class FER2013Exp(LabelledFaces):
@@ -75,17 +89,18 @@ class FER2013Exp(LabelledFaces):
 
     phase = "train"
 
-    def __init__(self, train: FER2013, folder: Path = Path("data/expanded_fer_2013")) -> None:
-        """Read the images that create_augmentations.py --expand_dataset True generated from the training faces.
+    def __init__(
+        self, train: FER2013, folder: Path = Path("data/expanded_fer_2013"), pack: ImagePack | None = None
+    ) -> None:
+        """Read the images that create_augmentations.py --expand_dataset True generated from the training faces, or
+        take those of `pack`.
 
         Raises InputError as `Augmentations.open` does, and for a sub-folder whose name is not a label.
         """
-        pack = load_images(Path(folder), EXPANSION, train)
-        if len(pack.ks) and pack.ks.max() >= len(EMOTIONS):
-            raise InputError(f"{Path(folder) / str(pack.ks.max())}: expected folders named 0 to {len(EMOTIONS) - 1}")
+        pack = pack or load_images(Path(folder), EXPANSION, train)
         self.dataset = train.dataset
         faces = torch.cat([train.faces, torch.from_numpy(pack.images)])
-        super().__init__(faces, torch.cat([train.labels, torch.from_numpy(pack.ks)]))
+        super().__init__(faces, torch.cat([train.labels, torch.from_numpy(pack.ks)]), generated=len(pack.ks))
 
 
 def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
@@ -100,5 +115,7 @@ def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
             f"{folder}: there is an image of face {pack.faces[-1]}, expected faces below {manifest['faces']}; "
             f"remove the images that {MANIFEST_NAME} does not describe"
         )
+    if mode == EXPANSION and len(pack.ks) and pack.ks.max() >= len(EMOTIONS):
+        raise InputError(f"{folder / str(pack.ks.max())}: expected folders named 0 to {len(EMOTIONS) - 1}")
     known = int(np.searchsorted(pack.faces, len(faces)))
     return ImagePack(pack.faces[:known], pack.ks[:known], pack.images[:known])

@@ -1,0 +1,113 @@
+"""The runs of both training scripts as values, and the data that a run of train_model.py asks for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core_code.core_utils.distributed.job import is_main_process
+from core_code.core_utils.flags import OWN_SHARES
+from core_code.core_utils.tensorboard import Board
+from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION
+from core_code.datasets.augmentations.store import Augmentations, FER2013Exp, load_images
+from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.loader import FaceBatches, class_shares
+from core_code.models.architectures import IMAGENET_STEM
+from core_code.training.settings import TrainingSettings, data_provenance
+from core_code.training.soft_labels import read_soft_labels, target_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingSettings):
+    """What is trained, on which faces, and where the files lie: named as the flags of both scripts."""
+
+    net_name: str
+    exp_name: str
+    resume: bool
+    verbose: bool
+    fine_tune: bool
+    weights: str
+    dataset: str
+    data_root: Path
+    max_faces: int | None
+    batch_size: int
+    augmentations_folder: Path
+    output_root: Path
+    device: torch.device
+    tensorboard: bool = False
+
+    def board(self, kind: str = "") -> Board:
+        """Where the run's figures go for TensorBoard, if anywhere. Raises InputError."""
+        folder = self.output_root / "runs" / f"{kind}{self.net_name}_{self.exp_name}"
+        return Board(folder if self.tensorboard and is_main_process() else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRun(RunSettings):
+    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored.
+
+    `stem` is one of architectures.STEMS.
+    """
+
+    emotion_transform_prob: float | None
+    load_byol: bool
+    use_expanded_dataset: bool
+    expanded_folder: Path
+    faces_per_epoch: int | None
+    stem: str = IMAGENET_STEM
+    class_shares: str = OWN_SHARES
+    soft_labels: Path | None = None
+    real_only_last: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BYOLRun(RunSettings):
+    """A run of train_byol_model.py."""
+
+    photometric: bool
+    prediction_lr: float | None
+
+
+class ClassifierData(NamedTuple):
+    """What a classifier is trained and validated on, what the data are, and the targets of ClassifierTask."""
+
+    train: FaceBatches
+    val: FaceBatches
+    provenance: dict[str, Any]
+    targets: Tensor | None = None
+
+
+def classifier_data(run: ClassifierRun) -> ClassifierData:
+    """The data that the flags ask for. Raises InputError."""
+    originals = FER2013(run.data_root, "train", run.dataset, run.max_faces)
+    val = FaceBatches(FER2013(run.data_root, "val", run.dataset), run.batch_size, run.device)
+    soft = read_soft_labels(run.soft_labels, originals) if run.soft_labels else None
+    kind, folder, pack, image_targets = "", None, None, None
+    if run.use_expanded_dataset:
+        kind, folder = EXPANSION, run.expanded_folder
+    elif run.emotion_transform_prob:
+        kind, folder = AUGMENTATIONS, run.augmentations_folder
+    if folder:
+        pack = load_images(folder, kind, originals)
+        if soft:
+            image_targets, pack = soft.of_images(kind, pack)
+    faces = FER2013Exp(originals, pack=pack) if kind == EXPANSION else originals
+    real_epochs = round(run.epochs * run.real_only_last)
+    train = FaceBatches(
+        faces, run.batch_size, run.device, shuffle=True, seed=run.seed,
+        augmentations=Augmentations.of(pack, len(originals)) if pack and kind == AUGMENTATIONS else None,
+        probability=run.emotion_transform_prob or 0.0, faces_per_epoch=run.faces_per_epoch,
+        shares=class_shares(run.class_shares, originals.class_counts),
+        real_only_from=run.epochs - real_epochs + 1 if real_epochs else None,
+    )  # fmt: skip
+    provenance = data_provenance(originals, folder) | {"soft_labels": soft.fingerprint if soft else None}
+    if soft is None:
+        return ClassifierData(train, val, provenance)
+    labels, probabilities = originals.labels, soft.arrays["faces"]
+    if pack is not None and image_targets is not None:
+        labels = torch.cat([labels, originals.labels[pack.faces] if kind == AUGMENTATIONS else torch.tensor(pack.ks)])
+        probabilities = np.concatenate([probabilities, image_targets])
+    return ClassifierData(train, val, provenance, target_table(probabilities, labels, run.label_smoothing))
