@@ -60,9 +60,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         from core_code.search.results import read_best_values
 
         flags.fill_in(args, argparse.Namespace(**read_best_values(args.study, args.net_name)))
-    elif args.optimizer == "adam" != values["optimizer"] and args.lr is None:
-        parser.error(f"--optimizer adam needs an --lr: that of the recipe, {values['lr']:g}, is for sgd")
-    flags.fill_in(args, argparse.Namespace(**values))
+    flags.fill_in_recipe(parser, args, values)
     return args
 
 

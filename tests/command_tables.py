@@ -18,6 +18,7 @@ COMMANDS = {  # as they are typed after `python`, and the module whose main() pa
     "train_byol_model.py": "train_byol_model",
     "optuna_study.py": "optuna_study",
     "-m core_code.datasets": "core_code.datasets.__main__",
+    "-m core_code.soft_labels": "core_code.soft_labels",
     "-m core_code.evaluate": "core_code.evaluate",
     "-m core_code.predict": "core_code.predict",
     "-m core_code.export": "core_code.export",

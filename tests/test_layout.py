@@ -40,7 +40,8 @@ ARROWS = {
 }  # fmt: skip
 # Files that stand beside the rooms that they belong to.
 COMMANDS = {
-    "core_code.evaluate": "evaluation", "core_code.export": "prediction", "core_code.predict": "prediction"
+    "core_code.evaluate": "evaluation", "core_code.export": "prediction", "core_code.predict": "prediction",
+    "core_code.soft_labels": "training",
 }  # fmt: skip
 
 # What is still to be put right: exactly the violations of today. Whoever removes one removes its line here.

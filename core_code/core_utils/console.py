@@ -17,6 +17,7 @@ COMMANDS = {
     "emotiongan-learn": "EmotionGAN.learn",
     "emotiongan-measure": "EmotionGAN.measure",
     "emotiongan-predict": "core_code.predict",
+    "emotiongan-soft-labels": "core_code.soft_labels",
 }
 
 

@@ -52,6 +52,7 @@ share = number("a number above 0 and up to 1", lambda value: 0 < value <= 1)
 decay = number("a number of 0 or more and below 1", lambda value: 0 <= value < 1)
 degrees = number("a number from 0 to 180", lambda value: 0 <= value <= 180)
 whole_number = number("a whole number, 0 or more", lambda value: value >= 0, int)
+two_or_more = number("a whole number, 2 or more", lambda value: 2 <= value < 1 << 31, int)
 count = number("a whole number, 1 or more", lambda value: 1 <= value < 1 << 31, int)
 seed = number("a whole number from 0 to 4294967295", lambda value: 0 <= value < 1 << 32, int)
 positive = number("a number above 0", lambda value: 0 < value < math.inf)
@@ -187,6 +188,13 @@ def fill_in(args: argparse.Namespace, defaults: object) -> None:
     for name, value in vars(defaults).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+
+
+def fill_in_recipe(parser: argparse.ArgumentParser, args: argparse.Namespace, values: dict[str, Any]) -> None:
+    """Give each flag that is None the recipe's value."""
+    if args.optimizer == "adam" != values["optimizer"] and args.lr is None:
+        parser.error(f"--optimizer adam needs an --lr: that of the recipe, {values['lr']:g}, is for sgd")
+    fill_in(args, argparse.Namespace(**values))
 
 
 def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
