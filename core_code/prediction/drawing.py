@@ -26,18 +26,26 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
     taken = {one.picture.resolve() for one in predictions}
     paths = []
     for picture in pictures:
-        path, number = folder / f"{picture.stem}_read.png", 1
-        while path.resolve() in taken:
-            number += 1
-            path = folder / f"{picture.stem}_read_{number}.png"
-        taken.add(path.resolve())
-        write_photograph(path, drawn(read_photograph(picture), [one for one in predictions if one.picture == picture]))
+        path = free_path(folder, picture, ".png", taken)
+        faces = [one for one in predictions if one.picture == picture]
+        write_photograph(path, drawn(read_photograph(picture), faces, len(faces) > 1))
         paths.append(path)
     return paths
 
 
-def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
-    """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes and emotions."""
+def free_path(folder: Path, picture: Path, suffix: str, taken: set[Path]) -> Path:
+    """<picture>_read<suffix> in the folder, with a number where that is taken; from here on it is taken itself."""
+    path, number = folder / f"{picture.stem}_read{suffix}", 1
+    while path.resolve() in taken:
+        number += 1
+        path = folder / f"{picture.stem}_read_{number}{suffix}"
+    taken.add(path.resolve())
+    return path
+
+
+def drawn(photograph: Photograph, faces: Sequence[Prediction], numbered: bool) -> Photograph:
+    """The picture in colour, enlarged by a whole number where it is small, with its faces' boxes, emotions and, where
+    they are `numbered`, numbers."""
     image = Image.fromarray(photograph.visible).convert("RGB")
     scale = max(1, min(-(-SMALLEST // min(image.size)), LONGEST // max(image.size)))
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
@@ -51,7 +59,7 @@ def drawn(photograph: Photograph, faces: Sequence[Prediction]) -> Photograph:
         left, top = max(0, one.box.left * scale), max(0, one.box.top * scale)
         right, bottom = min(image.width, one.box.right * scale) - 1, min(image.height, one.box.bottom * scale) - 1
         pen.rectangle((left, top, right, bottom), outline=colour, width=max(2, round(min(image.size) / 160)))
-        number = f"{one.face}: " if len(faces) > 1 else ""
+        number = f"{one.face}: " if numbered else ""
         tag(image, (left, top), f"{number}{one.emotion} {100 * one.confidence:.0f} %", colour, font)
     profile = photograph.profile if photograph.pixels.shape[2] >= 3 else None
     return Photograph(np.array(image), profile)

@@ -30,6 +30,10 @@ class PredictionSettings:
     pictures: files and folders. vote: one of flags.VOTES, where several checkpoints are given. face_detector: dlib, or
     none for pictures that are one face each. tta: one of flags.TTA_KINDS. image_size: side of the views in pixels, None
     for what each net was trained on. json, csv (files) and draw (a folder): None for not written.
+
+    Of clips alone, see prediction.clips: curves, a file, None for not written. webcam: a camera's number. detect_every:
+    in how many frames faces are looked for once. smooth: time constant of an average, in seconds, 0 for none. seconds:
+    None for the whole clip.
     """
 
     pictures: Sequence[Path]
@@ -43,6 +47,11 @@ class PredictionSettings:
     json: Path | None = None
     csv: Path | None = None
     draw: Path | None = None
+    curves: Path | None = None
+    webcam: int | None = None
+    detect_every: int = 5
+    smooth: float = 0.0
+    seconds: float | None = None
 
 
 def run(settings: PredictionSettings) -> list[Prediction]:
@@ -67,15 +76,21 @@ def run(settings: PredictionSettings) -> list[Prediction]:
 
 
 def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> None:
-    """Raise InputError for a json or csv that is a folder or one of the inputs, and for a draw that is a file."""
+    """Raise InputError for a file to write that is a folder, an input or another output, and for a draw that is a
+    file."""
     inputs = [path for path in (*pictures, *settings.checkpoint) if path.exists()]
-    for path in (settings.json, settings.csv):
-        if path and path.is_dir():
+    written: dict[Path, str] = {}
+    for name in ("json", "csv", "curves"):
+        path = getattr(settings, name)
+        if not path:
+            continue
+        if path.is_dir():
             raise InputError(f"{path}: is a folder, expected a file to write")
-        if path and path.exists() and any(path.samefile(other) for other in inputs):
+        if path.exists() and any(path.samefile(other) for other in inputs):
             raise InputError(f"{path}: would be written over, but it is an input")
-    if settings.json and settings.csv and settings.json.resolve() == settings.csv.resolve():
-        raise InputError(f"{settings.csv}: --json and --csv are one file, expected two")
+        if other := written.get(path.resolve()):
+            raise InputError(f"{path}: --{other} and --{name} are one file, expected two")
+        written[path.resolve()] = name
     if settings.draw and settings.draw.exists() and not settings.draw.is_dir():
         raise InputError(f"{settings.draw}: is a file, expected a folder")
 

@@ -27,7 +27,7 @@ def test_each_console_command_is_a_module_with_a_command():
 
 def test_the_extras_are_files_that_are_there():
     extras = PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]
-    assert {"faces", "onnx", "parquet", "tensorboard"} <= set(extras)
+    assert {"faces", "onnx", "parquet", "tensorboard", "video"} <= set(extras)
     assert all((ROOT / name).is_file() for extra in extras.values() for name in extra["file"])
 
 

@@ -64,12 +64,12 @@ def find_faces(picture: np.ndarray, where: str = "the picture") -> list[Box]:
     return sorted(boxes, key=lambda box: (box.left, box.top))
 
 
-def detect(picture: np.ndarray) -> list[tuple[Box, int]]:
+def detect(picture: np.ndarray, longest_searched: int = LONGEST_SEARCHED) -> list[tuple[Box, int]]:
     """Each face's box and which of dlib's five detectors (FRONTAL, and turned ones) saw it."""
     detector = frontal_detector(load_dlib())
     height, width = picture.shape[:2]
     longest = max(height, width)
-    scale = min(max(2 * longest, SHORTEST_SEARCHED), LONGEST_SEARCHED) / longest
+    scale = min(max(2 * longest, SHORTEST_SEARCHED), longest_searched) / longest
     size = max(1, round(width * scale)), max(1, round(height * scale))
     searched = np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
     found, _, detectors = detector.run(searched, 0, 0.0)
