@@ -7,9 +7,14 @@ import torch
 from PIL import Image
 
 from core_code.core_utils.emotions import EMOTIONS
+from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.evaluation.predictions import Predictions
 from core_code.experiments.__main__ import parse_arguments, settings_of
-from core_code.experiments.presets import BEST_PUBLISHED, EXPERIMENTS, PUBLISHED
+from core_code.experiments.arms import CLASSIC
+from core_code.experiments.comparisons import compare_all
+from core_code.experiments.models import described
+from core_code.experiments.predicted import with_derived
+from core_code.experiments.presets import BEST_PUBLISHED, PUBLISHED
 from core_code.experiments.results import all_scores
 
 NETS = ("resnet18", "densenet201")
@@ -46,19 +51,24 @@ def synthetic_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:
     predictions = {}
     for net in NETS:
         for seed in SEEDS:
-            names = [name for name in EXPERIMENTS if f"{net}_{name}_seed{seed}" != FAILED]
-            predictions[net, seed] = {
+            names = [name for name in CLASSIC if f"{net}_{name}_seed{seed}" != FAILED]
+            predictions[net, 1.0, seed] = {
                 split: synthetic_predictions(faces, random, names) for split, faces in splits.items()
             }
-    study = settings_of(parse_arguments(["--preset", "two_cores", "--nets", *NETS, "--seeds", *map(str, SEEDS)]))
+    flags = ["--preset", "two_cores", "--nets", *NETS, "--seeds", *map(str, SEEDS), "--experiments", *CLASSIC]
+    study = settings_of(parse_arguments(flags))
+    labels = torch.arange(7).repeat_interleave(SHARES.long())
+    train = LabelledFaces(torch.zeros(len(labels), 1, 1, dtype=torch.uint8), labels)
+    predictions = with_derived(predictions, train, study)
     protocol = {"epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4, "seeds": list(SEEDS),
                 "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True, "training_faces": 28709,
                 "max_faces": None, "training_flags": []}  # fmt: skip
-    trainings = [training_run(net, name, seed) for net in NETS for seed in SEEDS for name in EXPERIMENTS]
+    trainings = [training_run(net, name, seed) for net in NETS for seed in SEEDS for name in CLASSIC]
     return {
-        "format": 2, "dataset": "fer2013", "preset": "two_cores", "protocol": protocol, "emotions": list(EMOTIONS),
-        "experiments": dict(EXPERIMENTS), "splits": dict(splits), "runs": [image_run(), *trainings],
-        "scores": list(all_scores(predictions, study)), "published": PUBLISHED, "best_published": BEST_PUBLISHED,
+        "format": 3, "dataset": "fer2013", "preset": "two_cores", "protocol": protocol, "emotions": list(EMOTIONS),
+        "experiments": described(CLASSIC), "generator": "", "splits": dict(splits), "runs": [image_run(), *trainings],
+        "scores": list(all_scores(predictions, study)), "comparisons": compare_all(predictions, predictions, study),
+        "published": PUBLISHED, "best_published": BEST_PUBLISHED,
     }  # fmt: skip
 
 

@@ -2,19 +2,21 @@
 
     python -m core_code.experiments --preset two_cores --dry_run True
 
-Prints its plan with estimated times first. What is complete is skipped, what was interrupted goes on, and a run that
-fails is recorded while the others go on. Files: report.html, results.md, results.csv, results_per_emotion.csv and
-results.json in plots_output.
+Prints its plan with estimated times first; with --budget_minutes what is not expected to fit is left for the next
+start. What is complete is skipped, what was interrupted goes on, and a run that fails is recorded while the others go
+on. Files: report.html, results.md, results.json and the tables results*.csv in plots_output.
 """
 
 import argparse
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
-from core_code.experiments.presets import EXPERIMENTS, PRESETS, StudySettings
+from core_code.experiments.arms import ARMS
+from core_code.experiments.presets import PRESETS, StudySettings
 from core_code.models.architectures import ARCHITECTURES
 
 COUNTS = {"epochs": "of the trainings", "image_size": "side of the views in pixels",
@@ -26,13 +28,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags; those of the preset default to it."""
     parser = flags.make_parser(
         __doc__ + "\npresets:\n" + "\n".join(f"  {name}: {preset.what}" for name, preset in PRESETS.items())
-        + "\n\nexperiments:\n" + "\n".join(f"  {name}: {what}" for name, what in EXPERIMENTS.items()),
+        + "\n\nexperiments:\n" + "\n".join(f"  {name}: {arm.what}" for name, arm in ARMS.items()),
         "python -m core_code.experiments --preset quick --dataset sample --output_root study",
     )  # fmt: skip
     parser.add_argument("--preset", choices=tuple(PRESETS), default="published", help="(default: published)")
     parser.add_argument("--nets", choices=tuple(ARCHITECTURES), nargs="+", help="(default: the preset's)")
-    parser.add_argument("--experiments", choices=tuple(EXPERIMENTS), nargs="+", help="(default: the preset's)")
-    parser.add_argument("--seeds", type=flags.seed, nargs="+", default=[1], help="a training each (default: 1)")
+    parser.add_argument("--experiments", choices=tuple(ARMS), nargs="+",
+                        help="the most important first (default: the preset's)")  # fmt: skip
+    parser.add_argument("--seeds", type=flags.seed, nargs="+", help="a training each (default: the preset's)")
+    parser.add_argument("--whole_seeds", type=flags.count, metavar="N",
+                        help="of the seeds only the first N on all faces (default: the preset's)")  # fmt: skip
+    parser.add_argument(
+        "--sizes", type=flags.share, nargs="+",
+        help="shares of the training faces to train on, each its first rows (default: the preset's)",
+    )  # fmt: skip
     for name, help in COUNTS.items():
         parser.add_argument(f"--{name}", type=flags.count, help=f"{help} (default: the preset's)")
     parser.add_argument("--weights", help="imagenet, none (random), or a file (default: the preset's)")
@@ -42,6 +51,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="commands that run side by side, each on its share of the processor: 2 on two cores (default: 1)",
     )  # fmt: skip
     flags.add_boolean(parser, "--dry_run", False, "print the plan with estimated times, and stop")
+    parser.add_argument(
+        "--budget_minutes", type=flags.positive, default=math.inf, metavar="M",
+        help="run what is expected to fit into M minutes, and start nothing after them (default: no limit)",
+    )  # fmt: skip
+    flags.add_boolean(
+        parser, "--learn_generators", False,
+        "for each part of the faces learn a generator from that part alone; otherwise --generator makes the images, "
+        "and the one that is shipped has seen all of FER2013's training faces",
+    )  # fmt: skip
     parser.add_argument(
         "--images_root", type=Path, default=Path("data"),
         help="where the folders of augmentations and of the expansion lie (default: data)",
@@ -74,20 +92,24 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.experiments.page import as_text, write_report
     from core_code.experiments.pictures import draw_pictures
     from core_code.experiments.plan import make_plan
-    from core_code.experiments.results import collect, predict_all
-    from core_code.experiments.runner import run_steps
+    from core_code.experiments.predicted import predict_all
+    from core_code.experiments.results import collect
+    from core_code.experiments.runner import run_steps, within
     from core_code.experiments.tables import plan_as_text
 
     faces = FER2013(study.data_root, "train", study.dataset, study.max_faces)
+    val = FER2013(study.data_root, "val", study.dataset)
     steps = make_plan(study, faces.class_counts.tolist())
-    print(plan_as_text(steps, seconds_of(steps, study), study, args.at_once))
+    seconds, budget = seconds_of(steps, study, len(val)), 60 * args.budget_minutes
+    chosen = within(steps, seconds, budget * args.at_once)
+    print(plan_as_text(steps, chosen, seconds, study, args.at_once))
     if args.dry_run:
         return
-    failed = run_steps(steps, args.at_once, study.output_root)
+    failed = run_steps(chosen, args.at_once, study.output_root, budget)
     steps = make_plan(study, faces.class_counts.tolist())
-    predictions = predict_all(steps, study)
-    results = collect(steps, predictions, failed, len(faces), study)
-    results["pictures"] = draw_pictures(steps, predictions, study)
+    selected, last = predict_all(steps, faces, study)
+    results = collect(steps, selected, last, failed, len(faces), study)
+    results["pictures"] = draw_pictures(steps, selected, results, study)
     write_json(study.plots / "results.json", results)
     *tables, page = write_report(results, study.plots)
     print(as_text(results))

@@ -21,6 +21,7 @@ from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.experiments import tables
+from core_code.experiments.comparisons import LAST_EPOCH
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -29,12 +30,14 @@ PUBLISHED_PROTOCOL = {"weights": "imagenet", "epochs": 100, "image_size": 224}
 
 
 def write_report(results: dict[str, Any], plots: Path) -> list[Path]:
-    """results.csv, results_per_emotion.csv, results.md and report.html in `plots`, where the pictures are."""
-    paths = [plots / name for name in ("results.csv", "results_per_emotion.csv", "results.md", "report.html")]
+    """The tables as CSV, results.md and report.html in `plots`, where the pictures are."""
+    names = ("results.csv", "results_per_emotion.csv", "results_differences.csv", "results.md", "report.html")
+    paths = [plots / name for name in names]
     write_csv(paths[0], tables.figures(results))
     write_csv(paths[1], tables.per_emotion(results))
-    atomic_write(paths[2], lambda file: file.write(as_text(results).encode(errors="backslashreplace")))
-    atomic_write(paths[3], lambda file: file.write(as_page(results, plots).encode(errors="backslashreplace")))
+    write_csv(paths[2], tables.comparisons(results))
+    atomic_write(paths[3], lambda file: file.write(as_text(results).encode(errors="backslashreplace")))
+    atomic_write(paths[4], lambda file: file.write(as_page(results, plots).encode(errors="backslashreplace")))
     return paths
 
 
@@ -69,6 +72,7 @@ def render(template: str, results: dict[str, Any], **values: Any) -> str:
     states = Counter(run["state"] for run in results["runs"])
     return environment.get_template(template).render(
         results=results, protocol=results["protocol"], states=states, sections=sections(results),
+        differences=differences(results),
         nets=list(dict.fromkeys(run["net"] for run in results["runs"] if run["net"])), runs=tables.runs(results),
         other_protocol=any(results["protocol"][name] != value for name, value in PUBLISHED_PROTOCOL.items()),
         fer2013=results["dataset"] == "fer2013", listed=listed, significant=tables.SIGNIFICANT,
@@ -85,19 +89,21 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """What the report shows of each net, by split; empty where no net is trained."""
     figures, emotions = tables.figures(results), tables.per_emotion(results)
     found: dict[str, list[dict[str, Any]]] = {}
-    for split, net in dict.fromkeys((row["split"], row["net"]) for row in results["scores"]):
-        rows = figures[(figures.split == split) & (figures.net == net)]
-        shown, votes = tables.shown_models(figures, net), tables.ordered_votes(figures, net).model
-        chosen = [row for row in results["scores"] if (row["net"], row["split"], row["tta"]) == (net, split, NO_TTA)]
+    for split, net, size in dict.fromkeys((row["split"], row["net"], row["size"]) for row in results["scores"]):
+        of_net = figures[(figures.net == net) & (figures["size"] == size)]
+        rows = of_net[of_net.split == split]
+        shown, votes = tables.shown_models(of_net), tables.ordered_votes(of_net).model
+        chosen = [row for row in results["scores"]
+                  if (row["net"], row["size"], row["split"], row["tta"]) == (net, size, split, NO_TTA)]  # fmt: skip
         scores = {row["model"]: row for row in chosen}
         plain = rows[rows.tta == NO_TTA].set_index("model").published_top1
         published = results["published"].get(net, {}) if plain.notna().any() else {}
-        same = (emotions[["net", "split", "tta", "vote"]] == [net, split, NO_TTA, ""]).all(axis=1)
-        accuracies = emotions[same].drop(columns=["net", "vote", "tta", "split"])
+        same = (emotions[["net", "size", "split", "tta", "vote"]] == [net, size, split, NO_TTA, ""]).all(axis=1)
+        accuracies = emotions[same].drop(columns=["net", "size", "vote", "tta", "split"])
         confusion = next(iter(scores[shown[0]]["seeds"].values()))["confusion"]
         here = set(map(tables.published_name, scores.values()))
         found.setdefault(split, []).append({
-            "net": net, "published": published,
+            "net": net, "title": tables.part_title(net, size), "published": published,
             "absent": {name: values[0] for name, values in published.items() if name not in here},
             "chart": chart([(scores[name], plain[name]) for name in shown]),
             "figures": tables.figures_table(rows, shown),
@@ -106,6 +112,17 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             "baseline": next(iter(accuracies[accuracies.model == "baseline"].to_dict("records")), None),
         })  # fmt: skip
     return {split: found[split] for split in results["splits"] if split in found}
+
+
+def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
+    """The comparisons on all faces that nothing was chosen on, by net and size, then by family, as cells to show."""
+    table = tables.comparisons(results)
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    if len(table):
+        table = table[table.on == LAST_EPOCH]
+        for (net, size, family), rows in table.groupby(["net", "size", "family"], sort=False):
+            found.setdefault(tables.part_title(str(net), float(size)), {})[str(family)] = tables.comparison_cells(rows)
+    return found
 
 
 def chart(models: list[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:

@@ -3,47 +3,92 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_TTA
+from core_code.core_utils.plots.arms import Difference, plot_accuracy_by_share, plot_differences
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
 from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
-from core_code.experiments.plan import Step, checkpoint_files, image_folders, run_name
+from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
+from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
+from core_code.experiments.predicted import AllPredictions, evaluation_settings, keys_of, trainings
 from core_code.experiments.presets import StudySettings
-from core_code.experiments.results import AllPredictions, evaluation_settings, trainings
+from core_code.experiments.tables import SIGNIFICANT, comparisons, figures, part_title
 from core_code.training.inference import load_trained
 
+TRAINING_FACES = 28_709  # of FER2013
 MAPPED = {"baseline": "val", "augmented": "augmentations"}  # of which faces a net's features are mapped
 SHEETS = {"distribution": "label_distribution", "augmentations": "augmentation_examples",
           "expansion": "expansion_examples"}  # fmt: skip
 Entry = dict[str, str]
 
 
-def draw_pictures(steps: Sequence[Step], predictions: AllPredictions, study: StudySettings) -> list[Entry]:
-    """Draw all pictures of the first seed's nets into plots_output; returns what there is to show, in order.
+def draw_pictures(
+    steps: Sequence[Step], predictions: AllPredictions, results: dict[str, Any], study: StudySettings
+) -> list[Entry]:  # fmt: skip
+    """Draw all pictures into plots_output; returns what there is to show, in order.
 
-    Each has `file` (a name in plots_output), `kind`, `net` and `experiment` (the run, vote or split in its name). Those
-    of the images are create_augmentations.py's.
+    Those of single nets are of the largest part of the faces, with the first seed. Each has `file` (a name in
+    plots_output), `kind`, `net` and `experiment` (the run, vote or split in its name). Those of the images are
+    create_augmentations.py's. `results`: see results.collect.
     """
     sheets = {kind: study.plots / f"{name}_{study.dataset}.png" for kind, name in SHEETS.items()}
-    entries = [entry(path, kind) for kind, path in sheets.items() if path.exists()]
+    entries = draw_arms(results, study)
+    entries += [entry(path, kind) for kind, path in sheets.items() if path.exists()]
     for net in study.nets:
-        seed = next((seed for seed in study.seeds if (net, seed) in predictions), None)
-        if seed is None:
+        keys = [key for key in keys_of(study) if key[0] == net and key in predictions]
+        if not keys:
             continue
-        nets_steps = [step for step in steps if step.complete and (step.net, step.seed) == (net, seed)]
+        key = max(keys, key=lambda key: key[1])  # of equal ones the first
+        _, size, seed = key
+        nets_steps = [step for step in steps if step.complete and (step.net, step.size, step.seed) == key]
         entries += [draw_curves(step, study) for step in nets_steps]
         named = {
-            split: found._replace(logits={run_name(name, seed): each for name, each in found.logits.items()}, tta={})
-            for split, found in predictions[net, seed].items()
-        }
+            split: found._replace(
+                logits={run_name(name, seed, size): found.logits[name] for name in study.experiments
+                        if name in found.logits}, tta={},
+            )
+            for split, found in predictions[key].items()
+        }  # fmt: skip
         drawn = report.draw_pictures(report.make_report(named, NO_TTA), named, evaluation_settings(study, net))
         entries += [entry(path, kind, net) for kind, paths in drawn.items() for path in paths]
-        for step in trainings(steps, net, seed):
+        for step in trainings(steps, key):
             if step.experiment in MAPPED:
                 entries += draw_map(step, study)
+    return entries
+
+
+def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
+    """The arms of each net beside each other: accuracy on test against the share of the faces, and the differences."""
+    entries = []
+    accuracies, compared = figures(results), comparisons(results)
+    if not len(accuracies):
+        return []
+    all_faces = TRAINING_FACES if study.dataset == "fer2013" else results["protocol"]["training_faces"]
+    whole = results["protocol"]["training_faces"] / all_faces
+    accuracies = accuracies[(accuracies.split == "test") & (accuracies.tta == NO_TTA) & (accuracies.vote == "")]
+    for net, rows in accuracies.groupby("net", sort=False):
+        lines = {
+            str(name): [(100 * whole * row["size"], row.top1_mean, row.top1_low, row.top1_high)
+                        for _, row in line.sort_values("size").iterrows()]
+            for name, line in rows.groupby("model", sort=False)
+        }  # fmt: skip
+        path = study.plots / f"accuracy_by_share_{net}.png"
+        entries.append(entry(plot_accuracy_by_share(lines, path, f"{net}: top-1 on test"), "shares", str(net)))
+    if not len(compared):
+        return entries
+    compared = compared[(compared.on == LAST_EPOCH) & (compared.family == BASELINE)]
+    for (net, size), rows in compared.groupby(["net", "size"], sort=False):
+        differences = [
+            Difference(row.model, row.top1_mean, row.top1_low, row.top1_high, row.top1_p_holm < SIGNIFICANT)
+            for row in rows.itertuples()
+        ]
+        title = f"{part_title(str(net), float(size))}: top-1 minus the baseline's, {LAST_EPOCH}"
+        path = study.plots / f"{part_name('differences', float(size))}_{net}.png"
+        entries.append(entry(plot_differences(differences, path, title), "differences", str(net)))
     return entries
 
 
@@ -56,7 +101,7 @@ def entry(path: Path, kind: str, net: str = "") -> Entry:
 def draw_curves(step: Step, study: StudySettings) -> Entry:
     """Training and validation accuracy of a run in one plot, or the losses of a pre-training."""
     history = checkpoint_files(step, study.output_root).load(FINAL, "history")["history"]
-    name = run_name(step.experiment, step.seed)
+    name = run_name(step.experiment, step.seed, step.size)
     if step.kind == "byol":
         return entry(plot_byol_losses(history, study.plots, step.net, name), "byol", step.net)
     *_, both = plot_accuracies(history, study.plots, step.net, name)
@@ -66,11 +111,11 @@ def draw_curves(step: Step, study: StudySettings) -> Entry:
 def draw_map(step: Step, study: StudySettings) -> list[Entry]:
     """t-SNE of a net's features: the baseline's of real faces of val, the augmented net's of augmentations."""
     settings = replace(
-        evaluation_settings(study, step.net), tsne_on=MAPPED[step.experiment],
-        augmentations_folder=image_folders(study)["augmentations"],
+        evaluation_settings(study, step.net, step.faces), tsne_on=MAPPED[step.experiment],
+        augmentations_folder=image_folders(study, step.size)["augmentations"],
     )  # fmt: skip
     trained = load_trained(checkpoint_files(step, study.output_root), BEST, settings.device)
-    name = run_name(step.experiment, step.seed)
+    name = run_name(step.experiment, step.seed, step.size)
     try:
         _, paths = draw_maps(settings, {name: trained}, faces_to_map(settings))
     except InputError as error:  # too few faces for a map, or features that are not finite

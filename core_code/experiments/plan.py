@@ -1,7 +1,9 @@
 """What a study consists of: images to generate, nets to train, each a command that could be typed by hand."""
 
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,21 +12,21 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import as_words
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
-from core_code.experiments.presets import AUGMENTED_PROBABILITY, StudySettings
-from core_code.training.recipes import PUBLISHED
+from core_code.experiments.arms import ARMS, AUGMENTED_PROBABILITY, EXPANSION, IMAGES, OWN_CODES, Arm
+from core_code.experiments.presets import StudySettings
+from EmotionGAN.learn.config import LearnConfig
+from EmotionGAN.learn.run import LOG
 
 FACES_OF_A_PAIR = 2  # BYOL sees a face and its augmentation at a time
-IMAGES = {"augmented": "augmentations", "augmented_face": "augmentations_face", "byol": "augmentations",
-          "expanded": "expansion"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Step:
     """A command of the study.
 
-    `needs` names the steps that must be complete before; `kind` is images, byol or training, and `amount` how many
-    images it generates at most or faces it trains on, of `image_size`: what its time is estimated from. `net` is empty
-    for images.
+    `needs` names the steps that must be complete before; `kind` is generator, images, labels, byol or training, and
+    `amount` how many steps it learns, images it generates at most or faces it trains on, of `image_size`: what its time
+    is estimated from. It is of the first `faces` training faces. `net` is empty for generators and images.
     """
 
     name: str
@@ -36,6 +38,9 @@ class Step:
     experiment: str = ""
     seed: int = 0
     image_size: int = 48
+    epochs: int = 0
+    faces: int = 0
+    size: float = 1.0
     complete: bool = False
 
     @property
@@ -44,32 +49,47 @@ class Step:
         return shlex.join(("python", *self.command))
 
 
-def run_name(experiment: str, seed: int) -> str:
+def part_name(name: str, size: float) -> str:
+    """The name of what is of a share of the training faces; of the whole it is the name alone."""
+    return name if size == 1 else f"{name}_share{size:g}"
+
+
+def run_name(experiment: str, seed: int, size: float = 1.0) -> str:
     """The name of a run in the names of its files."""
-    return f"{experiment}_seed{seed}"
+    return f"{part_name(experiment, size)}_seed{seed}"
 
 
-def image_folders(study: StudySettings) -> dict[str, Path]:
-    """The folders of the study's images: SPEC's for FER2013, folders of their own for other data sets."""
-    names = {name: f"{study.dataset}_{name}" for name in ("augmentations", "augmentations_face")}
-    names["expansion"] = f"expanded_{'fer_2013' if study.dataset == 'fer2013' else study.dataset}"
-    return {images: study.images_root / name for images, name in names.items()}
+def image_folders(study: StudySettings, size: float = 1.0) -> dict[str, Path]:
+    """The folders of the images of a part: SPEC's for FER2013, folders of their own for other data sets."""
+    names = {images: f"{study.dataset}_{images}" for images in IMAGES}
+    names[EXPANSION] = f"expanded_{'fer_2013' if study.dataset == 'fer2013' else study.dataset}"
+    return {images: study.images_root / part_name(name, size) for images, name in names.items()}
+
+
+def generator_folder(study: StudySettings, size: float) -> Path:
+    """Where the generator of a part is learned."""
+    return study.images_root / part_name(f"{study.dataset}_generator", size)
+
+
+def seeds_of(study: StudySettings, size: float) -> tuple[int, ...]:
+    """The seeds that nets are trained with on a share of the faces."""
+    return study.seeds[: study.whole_seeds] if size == 1 else study.seeds
 
 
 def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
-    """All steps in an order in which they can be done; `class_counts` are the training faces of each emotion.
+    """All steps, the most important first, each after those that it needs: an arm with all its seeds before the next.
 
-    Raises InputError for images or checkpoints of other settings in the places of this study's.
+    `class_counts` are the training faces of each emotion. Raises InputError for images or checkpoints of other settings
+    in the places of this study's.
     """
-    faces = sum(class_counts)
-    amounts = dict.fromkeys(IMAGES.values(), faces * study.num_augments) | {"expansion": expanded(class_counts)}
-    needed = {IMAGES[name] for name in study.experiments if name in IMAGES}
-    steps = [image_step(study, images, amount) for images, amount in amounts.items() if images in needed]
-    for net in study.nets:
-        for seed in study.seeds:
-            for experiment in study.experiments:
-                steps += training_steps(study, net, experiment, seed, faces, faces + amounts["expansion"])
-    return [replace(step, complete=is_complete(step, study)) for step in steps]
+    plan: dict[str, Step] = {}
+    for experiment in study.experiments:
+        for net in study.nets:
+            for size in study.sizes:
+                part = Part(study, net, size, [round(size * count) for count in class_counts], sum(class_counts))
+                for step in part.steps(experiment):
+                    plan.setdefault(step.name, step)
+    return [replace(step, complete=is_complete(step, study)) for step in plan.values()]
 
 
 def expanded(class_counts: Sequence[int]) -> int:
@@ -78,60 +98,112 @@ def expanded(class_counts: Sequence[int]) -> int:
     return round(sum((faces - count) * (1 - count / faces) for count in class_counts))
 
 
-def shared_flags(study: StudySettings) -> tuple[str, ...]:
-    """Data, device and output: the same for every command."""
-    return as_words(
-        dataset=study.dataset, data_root=None if study.dataset == "sample" else study.data_root,
-        max_faces=study.max_faces, device=study.device, precision=study.precision, output_root=study.output_root,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Part:
+    """The steps of a net on a share of the training faces, `class_counts` of each emotion, of `all_faces`."""
+
+    study: StudySettings
+    net: str
+    size: float
+    class_counts: Sequence[int]
+    all_faces: int
+
+    @property
+    def faces(self) -> int:
+        """How many training faces the part has."""
+        return round(self.size * self.all_faces)
+
+    def steps(self, experiment: str) -> Iterator[Step]:
+        """All steps of an arm, those that it needs before it."""
+        arm = ARMS[experiment]
+        needs: tuple[str, ...] = ()
+        if arm.images:
+            images = list(self.image_steps(arm.images))
+            yield from images
+            needs = (images[-1].name,)
+        for seed in seeds_of(self.study, self.size):
+            yield from self.training_steps(experiment, arm, seed, needs)
+
+    def flags(self, output_root: bool = True) -> tuple[str, ...]:
+        """Data, device and output: the same for every command."""
+        study = self.study
+        return as_words(
+            dataset=study.dataset, data_root=None if study.dataset == "sample" else study.data_root,
+            max_faces=study.max_faces if self.size == 1 else self.faces, device=study.device,
+            precision=study.precision, output_root=study.output_root if output_root else None,
+        )  # fmt: skip
+
+    def image_steps(self, images: str) -> Iterator[Step]:
+        """Generate augmentations or the expansion, and before it, where that is asked for, learn the generator."""
+        study, needs, generator = self.study, tuple[str, ...](), self.study.generator
+        if study.learn_generators and self.size < 1:
+            folder = generator_folder(study, self.size)
+            command = (
+                "-m",
+                "EmotionGAN.learn",
+                *as_words(dest=folder, seed=study.seed),
+                *self.flags(output_root=False),
+            )
+            name = part_name("generator", self.size)
+            yield Step(
+                name, command + study.generator_flags, (), "generator", learning_steps(study), faces=self.faces,
+                size=self.size,
+            )  # fmt: skip
+            needs, generator = (name,), folder / "generator"
+        expands = images == EXPANSION
+        each = None if expands else 1 if images == OWN_CODES else study.num_augments
+        command = as_words(
+            dest_folder=image_folders(study, self.size)[images], num_augments=each, seed=study.seed,
+        ) + IMAGES[images] + self.flags() + as_words(generator=generator)  # fmt: skip
+        amount = expanded(self.class_counts) if each is None else self.faces * each
+        yield Step(
+            part_name(images, self.size), ("create_augmentations.py", *command), needs, "images", amount,
+            experiment=images, faces=self.faces, size=self.size,
+        )  # fmt: skip
+
+    def training_steps(self, experiment: str, arm: Arm, seed: int, needs: tuple[str, ...]) -> Iterator[Step]:
+        """The training of a net; for `byol` its pre-training before it."""
+        study, net, byol = self.study, self.net, experiment == "byol"
+        name, epochs = run_name(experiment, seed, self.size), epochs_of(study, experiment)
+        run = as_words(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + self.flags()
+        folder = image_folders(study, self.size).get(arm.images)
+        if byol:
+            command = run + as_words(
+                fine_tune=True, epochs=study.byol_epochs, image_size=study.byol_image_size, augmentations_folder=folder
+            )
+            pretraining = Step(
+                f"{net}_{name}_pretraining", ("train_byol_model.py", *command, *study.byol_flags), needs, "byol",
+                self.faces * study.byol_epochs, net, experiment, seed, study.byol_image_size, study.byol_epochs,
+                self.faces, self.size,
+            )  # fmt: skip
+            yield pretraining
+            needs = (pretraining.name,)
+        command = run + as_words(recipe=study.recipe, fine_tune=True, epochs=epochs, image_size=study.image_size)
+        command += study.training_flags
+        per_epoch = self.faces
+        if arm.expands:
+            per_epoch += 0 if study.equal_faces else expanded(self.class_counts)
+            each = self.faces if study.equal_faces else None
+            command += as_words(use_expanded_dataset=True, expanded_folder=folder, faces_per_epoch=each)
+        elif folder and not byol:
+            command += as_words(emotion_transform_prob=AUGMENTED_PROBABILITY, augmentations_folder=folder)
+        else:
+            command += as_words(emotion_transform_prob=0, load_byol=byol or None)
+        yield Step(
+            f"{net}_{name}", ("train_model.py", *command, *arm.flags), needs, "training", per_epoch * epochs, net,
+            experiment, seed, study.image_size, epochs, self.faces, self.size,
+        )  # fmt: skip
 
 
-def image_step(study: StudySettings, images: str, amount: int) -> Step:
-    """Generate augmentations or the expansion."""
-    expand = images == "expansion"
-    command = as_words(
-        dest_folder=image_folders(study)[images], expand_dataset=expand or None,
-        num_augments=None if expand else study.num_augments, centre="face" if images == "augmentations_face" else None,
-        seed=study.seed,
-    )  # fmt: skip
-    command += shared_flags(study) + as_words(generator=study.generator)
-    return Step(images, ("create_augmentations.py", *command), (), "images", amount)
+def learning_steps(study: StudySettings) -> int:
+    """How many steps the learning of a generator has."""
+    config, given = LearnConfig(), flag_values(study.generator_flags)
+    return sum(int(given.get(name, getattr(config, name))) for name in ("discriminator_steps", "steps"))
 
 
-def training_steps(
-    study: StudySettings, net: str, experiment: str, seed: int, faces: int, faces_expanded: int
-) -> list[Step]:
-    """The training of a net; for `byol` its pre-training before it."""
-    name = run_name(experiment, seed)
-    run = as_words(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + shared_flags(study)
-    folder = image_folders(study).get(IMAGES.get(experiment, ""))
-    epochs = epochs_of(study, experiment)
-    amount = faces_expanded if experiment == "expanded" and not study.equal_faces else faces
-    needs = (IMAGES[experiment],) if experiment in IMAGES else ()
-    steps = []
-    if experiment == "byol":
-        command = run + as_words(
-            fine_tune=True, epochs=study.byol_epochs, image_size=study.byol_image_size, augmentations_folder=folder
-        )
-        steps = [Step(
-            f"{net}_{name}_pretraining", ("train_byol_model.py", *command), needs, "byol",
-            faces * study.byol_epochs, net, experiment, seed, study.byol_image_size,
-        )]  # fmt: skip
-        needs = (steps[0].name,)
-    command = run + as_words(recipe=PUBLISHED, fine_tune=True, epochs=epochs, image_size=study.image_size)
-    command += study.training_flags
-    if experiment == "expanded":
-        per_epoch = faces if study.equal_faces else None
-        command += as_words(use_expanded_dataset=True, expanded_folder=folder, faces_per_epoch=per_epoch)
-    elif experiment.startswith("augmented"):
-        command += as_words(emotion_transform_prob=AUGMENTED_PROBABILITY, augmentations_folder=folder)
-    else:
-        command += as_words(emotion_transform_prob=0, load_byol=experiment == "byol" or None)
-    training = Step(
-        f"{net}_{name}", ("train_model.py", *command), needs, "training", amount * epochs, net, experiment, seed,
-        study.image_size,
-    )  # fmt: skip
-    return [*steps, training]
+def flag_values(words: Sequence[str]) -> Mapping[str, str]:
+    """The values of flags by their names, out of the words of a command line: `--name value` each."""
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def epochs_of(study: StudySettings, experiment: str) -> int:
@@ -150,19 +222,22 @@ def is_complete(step: Step, study: StudySettings) -> bool:
 
     create_augmentations.py checks the other settings of its images itself.
     """
+    if step.kind == "generator":
+        return steps_learned(generator_folder(study, step.size)) >= step.amount
     if step.kind == "images":
-        path = image_folders(study)[step.name] / MANIFEST_NAME
-        count = {} if step.name == "expansion" else {"num_augments": study.num_augments}
-        expected = {"complete": True, "dataset": study.dataset, **count}
+        path = image_folders(study, step.size)[step.experiment] / MANIFEST_NAME
+        each = {EXPANSION: {}, OWN_CODES: {"num_augments": 1}}.get(
+            step.experiment, {"num_augments": study.num_augments}
+        )
+        expected = {"complete": True, "dataset": study.dataset, **each}
         return path.exists() and expected.items() <= read_json(path).items()
     files = checkpoint_files(step, study.output_root)
     path = files.path(FINAL)
     if not path.exists():
         return False
     state = files.load(FINAL, "settings")
-    epochs = study.byol_epochs if step.kind == "byol" else epochs_of(study, step.experiment)
     trained = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights, "dataset": study.dataset,
-               "epochs": epochs}  # fmt: skip
+               "epochs": step.epochs}  # fmt: skip
     for key, value in trained.items():
         found = state["epoch"] if key == "epochs" else state["settings"].get(key)
         if found != value:
@@ -173,7 +248,16 @@ def is_complete(step: Step, study: StudySettings) -> bool:
     return True
 
 
+def steps_learned(folder: Path) -> int:
+    """How many steps the generator in a folder has been trained for; its log is written after its weights."""
+    path = folder / LOG
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    with suppress(ValueError, KeyError, TypeError, IndexError):  # a last line that was cut off
+        return int(json.loads(lines[-1])["step"])
+    return 0
+
+
 def checkpoint_files(step: Step, output_root: Path) -> CheckpointFiles:
     """The checkpoints of a training."""
-    name = run_name(step.experiment, step.seed)
+    name = run_name(step.experiment, step.seed, step.size)
     return CheckpointFiles(output_root / "checkpoints", step.net, name, byol=step.kind == "byol")

@@ -1,17 +1,10 @@
-"""What a study trains: its experiments, the presets, and the settings of one study."""
+"""How a study trains: the presets, and the settings of one study."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-EXPERIMENTS = {
-    "baseline": "the real faces alone",
-    "augmented": "each time a face is sampled, an augmentation near its emotion's centre replaces it with probability "
-    "0.8",
-    "augmented_face": "the same, by an augmentation near the code of the face itself",
-    "expanded": "the real faces and the same persons with the other six emotions",
-    "byol": "pre-trained with BYOL on faces and their augmentations, then trained as the baseline",
-}
-AUGMENTED_PROBABILITY = 0.8
+from core_code.experiments.arms import CLASSIC
+from core_code.training import recipes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +14,18 @@ class Preset:
     With `equal_faces` every run sees as many faces as `epochs` of the real training set have, whatever it trains on,
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
-    The recipe is the published one (training/recipes.py) but for `training_flags`. `max_faces` is how many of the
-    training faces are used (None: all).
+    The recipe is `recipe` (training/recipes.py) but for `training_flags`. `max_faces` is how many of the training faces
+    are used (None: all), and `sizes` the shares of these that nets are trained on, each with all of `seeds`; the whole
+    with the first `whole_seeds` alone (None: all). `experiments` are names of arms, the most important first.
     """
 
     what: str
     nets: tuple[str, ...] = ("resnet18",)
-    experiments: tuple[str, ...] = tuple(EXPERIMENTS)
+    experiments: tuple[str, ...] = CLASSIC
+    sizes: tuple[float, ...] = (1.0,)
+    seeds: tuple[int, ...] = (1,)
+    whole_seeds: int | None = None
+    recipe: str = recipes.PUBLISHED
     epochs: int
     image_size: int
     weights: str = "none"
@@ -37,17 +35,20 @@ class Preset:
     byol_image_size: int
     max_faces: int | None = None
     training_flags: tuple[str, ...] = ()
+    byol_flags: tuple[str, ...] = ()
+    generator_flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings(Preset):
-    """One study: a preset as changed by flags, a training for each of `seeds`, the faces, the hardware, the folders.
+    """One study: a preset as changed by flags, the faces, the hardware, the folders.
 
-    `tta` is reported beside the figures of one view; `seed` is that of the generated images.
+    `tta` is reported beside the figures of one view; `seed` is that of the generated images. With `learn_generators`
+    the images of a part of the faces come from a generator that is learned from that part, else from `generator`.
     """
 
     preset: str
-    seeds: tuple[int, ...]
+    learn_generators: bool
     tta: str
     dataset: str
     data_root: Path
@@ -65,24 +66,45 @@ class StudySettings(Preset):
 
 
 FROM_RANDOM_WEIGHTS = ("--batch_size", "64", "--lr", "1e-3", "--label_smoothing", "0.1", "--smallest_crop", "0.5")
+# docs/pretraining.md: with BYOL's published settings the features collapse to a few directions
+BYOL_FROM_RANDOM_WEIGHTS = (
+    "--batch_size", "256", "--optimizer", "sgd", "--lr", "0.1", "--prediction_lr", "1", "--weight_decay", "1e-5",
+    "--photometric", "True", "--smallest_crop", "0.3",
+)  # fmt: skip
+QUESTIONED = (
+    "baseline", "expanded", "oversampled", "augmented_face", "own_code", "expanded_soft", "baseline_soft",
+    "augmented_face_soft", "elastic_soft", "augmented", "expanded_then_real", "augmented_face_then_real",
+    "expanded_norms", "augmented_face_norms", "augmented_soft", "byol", "augmented_then_real", "augmented_norms",
+)  # fmt: skip
 PRESETS = {
     "published": Preset(
         what="the published protocol: both nets, 100 epochs at 224 px from ImageNet weights; for a GPU",
         nets=("resnet18", "densenet201"), epochs=100, image_size=224, weights="imagenet", num_augments=10,
         equal_faces=False, byol_epochs=100, byol_image_size=224,
     ),
+    "one_gpu": Preset(
+        what="does it help? ResNet18 from random weights at 48 px, 60 epochs' worth of real faces a run, all arms, on "
+        "a tenth of the faces (5 seeds) and on all (3): hours on a GPU",
+        experiments=QUESTIONED, sizes=(0.1, 1.0), seeds=(1, 2, 3, 4, 5), whole_seeds=3, recipe=recipes.SCRATCH,
+        epochs=60, image_size=48, num_augments=10, byol_epochs=15, byol_image_size=48,
+        byol_flags=BYOL_FROM_RANDOM_WEIGHTS,
+    ),
     "two_cores": Preset(
         what="ResNet18 from random weights at 64 px; every run sees 30 epochs' worth of real faces; hours on two cores",
-        epochs=30, image_size=64, num_augments=4, byol_epochs=8, byol_image_size=48,
+        experiments=("baseline", "expanded", "oversampled", "augmented_face", "augmented", "byol"),
+        recipe=recipes.SCRATCH, epochs=30, image_size=64, num_augments=4, byol_epochs=8, byol_image_size=48,
+        byol_flags=BYOL_FROM_RANDOM_WEIGHTS, training_flags=("--stem", "imagenet"),
     ),
     "tenth": Preset(
         what="ResNet18 from random weights at 40 px on a tenth of the training faces: about an hour on two cores",
-        experiments=("baseline", "augmented", "expanded"), epochs=24, image_size=40, num_augments=4, byol_epochs=4,
-        byol_image_size=40, max_faces=2871, training_flags=FROM_RANDOM_WEIGHTS,
+        experiments=("baseline", "augmented", "expanded", "oversampled"), epochs=24, image_size=40, num_augments=4,
+        byol_epochs=4, byol_image_size=40, max_faces=2871, training_flags=FROM_RANDOM_WEIGHTS,
     ),
     "quick": Preset(
         what="ResNet18 from random weights at 32 px for 3 epochs: minutes, to see that everything works",
         epochs=3, image_size=32, num_augments=1, byol_epochs=1, byol_image_size=32,
+        generator_flags=("--discriminator_steps", "2", "--steps", "3", "--width", "8", "--discriminator_width", "8",
+                         "--guide_width", "0", "--batch_size", "8"),
     ),
     "demo": Preset(
         what="baseline, augmented and expanded ResNet18 from random weights at 32 px: two or three minutes",

@@ -1,12 +1,13 @@
 """Run a plan: one command after the other, or several at once; one that fails does not stop the others."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +77,24 @@ class Running:
         return error
 
 
-def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[str, str]:
+def within(steps: Sequence[Step], seconds: Mapping[str, float], longest_s: float) -> list[Step]:
+    """The first steps that are expected to take no more than so many seconds together, complete ones among them.
+
+    The plan goes by importance: what comes after the first that does not fit is left too.
+    """
+    total, chosen = 0.0, list[Step]()
+    for step in steps:
+        total += seconds.get(step.name, 0.0)
+        if total > longest_s and not step.complete:
+            break
+        chosen.append(step)
+    return chosen
+
+
+def run_steps(steps: Sequence[Step], at_once: int, output_root: Path, longest_s: float = math.inf) -> dict[str, str]:
     """Run all steps that are not complete; returns the error of each that failed, by the step's name.
+
+    After `longest_s` seconds no further step is started, and those that run are waited for.
 
     Every end is added to logs/experiments.jsonl: command, exit status, seconds, hardware, error. With `at_once`
     above 1 that many steps run side by side, each on its share of the processor, and their messages go to
@@ -88,9 +105,13 @@ def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
     waiting = [step for step in steps if not step.complete]
     failed: dict[str, str] = {}
     running: list[Running] = []
+    end = time.monotonic() + longest_s
     with catch_sigterm():
         try:
             while waiting or running:
+                if waiting and time.monotonic() > end:
+                    tqdm.write(f"the time is used up: {len(waiting)} steps are left for the next start")
+                    waiting.clear()
                 for step in [step for step in waiting if set(step.needs) & set(failed)]:
                     waiting.remove(step)
                     failed[step.name] = f"needs {' and '.join(set(step.needs) & set(failed))}, which failed"
@@ -98,6 +119,7 @@ def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
                 for step in ready[: at_once - len(running)]:
                     waiting.remove(step)
                     running.append(start(step, at_once, output_root))
+                    tqdm.write(f"{step.name} ({len(steps) - len(waiting)} of {len(steps)}): {step.shown}")
                 time.sleep(POLL_S)
                 for run in [run for run in running if run.process.poll() is not None]:
                     running.remove(run)
@@ -115,19 +137,18 @@ def run_steps(steps: Sequence[Step], at_once: int, output_root: Path) -> dict[st
 
 
 def start(step: Step, at_once: int, output_root: Path) -> Running:
-    """Start a step's command in the repository's own scripts, with this Python."""
-    script, *flags = step.command
+    """Start a step's command, a script of the repository or a module of it, with this Python."""
+    command = step.command if step.command[0] == "-m" else (str(REPOSITORY / step.command[0]), *step.command[1:])
     environment, log = dict(os.environ), None
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), environment.get("PYTHONPATH"))))
     if at_once > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
         log = make_folder(output_root / "logs") / f"experiments_{step.name}.txt"
     elif sys.stderr.isatty():
         environment[LIVE_BARS] = "1"
-    tqdm.write(f"\n{step.name}: {step.shown}")
     process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / script), *flags], env=environment, stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL if log else None,
-    )  # fmt: skip
+        [sys.executable, *command], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL if log else None
+    )
     return Running(step, process, log)
 
 

@@ -7,18 +7,22 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core_code.core_utils.flags import NO_TTA
+from core_code.core_utils.tables import as_markdown
 from core_code.evaluation.report import FIGURES
+from core_code.experiments.comparisons import COMPARED
 from core_code.experiments.plan import Step
+from core_code.experiments.predicted import OTHER_SEEDS
 from core_code.experiments.presets import StudySettings
 
 SIGNIFICANT = 0.05
-IDENTIFYING = ("net", "model", "vote", "tta", "split")
+IDENTIFYING = ("net", "size", "model", "vote", "tta", "split")
 PUBLISHED_VOTERS = {"baseline", "augmented", "expanded"}
 MODEL, P_VALUE = "model", "p (McNemar)"
 FER2013_NAMES = {"val": "PublicTest", "test": "PrivateTest", "test_not_in_training": "part of PrivateTest"}
@@ -30,26 +34,34 @@ def split_name(split: str, fer2013: bool = False) -> str:
     return f"{name} ({FER2013_NAMES[split]})" if fer2013 and split in FER2013_NAMES else name
 
 
-def figures(results: dict[str, Any]) -> pd.DataFrame:
-    """A row for each net, model, kind of view and split, in percent.
+def part_title(net: str, size: float) -> str:
+    """A net, and the share of the training faces that it was trained on, where that is not the whole."""
+    return net if size == 1 else f"{net}, {100 * size:g} % of the faces"
 
-    Columns: net, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
-    (`top1_mean`, `top1_std`, ...), the difference of top-1 to the baseline of the same seeds and views, p of McNemar's
-    test against it by seed, its conclusion, and the published top-1 and top-2 on the same faces.
+
+def figures(results: dict[str, Any]) -> pd.DataFrame:
+    """A row for each net, share of the training faces (size), model, kind of view and split, in percent.
+
+    Columns: net, size, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
+    (`top1_mean`, `top1_std`, ...), the interval of top-1 over seeds and faces (`top1_low`, `top1_high`), the difference
+    of top-1 to the baseline of the same seeds and views, p of McNemar's test against it by seed, its conclusion, and
+    the published top-1 and top-2 on the same faces.
     """
     rows = []
-    baselines = {(row["net"], row["tta"], row["split"]): row for row in results["scores"] if row["model"] == "baseline"}
+    where = itemgetter("net", "size", "tta", "split")
+    baselines = {where(row): row for row in results["scores"] if row["model"] == "baseline"}
     for row in results["scores"]:
         line = {name: row[name] for name in IDENTIFYING} | {"seeds": len(row["seeds"])}
         for figure in FIGURES:
             line[f"{figure}_mean"] = 100 * row["mean"][figure]
             line[f"{figure}_std"] = math.nan if row["std"][figure] is None else 100 * row["std"][figure]
-        baseline = baselines.get((row["net"], row["tta"], row["split"]), row)
+        line |= {f"top1_{end}": 100 * value for end, value in zip(("low", "high"), row["interval"], strict=True)}
+        baseline = baselines.get(where(row), row)
         both = [seed for seed in row["seeds"] if baseline is not row and seed in baseline["seeds"]]
         differences = [row["seeds"][seed]["top1"] - baseline["seeds"][seed]["top1"] for seed in both]
         line["difference"] = 100 * statistics.fmean(differences) if both else math.nan
         line["p_values"], line["conclusion"] = significance(row)
-        same_faces = (results["dataset"], row["split"], row["tta"]) == ("fer2013", "val", NO_TTA)
+        same_faces = (results["dataset"], row["split"], row["tta"], row["size"]) == ("fer2013", "val", NO_TTA, 1)
         published = results["published"].get(row["net"], {}) if same_faces else {}
         line["published_top1"], line["published_top2"] = published.get(published_name(row)) or (None, None)
         rows.append(line)
@@ -66,7 +78,7 @@ def significance(row: dict[str, Any]) -> tuple[str, str]:
         for test in tests
     )  # fmt: skip
     words = [name if len(conclusions) == 1 else f"{name}: {count}" for name, count in conclusions.items()]
-    ps = ["< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.2g}" for test in tests]
+    ps = [p_text(test["p_value"]) for test in tests]
     return f"each {ps[0]}" if len(ps) > 1 and len(set(ps)) == 1 else " / ".join(ps), ", ".join(words)
 
 
@@ -77,17 +89,19 @@ def published_name(row: Mapping[str, Any]) -> str:
     return "vote" if row["vote"] == "surest" and set(row["members"]) == PUBLISHED_VOTERS else ""
 
 
-def ordered_votes(table: pd.DataFrame, net: str) -> pd.DataFrame:
-    """The rows of a net's votes on val, the best first: nothing is chosen on test."""
-    votes = table[(table.net == net) & (table.split == "val") & (table.tta == NO_TTA) & (table.vote != "")]
+def ordered_votes(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the votes on val, the best first: nothing is chosen on test. `table` is of one net and size."""
+    votes = table[(table.split == "val") & (table.tta == NO_TTA) & (table.vote != "")]
     return votes.sort_values("top1_mean", ascending=False, kind="stable")
 
 
-def shown_models(table: pd.DataFrame, net: str) -> list[str]:
-    """The models to show first: the experiments, the best vote of each kind on val, and the published vote."""
-    votes = ordered_votes(table, net)
-    shown = votes[~votes.duplicated("vote") | votes.published_top1.notna()]
-    return [*table[(table.net == net) & (table.vote == "")].model.unique(), *shown.model]
+def shown_models(table: pd.DataFrame) -> list[str]:
+    """The models to show first: the experiments, the best vote of each kind on val, the published vote, and the votes
+    of baselines alone. `table` is of one net and size."""
+    votes = ordered_votes(table)
+    baselines = np.array([name.endswith(OTHER_SEEDS) for name in votes.model], dtype=bool)
+    shown = votes[~votes.duplicated("vote") | votes.published_top1.notna() | baselines]
+    return [*table[table.vote == ""].model.unique(), *shown.model]
 
 
 def figures_table(rows: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
@@ -120,8 +134,47 @@ def signed(points: float, digits: int = 2) -> str:
     return "" if pd.isna(points) else f"{round(points, digits) + 0.0:+.{digits}f}".replace("-", "−")  # never "−0.00"
 
 
+def comparisons(results: dict[str, Any]) -> pd.DataFrame:
+    """A row for each comparison: what with what, where, and in points of percent each figure's difference, its interval
+    over seeds and faces, p, and p corrected for the number of arms; McNemar's p of each seed."""
+    rows = []
+    for row in results["comparisons"]:
+        line = {name: row[name] for name in ("net", "size", "on", "family", "model", "against", "faces")}
+        line["seeds"] = len(row["seeds"])
+        for figure in COMPARED:
+            found = row["figures"][figure]
+            line |= {f"{figure}_{part}": 100 * found[part] for part in ("mean", "low", "high")}
+            line |= {f"{figure}_{part}": found[part] for part in ("p_value", "p_holm")}
+        line["calibration_error"] = 100 * row["calibration_error"]
+        line["mcnemar_p"] = " / ".join(p_text(test["p_value"]) for test in row["mcnemar"].values())
+        rows.append(line)
+    return pd.DataFrame(rows)
+
+
+def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `comparisons` as cells to show."""
+    cells = {"model": table.model.str.replace(") of ", ")\nof "), "against": table.against}
+    for figure in COMPARED:
+        title = FIGURES.get(figure, figure)
+        parts = table[[f"{figure}_{part}" for part in ("mean", "low", "high", "p_holm")]].itertuples(index=False)
+        cells[title] = [
+            f"{signed(mean)}\n{signed(low)} to {signed(high)}" + (", *" if p < SIGNIFICANT else "")
+            if pd.notna(mean) else "–" for mean, low, high, p in parts
+        ]  # fmt: skip
+        if figure == "top1":
+            cells["p (Holm)"] = [p_text(p) for p in table.top1_p_holm]
+    cells[FIGURES["calibration_error"]] = [signed(value) for value in table.calibration_error]
+    cells["p (McNemar) of each seed"] = table.mcnemar_p
+    return pd.DataFrame(cells)
+
+
+def p_text(p: float) -> str:
+    """p as shown."""
+    return "" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def per_emotion(results: dict[str, Any]) -> pd.DataFrame:
-    """A row for each net, model, kind of view and split: of each emotion the accuracy over all seeds in percent.
+    """A row for each row of the scores: of each emotion the accuracy over all seeds in percent.
 
     NaN for an emotion without faces.
     """
@@ -156,12 +209,24 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def plan_as_text(steps: Sequence[Step], seconds: dict[str, float], study: StudySettings, at_once: int) -> str:
-    """The steps with their commands and estimated times; complete ones are marked as skipped."""
-    lines = [f"{study.preset}: {study.what}", ""]
-    for number, step in enumerate(steps, start=1):
-        state = "complete, skipped" if step.complete else f"about {duration(seconds[step.name])}"
-        lines += [f"{number:>3}. {step.name}: {state}", f"     {step.shown}"]
+def plan_as_text(
+    steps: Sequence[Step], chosen: Sequence[Step], seconds: Mapping[str, float], study: StudySettings, at_once: int
+) -> str:
+    """The commands and a table of the steps with their estimated minutes; complete ones and those beyond the budget,
+    which are not `chosen`, are marked."""
+    left = {step.name for step in steps} - {step.name for step in chosen}
+    table = pd.DataFrame({
+        "step": [step.name for step in steps],
+        "faces": [f"{step.faces:,}" for step in steps],
+        "minutes": ["" if step.complete else f"{seconds[step.name] / 60:.1f}" for step in steps],
+        "state": ["complete, skipped" if step.complete else "left for the next start" if step.name in left else "to do"
+                  for step in steps],
+    })  # fmt: skip
+    commands = [f"{step.name}:\n  {step.shown}" for step in steps if not step.complete]
     beside = f", {at_once} at once" if at_once > 1 else ""
-    total = duration(sum(seconds.values()) / at_once)
-    return "\n".join([*lines, "", f"in all about {total}{beside}, and a few minutes for the evaluation", ""])
+    total = sum(seconds.get(step.name, 0.0) for step in chosen) / at_once
+    ending = f"in all about {duration(total)}{beside}, and a few minutes for the evaluation"
+    if left:
+        later = duration(sum(seconds[name] for name in left) / at_once)
+        ending += f"; {len(left)} steps do not fit into the budget and are left for the next start (about {later})"
+    return "\n".join([f"{study.preset}: {study.what}", "", *commands, "", as_markdown(table), "", ending, ""])

@@ -38,11 +38,14 @@ def test_a_study_runs_reports_and_is_not_run_again(there, capsys):
     results = there("--experiments", "baseline", "expanded", "--at_once", "2")
     check_page(results)
     assert {row["model"] for row in results["scores"]} == {
-        "baseline", "expanded", "vote (surest) of baseline, expanded", "vote (mean) of baseline, expanded",
+        "baseline", "expanded", "expanded_adjusted", "vote (surest) of baseline, expanded",
+        "vote (mean) of baseline, expanded", "vote (mean) of baseline, expanded_adjusted",
     }  # fmt: skip
     assert {row["tta"] for row in results["scores"]} == {"none", "flip"}
     ledger = Path("logs/experiments.jsonl").read_text()
     assert "about" in capsys.readouterr().out
+    assert {row["model"] for row in results["comparisons"]} == {"expanded", "expanded_adjusted"}
+    assert {picture["kind"] for picture in results["pictures"]} >= {"shares", "differences"}
     again = there("--experiments", "baseline", "expanded")
     assert again["scores"] == results["scores"]
     assert Path("logs/experiments.jsonl").read_text() == ledger, "nothing was run"
@@ -52,8 +55,19 @@ def test_a_study_runs_reports_and_is_not_run_again(there, capsys):
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(there, capsys):
     command.main([*QUICK, "--dry_run", "--experiments", "baseline"])
     printed = capsys.readouterr().out
-    assert "resnet18_baseline_seed1: about" in printed and "in all about" in printed
+    assert "resnet18_baseline_seed1" in printed and "to do" in printed and "in all about" in printed
+    command.main([*QUICK, "--dry_run", "--experiments", "baseline", "--budget_minutes", "0.01"])
+    assert "1 steps do not fit into the budget" in capsys.readouterr().out
     assert not list(Path().iterdir())
+
+
+@pytest.mark.slow
+def test_two_parts_of_the_faces_make_one_report(there):
+    results = there("--experiments", "baseline", "--sizes", "0.5", "1", "--epochs", "1")
+    check_page(results)
+    assert {(row["size"], row["model"]) for row in results["scores"]} == {(0.5, "baseline"), (1, "baseline")}
+    assert Path("checkpoints/ckpt_resnet18_baseline_share0.5_seed1_best_validation.pth").exists()
+    assert "resnet18, 50 % of the faces" in Path("plots_output/report.html").read_text()
 
 
 @pytest.mark.slow
@@ -63,6 +77,6 @@ def test_a_whole_study_with_all_experiments_and_two_seeds(there):
     assert {run["experiment"] for run in results["runs"] if run["kind"] == "training"} == set(results["experiments"])
     assert {picture["kind"] for picture in results["pictures"]} == {
         "distribution", "augmentations", "expansion", "curves", "byol", "confusion", "reliability", "most_wrong",
-        "tsne",
+        "tsne", "shares", "differences",
     }  # fmt: skip
     assert all(row["std"]["top1"] is not None for row in results["scores"])

@@ -197,8 +197,10 @@ def test_votes_are_chosen_on_val_for_every_split_and_all_of_them_are_there(reade
         for vote in ("surest", "mean"):
             assert f"vote ({vote})\nof {best(vote, 'val')}" in names
         everything = [line[0] for line in reader.tables[f"Figures: resnet18 on {split}, votes"][1:]]
-        assert sum(not name.endswith("with flip") for name in everything) == 2 * math.comb(5, 3)
-        assert len(everything) == len(set(everything)) == 4 * math.comb(5, 3)
+        votes = 2 * math.comb(5, 3) + 5 + 3  # any three; the baseline and each other; baselines of other seeds
+        assert sum(not name.endswith("with flip") for name in everything) == votes
+        assert len(everything) == len(set(everything)) == 2 * votes
+        assert "vote (mean)\nof baseline, baseline_other_seed, baseline_third_seed" in names
 
 
 def test_emotions_are_in_their_order_and_colours_and_the_shares_are_the_confusions(reader, results):

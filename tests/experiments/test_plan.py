@@ -14,9 +14,19 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import save_weights, write_json
 from core_code.experiments import estimates
 from core_code.experiments.__main__ import parse_arguments, settings_of
-from core_code.experiments.plan import Step, checkpoint_files, expanded, image_folders, make_plan
-from core_code.experiments.presets import EXPERIMENTS, PRESETS, StudySettings
+from core_code.experiments.arms import ARMS
+from core_code.experiments.plan import (
+    Step,
+    checkpoint_files,
+    expanded,
+    generator_folder,
+    image_folders,
+    make_plan,
+)
+from core_code.experiments.presets import PRESETS, StudySettings
+from core_code.experiments.runner import within
 from core_code.experiments.tables import duration, plan_as_text
+from EmotionGAN.learn import __main__ as learn
 
 COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]
 FACES = 28709
@@ -46,7 +56,7 @@ def elsewhere(tmp_path, monkeypatch):
 def test_the_two_core_preset_gives_every_run_30_epochs_of_real_faces_at_64_px_from_random_weights():
     _, steps = plan("--preset", "two_cores")
     trainings = [step for step in steps.values() if step.kind == "training"]
-    assert [step.experiment for step in trainings] == list(EXPERIMENTS)
+    assert [step.experiment for step in trainings] == list(PRESETS["two_cores"].experiments)
     for step in trainings:
         flags = flags_of(step)
         assert (flags.net_name, flags.image_size, flags.weights) == ("resnet18", 64, "none")
@@ -75,8 +85,8 @@ def test_the_published_preset_is_the_published_protocol_with_all_faces_in_an_epo
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_training_and_pretraining_trains_the_whole_net(preset):
     _, steps = plan("--preset", preset)
-    commands = [flags_of(step) for step in steps.values() if step.kind != "images"]
-    assert commands and all(flags.fine_tune is True for flags in commands)
+    commands = [" ".join(step.command) for step in steps.values() if step.kind in ("training", "byol")]
+    assert commands and all("--fine_tune True" in command for command in commands)
 
 
 def test_the_tenth_trains_on_a_tenth_of_the_faces_with_larger_crops():
@@ -95,7 +105,7 @@ def test_the_tenth_trains_on_a_tenth_of_the_faces_with_larger_crops():
 def test_the_demo_trains_three_ways_on_equally_many_faces():
     study, steps = plan("--preset", "demo", "--dataset", "sample", "--output_root", "demo", "--images_root", "demo")
     assert list(steps) == [
-        "augmentations", "expansion", "resnet18_baseline_seed1", "resnet18_augmented_seed1", "resnet18_expanded_seed1",
+        "resnet18_baseline_seed1", "augmentations", "resnet18_augmented_seed1", "expansion", "resnet18_expanded_seed1",
     ]  # fmt: skip
     trainings = [flags_of(step) for step in steps.values() if step.kind == "training"]
     assert {(flags.weights, flags.image_size, flags.epochs) for flags in trainings} == {("none", 32, study.epochs)}
@@ -106,7 +116,7 @@ def test_the_demo_trains_three_ways_on_equally_many_faces():
 
 
 def test_each_experiment_trains_on_its_own_images():
-    study, steps = plan("--preset", "two_cores")
+    study, steps = plan("--preset", "quick")
     folders = image_folders(study)
     assert folders["augmentations"] == Path("data/fer2013_augmentations")
     assert folders["expansion"] == Path("data/expanded_fer_2013")
@@ -128,6 +138,10 @@ def test_only_what_the_chosen_experiments_need_is_generated():
     assert list(steps) == ["resnet18_baseline_seed1", "resnet18_baseline_seed2"]
     _, steps = plan("--experiments", "byol", "--nets", "resnet18")
     assert next(iter(steps)) == "augmentations" and len(steps) == 3
+    _, steps = plan("--experiments", "own_code", "--nets", "resnet18")
+    flags = flags_of(steps["own_code"])
+    assert (flags.centre, flags.neighborhood, flags.num_augments) == ("face", 0, 1)
+    assert flags_of(steps["resnet18_own_code_seed1"]).augmentations_folder == Path("data/fer2013_own_code")
 
 
 def test_the_shared_flags_reach_every_command():
@@ -156,7 +170,7 @@ def test_complete_steps_are_skipped_and_those_of_another_study_are_refused():
     }  # fmt: skip
     save_weights(files.path(FINAL), state)
     _, steps = plan("--preset", "quick", "--experiments", "baseline", "augmented")
-    assert [step.name for step in steps.values() if step.complete] == ["augmentations", step.name]
+    assert [step.name for step in steps.values() if step.complete] == [step.name, "augmentations"]
     _, steps = plan("--preset", "quick", "--num_augments", "2", "--experiments", "augmented")
     assert not steps["augmentations"].complete
     for flags in (["--epochs", "4"], ["--image_size", "48"]):
@@ -179,23 +193,128 @@ def test_the_size_of_an_expansion_is_that_of_its_plan():
 
 def test_the_plan_lists_commands_times_and_their_sum():
     study, steps = plan("--preset", "quick", "--experiments", "baseline")
-    text = plan_as_text(list(steps.values()), {"resnet18_baseline_seed1": 7200.0}, study, at_once=2)
-    assert "resnet18_baseline_seed1: about 2.0 h" in text and steps["resnet18_baseline_seed1"].shown in text
-    assert "in all about 60 min, 2 at once" in text
+    every, seconds = list(steps.values()), {"resnet18_baseline_seed1": 7200.0}
+    text = plan_as_text(every, every, seconds, study, at_once=2)
+    assert steps["resnet18_baseline_seed1"].shown in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| resnet18_baseline_seed1")]
+    assert [cell.strip() for cell in line.strip("|").split("|")][1:] == ["28,709", "120.0", "to do"]
+    assert "in all about 60 min, 2 at once" in text and "left" not in text
+    text = plan_as_text(every, [], seconds, study, at_once=2)
+    assert "1 steps do not fit into the budget and are left for the next start (about 60 min)" in text
     assert [duration(s) for s in (5, 600, 86400 * 3)] == ["5 s", "10 min", "3.0 days"]
 
 
-def test_times_come_from_a_trial_of_each_kind_of_work(monkeypatch, small):
-    monkeypatch.setattr(estimates, "rate_of", lambda step, study: {"images": 10, "training": 50, "byol": 20}[step.kind])
+def test_times_come_from_a_trial_of_each_kind_of_work_with_validation(monkeypatch):
+    costs = {"images": (0.1, 0), "training": (0.02, 0.01), "byol": (0.05, 0)}
+    monkeypatch.setattr(estimates, "cost_of", lambda step, study: estimates.Cost(*costs[step.kind]))
     study, steps = plan("--preset", "two_cores", "--experiments", "byol")
-    seconds = estimates.seconds_of(list(steps.values()), study)
-    assert seconds["augmentations"] == FACES * 4 / 10
-    assert seconds["resnet18_byol_seed1"] == FACES * (30 - 2 * PRESETS["two_cores"].byol_epochs) / 50
-    assert seconds["resnet18_byol_seed1_pretraining"] == FACES * PRESETS["two_cores"].byol_epochs / 20
+    seconds = estimates.seconds_of(list(steps.values()), study, val_faces=3589)
+    assert seconds["augmentations"] == pytest.approx(estimates.START_S + FACES * 4 * 0.1)
+    epochs = 30 - 2 * PRESETS["two_cores"].byol_epochs
+    expected = estimates.START_S + epochs * (FACES * 0.02 + 3589 * 0.01)
+    assert seconds["resnet18_byol_seed1"] == pytest.approx(expected)
+    expected = estimates.START_S + FACES * PRESETS["two_cores"].byol_epochs * 0.05
+    assert seconds["resnet18_byol_seed1_pretraining"] == pytest.approx(expected)
 
 
 def test_a_trial_measures_each_kind_on_the_device(small):
-    study, _ = plan("--preset", "quick", "--device", "cpu", "--precision", "fp32")
+    study, steps = plan("--preset", "quick", "--device", "cpu", "--precision", "fp32", "--learn_generators", "--sizes",
+                        "0.5", "--experiments", "baseline", "augmented")  # fmt: skip
     for kind in ("training", "byol"):
         step = Step("x", (), (), kind, 100, "small", "baseline", 1, 32)
-        assert 0 < estimates.rate_of(step, study) < 1e6
+        assert 0 < estimates.cost_of(step, study).each < 1
+    for name in ("generator_share0.5", "augmentations_share0.5"):
+        assert 0 < estimates.cost_of(steps[name], study).each < 10
+
+
+def test_what_is_timed_is_the_recipe_of_the_study_with_its_stem(monkeypatch):
+    seen = {}
+
+    class Timed(estimates.ClassifierTask):
+        def __init__(self, net, train, val, training):
+            seen.update(training=training, stride=net.nn_model.conv1.stride, batch=train.batch_size)
+            super().__init__(net, train, val, training)
+
+    monkeypatch.setattr(estimates, "ClassifierTask", Timed)
+    monkeypatch.setattr(estimates, "shortest", lambda work, device: 1.0)
+    for preset, stride in (("one_gpu", (1, 1)), ("two_cores", (2, 2)), ("published", (2, 2))):
+        study, steps = plan("--preset", preset, "--device", "cpu", "--experiments", "baseline", "--nets", "resnet18")
+        step = steps["resnet18_baseline_seed1"]
+        estimates.cost_of(step, study)
+        flags = flags_of(step)
+        assert seen["stride"] == stride == ((1, 1) if flags.stem == "small" else (2, 2)) and seen["batch"] == 32
+        for name in (
+            "optimizer",
+            "lr",
+            "ema",
+            "mixup",
+            "rotation",
+            "erasing",
+            "smallest_crop",
+            "nesterov",
+            "image_size",
+        ):
+            assert getattr(seen["training"], name) == getattr(flags, name), name
+
+
+def test_the_budget_takes_what_fits_by_importance_so_that_pairs_stay_whole():
+    _, steps = plan("--preset", "tenth", "--seeds", "1", "2")
+    names = list(steps)
+    assert names[:3] == ["resnet18_baseline_seed1", "resnet18_baseline_seed2", "augmentations"]
+    seconds = dict.fromkeys(names, 60.0)
+    assert [step.name for step in within(list(steps.values()), seconds, 301)] == names[:5]
+    assert within(list(steps.values()), seconds, 10) == []
+    del seconds["resnet18_baseline_seed1"]  # complete: takes no time
+    assert len(within(list(steps.values()), seconds, 301)) == 6
+
+
+def test_parts_of_the_faces_have_runs_images_and_generators_of_their_own():
+    _, steps = plan("--preset", "one_gpu", "--learn_generators", "--experiments", "baseline", "augmented_face")
+    assert [step.name for step in steps.values()] == [
+        *(f"resnet18_baseline_share0.1_seed{seed}" for seed in range(1, 6)),
+        *(f"resnet18_baseline_seed{seed}" for seed in range(1, 4)),
+        "generator_share0.1", "augmentations_face_share0.1",
+        *(f"resnet18_augmented_face_share0.1_seed{seed}" for seed in range(1, 6)),
+        "augmentations_face", *(f"resnet18_augmented_face_seed{seed}" for seed in range(1, 4)),
+    ]  # fmt: skip
+    tenth = round(FACES / 10)
+    for step in steps.values():
+        assert (step.size, step.faces) == ((0.1, tenth) if "share" in step.name else (1, FACES))
+        words = list(step.command)
+        assert ("--max_faces" in words) == (step.size == 0.1)
+        assert step.size == 1 or words[words.index("--max_faces") + 1] == str(tenth)
+    learned = steps["generator_share0.1"]
+    flags = learn.parse_arguments(list(learned.command[2:]))
+    assert (
+        learned.command[:2] == ("-m", "EmotionGAN.learn") and learned.amount == flags.steps + flags.discriminator_steps
+    )
+    images = flags_of(steps["augmentations_face_share0.1"])
+    assert images.generator == flags.dest / "generator" and steps["augmentations_face_share0.1"].needs == (
+        learned.name,
+    )
+    assert flags_of(steps["augmentations_face"]).generator is None
+    run = flags_of(steps["resnet18_augmented_face_share0.1_seed2"])
+    assert run.augmentations_folder == images.dest_folder == Path("data/fer2013_augmentations_face_share0.1")
+    assert (run.recipe, run.stem, run.ema, run.image_size) == ("scratch", "small", 0.999, 48)
+    _, shipped = plan("--preset", "one_gpu", "--experiments", "augmented_face")
+    assert "generator_share0.1" not in shipped
+
+
+def test_a_generator_is_complete_with_its_last_step():
+    flags = ("--preset", "quick", "--sizes", "0.5", "--learn_generators", "--experiments", "augmented")
+    study, _ = plan(*flags)
+    log = generator_folder(study, 0.5) / "learning.jsonl"
+    log.parent.mkdir(parents=True)
+    for line, complete in (('{"step": 3}', False), ('{"step": 5}', True), ('{"st', False)):
+        log.write_text('{"step": 1}\n' + line + "\n")
+        assert plan(*flags)[1]["generator_share0.5"].complete is complete
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_the_words_of_every_arm_are_in_its_command(name):
+    _, steps = plan("--preset", "two_cores", "--experiments", name)
+    (training,) = [step for step in steps.values() if step.kind == "training"]
+    arm = ARMS[name]
+    assert training.command[len(training.command) - len(arm.flags) :] == arm.flags
+    assert ("--use_expanded_dataset" in training.command) == name.startswith("expanded")
+    assert all(control in ARMS for control in arm.control_of)

@@ -16,9 +16,11 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.evaluation.predictions import Predictions
 from core_code.experiments import tables
 from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.comparisons import compare_all
+from core_code.experiments.models import models_of
 from core_code.experiments.page import as_text, write_report
 from core_code.experiments.presets import StudySettings
-from core_code.experiments.results import all_scores, models_of
+from core_code.experiments.results import all_scores
 
 NAMES = ("baseline", "augmented", "expanded", "byol")
 
@@ -39,7 +41,7 @@ def predictions_of(seed: int, faces: int = 400, names: tuple[str, ...] = NAMES) 
 def study() -> tuple[StudySettings, dict]:
     flags = ["--preset", "two_cores", "--nets", "resnet18", "--seeds", "1", "2", "3", "--experiments", *NAMES]
     return settings_of(parse_arguments(flags)), {
-        ("resnet18", seed): {"val": predictions_of(seed), "test": predictions_of(10 + seed)} for seed in (1, 2, 3)
+        ("resnet18", 1.0, seed): {"val": predictions_of(seed), "test": predictions_of(10 + seed)} for seed in (1, 2, 3)
     }
 
 
@@ -51,19 +53,23 @@ def find(scores: list[dict], model: str, split: str = "val", tta: str = "none") 
 def test_every_experiment_and_the_votes_of_any_three_are_scored_on_every_split_and_view(study):
     settings, predictions = study
     models = models_of(NAMES)
-    assert [model.members for model in models if model.vote == "mean"] == list(combinations(NAMES, 3))
+    pairs = [("baseline", name) for name in NAMES[1:]]
+    assert [model.members for model in models if model.vote == "mean"] == [*combinations(NAMES, 3), *pairs]
     assert len(list(all_scores(predictions, settings))) == len(models) * 2 * 2
-    assert len(models) == 4 + 2 * 4
+    assert len(models) == 4 + 2 * 4 + 3
     assert [model.name for model in models_of(NAMES[:2])][2:] == [
         "vote (surest) of baseline, augmented", "vote (mean) of baseline, augmented",
     ]  # fmt: skip
+    with_others = [model.name for model in models_of(["baseline", "expanded", "baseline_other_seed"])]
+    assert with_others[-1] == "vote (mean) of baseline, baseline_other_seed"
+    assert "baseline_other_seed" not in with_others
     assert len(models_of(NAMES[:1])) == 1
 
 
 def test_figures_are_scikit_learns(study):
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
-    split = predictions["resnet18", 2]["test"]
+    split = predictions["resnet18", 1.0, 2]["test"]
     labels, logits = split.labels.numpy(), split.logits["expanded"].numpy()
     found = find(scores, "expanded", "test")["seeds"][2]
     predicted = logits.argmax(1)
@@ -80,7 +86,7 @@ def test_votes_are_those_of_their_members(study):
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
     members = ("baseline", "augmented", "byol")
-    split = predictions["resnet18", 1]["val"]
+    split = predictions["resnet18", 1.0, 1]["val"]
     stacked = np.stack([split.logits[name].numpy() for name in members])
     softmax = np.exp(stacked) / np.exp(stacked).sum(2, keepdims=True)
     mean = (softmax.mean(0).argmax(1) == split.labels.numpy()).mean()
@@ -107,7 +113,7 @@ def test_a_method_is_compared_with_the_baseline_of_its_seed_and_views_face_by_fa
     settings, predictions = study
     scores = list(all_scores(predictions, settings))
     for tta in ("none", "flip"):
-        split = predictions["resnet18", 3]["test"]
+        split = predictions["resnet18", 1.0, 3]["test"]
         logits = split.logits if tta == "none" else split.tta
         right = {name: logits[name].argmax(1) == split.labels for name in ("byol", "baseline")}
         b, c = (int((right[one] & ~right[other]).sum()) for one, other in (("byol", "baseline"), ("baseline", "byol")))
@@ -120,8 +126,8 @@ def test_a_method_is_compared_with_the_baseline_of_its_seed_and_views_face_by_fa
 def test_a_net_that_was_not_trained_leaves_a_gap_and_no_row_of_its_own(study):
     settings, predictions = study
     predictions = {
-        ("resnet18", 1): {"val": predictions_of(1, names=NAMES[:2])},
-        ("resnet18", 2): {"val": predictions_of(2)},
+        ("resnet18", 1.0, 1): {"val": predictions_of(1, names=NAMES[:2])},
+        ("resnet18", 1.0, 2): {"val": predictions_of(2)},
     }
     scores = list(all_scores(predictions, settings))
     assert set(find(scores, "expanded")["seeds"]) == {2}
@@ -136,7 +142,9 @@ def results_of(settings: StudySettings, predictions: dict) -> dict:
                      "seeds": list(settings.seeds),
                      "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True,
                      "max_faces": 28709, "training_flags": ["--lr", "0.05"]},
+        "generator": "It has seen all.",
         "splits": {"val": 400, "test": 400}, "scores": list(all_scores(predictions, settings)),
+        "comparisons": compare_all(predictions, predictions, settings),
         "published": {"resnet18": {"baseline": (70.16, 84.93), "vote": (71.69, None)}},
         "best_published": {"VGG": 73.28},
         "runs": [{"name": "a", "net": "resnet18", "kind": "training", "experiment": "baseline", "seed": 1,
@@ -152,7 +160,7 @@ def test_the_report_shows_the_figures_the_best_votes_and_what_is_not_significant
     figures = tables.figures(results)
     row = find(results["scores"], "augmented", "test")
     assert f"{100 * row['mean']['top1']:.2f} ± {100 * row['std']['top1']:.2f}" in text
-    shown = tables.shown_models(figures, "resnet18")
+    shown = tables.shown_models(figures)
     assert shown[:4] == list(NAMES)
     for vote in ("surest", "mean"):
         on_val = [r for r in results["scores"] if (r["split"], r["vote"], r["tta"]) == ("val", vote, "none")]
@@ -199,7 +207,7 @@ def test_the_csv_files_hold_every_figure_of_every_model(study, tmp_path):
 def test_the_accuracy_per_emotion_counts_faces_over_all_seeds():
     one = [[3, 1] + [0] * 5] + [[0] * 7 for _ in range(6)]
     other = [[0, 4] + [0] * 5] + [[0, 2] + [0] * 5] + [[0] * 7 for _ in range(5)]
-    row = {"net": "a", "model": "b", "vote": "", "tta": "none", "split": "val",
+    row = {"net": "a", "size": 1, "model": "b", "vote": "", "tta": "none", "split": "val",
            "seeds": {1: {"confusion": one}, 2: {"confusion": other}}}  # fmt: skip
     table = tables.per_emotion({"emotions": EMOTIONS, "scores": [row]})
     found = table.iloc[0][list(EMOTIONS)].tolist()

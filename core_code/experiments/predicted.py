@@ -1,0 +1,111 @@
+"""What the nets of a study predict for val and test, and what follows from that without another training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from core_code.core_utils.checkpoints import BEST, FINAL, best_epoch
+from core_code.core_utils.devices import pick_hardware
+from core_code.core_utils.flags import EXPANDED_SHARES, NO_TTA
+from core_code.core_utils.metrics.shares import for_shares
+from core_code.datasets.labelled_faces import LabelledFaces
+from core_code.datasets.loader import class_shares
+from core_code.evaluation.predictions import Predictions, predict_splits
+from core_code.evaluation.settings import EvaluationSettings
+from core_code.experiments.arms import ARMS
+from core_code.experiments.plan import Step, checkpoint_files, seeds_of
+from core_code.experiments.presets import StudySettings
+from core_code.training.classifier import ClassifierTask
+from core_code.training.inference import load_trained
+
+ADJUSTED = "_adjusted"  # ends the name of a net whose logits are corrected
+OTHER_SEEDS = ("baseline_other_seed", "baseline_third_seed")  # who votes with a baseline in place of another arm
+Key = tuple[str, float, int]  # net, share of the training faces, seed
+AllPredictions = Mapping[Key, Mapping[str, Predictions]]  # then by split
+
+
+def keys_of(study: StudySettings) -> list[Key]:
+    """Each net, share of the faces and seed of a study."""
+    return [(net, size, seed) for net, size in product(study.nets, study.sizes) for seed in seeds_of(study, size)]
+
+
+def trainings(steps: Sequence[Step], key: Key) -> list[Step]:
+    """The complete trainings of a net's classifiers on a share of the faces with a seed."""
+    return [step for step in steps
+            if step.complete and step.kind == "training" and (step.net, step.size, step.seed) == key]  # fmt: skip
+
+
+def evaluation_settings(study: StudySettings, net: str, max_faces: int | None = None) -> EvaluationSettings:
+    """How a net of so many training faces is evaluated; the views are of the size that each run was trained on."""
+    return EvaluationSettings(
+        net, *pick_hardware(study.device, study.precision), data_root=study.data_root, dataset=study.dataset,
+        max_faces=max_faces, output_root=study.output_root, tta=study.tta, seed=study.seed,
+    )  # fmt: skip
+
+
+def predict_all(
+    steps: Sequence[Step], train: LabelledFaces, study: StudySettings
+) -> tuple[AllPredictions, AllPredictions]:  # fmt: skip
+    """What every trained net predicts on val and test: at its best epoch on val, and at its last one, which nothing
+    was chosen for (without test-time augmentation). Nets not trained yet are left out. Raises InputError.
+    """
+    selected: dict[Key, Mapping[str, Predictions]] = {}
+    last: dict[Key, Mapping[str, Predictions]] = {}
+    for key in keys_of(study):
+        done = {step.experiment: step for step in trainings(steps, key)}
+        if not done:
+            continue
+        settings = evaluation_settings(study, key[0], next(iter(done.values())).faces)
+        files = {name: checkpoint_files(step, study.output_root) for name, step in done.items()}
+        nets = {name: load_trained(each, BEST, settings.device) for name, each in files.items()}
+        selected[key] = found = predict_splits(settings, nets)
+        changed = [name for name, each in files.items() if not is_last_best(each.load(FINAL, "history")["history"])]
+        nets = {name: load_trained(files[name], FINAL, settings.device) for name in changed}
+        later = predict_splits(replace(settings, tta=NO_TTA), nets) if nets else {}
+        last[key] = {
+            split: each._replace(logits=each.logits | (later[split].logits if later else {}), tta={})
+            for split, each in found.items()
+        }
+    return with_derived(selected, train, study), with_derived(last, train, study)
+
+
+def is_last_best(history: list[dict[str, float]]) -> bool:
+    """Whether the last epoch of a training is the best one on val."""
+    return best_epoch(history, ClassifierTask.best_by, ClassifierTask.higher_is_better) == len(history)
+
+
+def with_derived(predictions: AllPredictions, train: LabelledFaces, study: StudySettings) -> AllPredictions:
+    """The predictions, and beside them those of corrected logits and the baselines of the next seeds, by name.
+
+    `train` are all training faces of the study.
+    """
+    derived: dict[Key, dict[str, Predictions]] = {}
+    for key, splits in predictions.items():
+        net, size, seed = key
+        counts = torch.bincount(train.labels[: round(size * len(train))], minlength=len(train.emotions))
+        seeds = [other for other in seeds_of(study, size) if (net, size, other) in predictions]
+        place = seeds.index(seed)
+        turned = (seeds[place + 1 :] + seeds[:place])[: len(OTHER_SEEDS)]
+        derived[key] = {}
+        for split, found in splits.items():
+            kinds = []
+            for kind in ("logits", "tta"):
+                logits: dict[str, Tensor] = dict(getattr(found, kind))
+                for name in [name for name in logits if ARMS[name].imbalanced]:
+                    logits[name + ADJUSTED] = adjusted(logits[name], counts)
+                for name, other in zip(OTHER_SEEDS, turned, strict=False):
+                    others = getattr(predictions[net, size, other][split], kind)
+                    logits |= {name: others["baseline"]} if "baseline" in others else {}
+                kinds.append(logits)
+            derived[key][split] = found._replace(logits=kinds[0], tta=kinds[1])
+    return derived
+
+
+def adjusted(logits: Tensor, counts: Tensor) -> Tensor:
+    """The logits of a net that saw the emotions in the shares of the expanded set, for those of the training faces."""
+    trained = class_shares(EXPANDED_SHARES, counts)
+    assert trained is not None
+    return for_shares(logits, trained, counts / counts.sum())
