@@ -50,7 +50,8 @@ def seconds_of(steps: Sequence[Step], study: StudySettings, val_faces: int) -> d
     seconds = {}
     for step in steps:
         if not step.complete:
-            work = (step.kind, step.net, step.image_size)
+            kind = "training" if step.kind == "labels" else step.kind  # of teachers
+            work = (kind, step.net, step.image_size)
             costs[work] = cost = costs.get(work) or cost_of(step, study)
             seconds[step.name] = START_S + step.amount * cost.each + step.epochs * val_faces * cost.validation
     return seconds

@@ -121,6 +121,10 @@ class Part:
             images = list(self.image_steps(arm.images))
             yield from images
             needs = (images[-1].name,)
+        if arm.soft:
+            labels = list(self.label_steps(arm.images))
+            yield from labels
+            needs = (*needs, labels[-1].name)
         for seed in seeds_of(self.study, self.size):
             yield from self.training_steps(experiment, arm, seed, needs)
 
@@ -161,6 +165,36 @@ class Part:
             experiment=images, faces=self.faces, size=self.size,
         )  # fmt: skip
 
+    def label_steps(self, images: str) -> Iterator[Step]:
+        """Soft labels of the faces, and then of images, up to these.
+
+        The teachers are trained for the first; the others wait for each other, since no two may use a run at once.
+        """
+        study, before = self.study, tuple[str, ...]()
+        kinds = ["", *(ARMS[name].images for name in study.experiments if ARMS[name].soft)]
+        folders = image_folders(study, self.size)
+        for kind in dict.fromkeys(kinds[: kinds.index(images) + 1]):
+            folder = {"expanded_folder" if kind == EXPANSION else "augmentations_folder": folders[kind]} if kind else {}
+            command = as_words(
+                net_name=self.net, exp_name=part_name("teachers", self.size), dest=self.labels_file(kind),
+                weights=study.weights, recipe=study.recipe, epochs=study.epochs, image_size=study.image_size,
+                seed=study.seed, resume=True, **folder,
+            ) + self.flags() + study.training_flags + study.label_flags  # fmt: skip
+            name = f"{self.net}_{part_name('_'.join(filter(None, ('soft_labels', kind))), self.size)}"
+            needs = before + ((part_name(kind, self.size),) if kind else ())
+            given = flag_values(study.label_flags)
+            nets = 0 if kind else (int(given["folds"]) - 1) * int(given["ensemble"])  # each on all folds but one
+            yield Step(
+                name, ("-m", "core_code.soft_labels", *command), needs, "labels", nets * study.epochs * self.faces,
+                self.net, kind, image_size=study.image_size, faces=self.faces, size=self.size,
+            )  # fmt: skip
+            before = (name,)
+
+    def labels_file(self, images: str) -> Path:
+        """The soft labels of the part's faces and of images, if any."""
+        name = "_".join(filter(None, (self.net, part_name("teachers", self.size), images)))
+        return self.study.output_root / "soft_labels" / f"{name}.npz"
+
     def training_steps(self, experiment: str, arm: Arm, seed: int, needs: tuple[str, ...]) -> Iterator[Step]:
         """The training of a net; for `byol` its pre-training before it."""
         study, net, byol = self.study, self.net, experiment == "byol"
@@ -189,6 +223,7 @@ class Part:
             command += as_words(emotion_transform_prob=AUGMENTED_PROBABILITY, augmentations_folder=folder)
         else:
             command += as_words(emotion_transform_prob=0, load_byol=byol or None)
+        command += as_words(soft_labels=self.labels_file(arm.images) if arm.soft else None)
         yield Step(
             f"{net}_{name}", ("train_model.py", *command, *arm.flags), needs, "training", per_epoch * epochs, net,
             experiment, seed, study.image_size, epochs, self.faces, self.size,
@@ -231,6 +266,8 @@ def is_complete(step: Step, study: StudySettings) -> bool:
         )
         expected = {"complete": True, "dataset": study.dataset, **each}
         return path.exists() and expected.items() <= read_json(path).items()
+    if step.kind == "labels":
+        return Path(step.command[step.command.index("--dest") + 1]).is_file()
     files = checkpoint_files(step, study.output_root)
     path = files.path(FINAL)
     if not path.exists():

@@ -16,7 +16,9 @@ class Preset:
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
     The recipe is `recipe` (training/recipes.py) but for `training_flags`. `max_faces` is how many of the training faces
     are used (None: all), and `sizes` the shares of these that nets are trained on, each with all of `seeds`; the whole
-    with the first `whole_seeds` alone (None: all). `experiments` are names of arms, the most important first.
+    with the first `whole_seeds` alone (None: all). `byol_flags`, `generator_flags` and `label_flags` are those of
+    pre-training, of EmotionGAN.learn and of core_code.soft_labels. `experiments` are names of arms, the most important
+    first.
     """
 
     what: str
@@ -37,6 +39,7 @@ class Preset:
     training_flags: tuple[str, ...] = ()
     byol_flags: tuple[str, ...] = ()
     generator_flags: tuple[str, ...] = ()
+    label_flags: tuple[str, ...] = ("--folds", "5", "--ensemble", "1", "--confidence", "0.2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,7 @@ PRESETS = {
         experiments=QUESTIONED, sizes=(0.1, 1.0), seeds=(1, 2, 3, 4, 5), whole_seeds=3, recipe=recipes.SCRATCH,
         epochs=60, image_size=48, num_augments=10, byol_epochs=15, byol_image_size=48,
         byol_flags=BYOL_FROM_RANDOM_WEIGHTS,
+        label_flags=("--folds", "5", "--ensemble", "3", "--confidence", "0.2"),
     ),
     "two_cores": Preset(
         what="ResNet18 from random weights at 64 px; every run sees 30 epochs' worth of real faces; hours on two cores",
@@ -105,6 +109,7 @@ PRESETS = {
         epochs=3, image_size=32, num_augments=1, byol_epochs=1, byol_image_size=32,
         generator_flags=("--discriminator_steps", "2", "--steps", "3", "--width", "8", "--discriminator_width", "8",
                          "--guide_width", "0", "--batch_size", "8"),
+        label_flags=("--folds", "2", "--ensemble", "1", "--confidence", "0.1"),
     ),
     "demo": Preset(
         what="baseline, augmented and expanded ResNet18 from random weights at 32 px: two or three minutes",

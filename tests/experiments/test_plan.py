@@ -9,6 +9,7 @@ import pytest
 import create_augmentations
 import train_byol_model
 import train_model
+from core_code import soft_labels
 from core_code.core_utils.checkpoints import FINAL
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import save_weights, write_json
@@ -310,6 +311,33 @@ def test_a_generator_is_complete_with_its_last_step():
         assert plan(*flags)[1]["generator_share0.5"].complete is complete
 
 
+def test_soft_labels_come_from_one_set_of_teachers_a_part_and_from_images_one_after_the_other():
+    _, steps = plan("--preset", "one_gpu", "--sizes", "0.1", "--seeds", "1", "--experiments", "expanded_soft",
+                    "baseline_soft", "augmented_face_soft", "elastic_soft")  # fmt: skip
+    assert list(steps) == [
+        "expansion_share0.1", "resnet18_soft_labels_share0.1", "resnet18_soft_labels_expansion_share0.1",
+        "resnet18_expanded_soft_share0.1_seed1", "resnet18_baseline_soft_share0.1_seed1",
+        "augmentations_face_share0.1", "resnet18_soft_labels_augmentations_face_share0.1",
+        "resnet18_augmented_face_soft_share0.1_seed1", "resnet18_elastic_soft_share0.1_seed1",
+    ]  # fmt: skip
+    labels = [step for step in steps.values() if step.kind == "labels"]
+    assert [step.needs for step in labels] == [
+        (), (labels[0].name, "expansion_share0.1"), (labels[1].name, "augmentations_face_share0.1"),
+    ]  # fmt: skip
+    flags = [soft_labels.parse_arguments(list(step.command[2:])) for step in labels]
+    for found in flags:
+        assert (found.exp_name, found.resume, found.folds, found.ensemble) == ("teachers_share0.1", True, 5, 3)
+        assert (found.max_faces, found.recipe, found.epochs, found.stem) == (2871, "scratch", 60, "small")
+    assert flags[1].expanded_folder == Path("data/expanded_fer_2013_share0.1") and not flags[1].augmentations_folder
+    assert flags[2].augmentations_folder == Path("data/fer2013_augmentations_face_share0.1")
+    assert [step.amount for step in labels] == [5 * 3 * 60 * 2871 * 4 // 5, 0, 0]
+    trained = [Path(step.command[step.command.index("--soft_labels") + 1]) for step in steps.values()
+               if step.kind == "training"]  # fmt: skip
+    assert trained == [flags[1].dest, flags[0].dest, flags[2].dest, flags[0].dest]
+    expanded_soft = steps["resnet18_expanded_soft_share0.1_seed1"]
+    assert expanded_soft.needs == ("expansion_share0.1", labels[1].name)
+
+
 @pytest.mark.parametrize("name", ARMS)
 def test_the_words_of_every_arm_are_in_its_command(name):
     _, steps = plan("--preset", "two_cores", "--experiments", name)
@@ -317,4 +345,5 @@ def test_the_words_of_every_arm_are_in_its_command(name):
     arm = ARMS[name]
     assert training.command[len(training.command) - len(arm.flags) :] == arm.flags
     assert ("--use_expanded_dataset" in training.command) == name.startswith("expanded")
+    assert ("--soft_labels" in training.command) == arm.soft
     assert all(control in ARMS for control in arm.control_of)

@@ -58,12 +58,13 @@ def crossed_mean(values: Tensor) -> Estimate:
 
     The nets are readers and the faces cases of a multi-reader multi-case study. With the mean squares of the two-way
     analysis of variance (R: nets, C: faces, RC: the rest), M = MS_R + max(0, MS_C - MS_RC), the mean's variance is
-    M / (S N), and Student's t has M^2 / (MS_R^2 / (S-1)) degrees of freedom:
+    M / (S N), and Student's t has M^2 / (MS_R^2 / (S-1)) degrees of freedom. MS_R is taken for MS_RC where it is below
+    it by chance: nets that happen to agree make no interval narrow.
 
     D. Dorfman, K. Berbaum and C. Metz, "Receiver operating characteristic rating analysis", 1992; S. Hillis, "A
     comparison of denominator degrees of freedom methods for multiple observer ROC analysis", 2007.
 
-    Of 3 nets such intervals hold the true mean in 92 to 95 cases of 100, of 5 in 94 to 95 (tried on normal effects).
+    Of 3 or 5 nets such intervals hold the true mean in 92 cases of 100 or more (tried on normal effects).
     Of one net alone the interval is over faces (another seed may give another mean). All NaN without faces.
     """
     values = values.double()
@@ -78,6 +79,7 @@ def crossed_mean(values: Tensor) -> Estimate:
     else:
         square_nets = faces * (of_nets - mean).square().sum().item() / (nets - 1)
         rest = (values - of_nets - of_faces + mean).square().sum().item() / ((nets - 1) * max(faces - 1, 1))
+        square_nets = max(square_nets, rest)
         square = square_nets + max(0.0, square_faces - rest)
         variance = square / (nets * faces)
         freedom = (square / square_nets) ** 2 * (nets - 1) if square_nets else math.inf
