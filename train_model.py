@@ -80,6 +80,10 @@ def add_study_flags(parser: argparse.ArgumentParser) -> None:
         "--real_only_last", type=flags.probability, default=0.0, metavar="SHARE",
         help="the last share of the epochs is on real faces alone, without augmentations and expansion (default: 0)",
     )  # fmt: skip
+    flags.add_boolean(
+        parser, "--synthetic_norms", False,
+        "normalise generated faces by batch norms of their own; evaluation uses those of the real ones",
+    )  # fmt: skip
 
 
 def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -88,6 +92,8 @@ def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
     if args.use_expanded_dataset and args.class_shares != flags.OWN_SHARES:
         parser.error(f"--class_shares {args.class_shares} is for real faces, not with --use_expanded_dataset")
+    if args.synthetic_norms and not args.fine_tune:
+        parser.error("--synthetic_norms needs --fine_tune True: the norms of a frozen backbone do not learn")
     if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
         parser.error("--dataset own_labels: the generator knows the seven emotions of FER2013 alone, so that there are "
                      "no synthetic faces; give --emotion_transform_prob 0")  # fmt: skip

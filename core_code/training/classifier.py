@@ -23,6 +23,7 @@ from core_code.training.ema import WeightEMA
 from core_code.training.inference import predict
 from core_code.training.loop import Record, rng_for
 from core_code.training.settings import TrainingSettings
+from core_code.training.synthetic_norms import add_synthetic_norms
 
 MOMENTUM = 0.9
 STEP_EPOCHS, STEP_FACTOR = 10, 0.1
@@ -49,7 +50,9 @@ class ClassifierTask:
         targets: Tensor | None = None,
     ) -> None:  # fmt: skip
         check_views(net, training.image_size, min(train.batch_size, len(train.faces)))
-        convert_sync_batch_norms(net)
+        self.synthetic = add_synthetic_norms(net) if training.synthetic_norms else None
+        if self.synthetic is None:
+            convert_sync_batch_norms(net)
         if training.accelerate:
             accelerate(net)
         self.net = net
@@ -80,7 +83,8 @@ class ClassifierTask:
                     targets = F.one_hot(labels, len(self.net.emotions)).to(views.dtype)
                 views, targets = mix_batch(views, targets, self.training.mixup, generator, shard)
             views = views.to(self.training.dtype).expand(-1, 3, -1, -1)
-            yield self.step(views, targets, labels), shard.total
+            synthetic = () if self.synthetic is None else (sources >= self.train.real_count,)
+            yield self.step(views, targets, labels, *synthetic), shard.total
 
     def views(self, faces: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
         """A random view of each face, float32 [B,1,S,S] in [0,1]."""
@@ -90,18 +94,21 @@ class ClassifierTask:
             rotation=how.rotation, erasing=how.erasing,
         )  # fmt: skip
 
-    def step(self, views: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    def step(self, views: Tensor, targets: Tensor, labels: Tensor, *synthetic: Tensor) -> Tensor:
         """One update of the net, and of the weights' average; returns the loss before it."""
         self.optimizer.zero_grad()
-        loss = self.forward_backward(views, targets, labels)
+        loss = self.forward_backward(views, targets, labels, *synthetic)
         all_reduce_gradients(self.net.parameters())
         self.optimizer.step()
         if self.ema:
             self.ema.update()
         return loss
 
-    def compute_gradients(self, views: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Forward and backward; returns the loss. `targets` are labels int64 [B], or probabilities float [B,E]."""
+    def compute_gradients(self, views: Tensor, targets: Tensor, labels: Tensor, *synthetic: Tensor) -> Tensor:
+        """Forward and backward; returns the loss. `targets` are labels int64 [B], or probabilities float [B,E];
+        `synthetic`, bool [B], is given for synthetic norms alone."""
+        if self.synthetic is not None:
+            (self.synthetic.rows,) = synthetic
         with autocast(views.device, self.training.dtype):
             logits = self.net(views)
             loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)

@@ -25,7 +25,7 @@ from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
 from core_code.training.classifier import ClassifierTask
 from core_code.training.classifier_data import BYOLRun, ClassifierData, ClassifierRun, classifier_data
 from core_code.training.inference import load_byol, predict
-from core_code.training.loop import Record, log_message, open_log, run_epochs
+from core_code.training.loop import Record, auxiliary_of, log_message, open_log, run_epochs
 from core_code.training.recipes import PARTS
 from core_code.training.settings import HEAD, OF_CLASSIFIERS, WHOLE_NET, data_provenance, resume_settings
 
@@ -83,7 +83,7 @@ def report_classifier(
 ) -> None:  # fmt: skip
     """Plots, the history as CSV, and the best epoch's figures on val."""
     best = files.load(BEST)
-    load_net(task.net, best, files.path(BEST))
+    load_net(task.net, {"net": best["net"] | auxiliary_of(best)}, files.path(BEST))
     scores = score(*predict(task.net, task.val, run.image_size, run.dtype, "report"))
     if not is_main_process():
         return

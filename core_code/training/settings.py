@@ -22,12 +22,9 @@ FINE_TUNE_CHANGED = (
 RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
                 "fine_tune", "dataset", "smallest_crop")  # fmt: skip
 OF_CLASSIFIERS = ("load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", "class_shares",
-                  "real_only_last")  # fmt: skip
-LATER = {
-    "class_shares": OWN_SHARES,
-    "soft_labels": None,
-    "real_only_last": 0.0,
-}  # a classifier's that came later than checkpoints, and what they were then
+                  "real_only_last", "synthetic_norms")  # fmt: skip
+# A classifier's that came later than checkpoints, and what they were then.
+LATER = {"class_shares": OWN_SHARES, "soft_labels": None, "real_only_last": 0.0, "synthetic_norms": False}
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,8 @@ class TrainingSettings:
     weight decay leaves out norms and biases. `mixup` is alpha of mixup, 0 for none. Views are rotated by up to
     `rotation` degrees either way, and a rectangle of one is erased with probability `erasing`. `ema`, in [0,1), is the
     decay of the weights' moving average, which is what is validated and kept then; 0 for none.
+
+    With `synthetic_norms` generated faces are normalised by batch norms of their own (see synthetic_norms.py).
 
     Without `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
     """
@@ -62,6 +61,7 @@ class TrainingSettings:
     rotation: float = 0.0
     erasing: float = 0.0
     ema: float = 0.0
+    synthetic_norms: bool = False
     accelerate: bool = True
 
 

@@ -1,6 +1,7 @@
 """What processes of a job check of the pieces: each compares with what one process computes of the whole batch."""
 
 import copy
+from functools import partial
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from core_code.core_utils.distributed.job import (
     world_size,
 )
 from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
+from core_code.training.synthetic_norms import DualBatchNorm, add_synthetic_norms
 
 
 def close(one: torch.Tensor, other: torch.Tensor, within: float = 2e-5) -> None:
@@ -42,13 +44,32 @@ def check_part_of_two_batches() -> None:
     assert part.doubled().total == 10
 
 
-def check_norm(net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor) -> None:
+def in_two_parts(norm: DualBatchNorm, x: torch.Tensor) -> torch.Tensor:
+    """Each kind of rows through an ordinary batch norm."""
+    synthetic = norm.which.rows
+    if not norm.training:
+        return nn.BatchNorm2d.forward(norm, x)
+    parts = [nn.BatchNorm2d.forward(norm, x[~synthetic]), norm.auxiliary(x[synthetic])]
+    order = torch.cat([torch.where(~synthetic)[0], torch.where(synthetic)[0]]).argsort()
+    return torch.cat(parts)[order]
+
+
+def check_norm(
+    net: nn.Sequential, whole: torch.Tensor, labels: torch.Tensor, synthetic: torch.Tensor | None = None
+) -> None:
     """A net with batch norms: output, gradients, running statistics, in batches of which a process may have no row."""
     alone, shared = net, copy.deepcopy(net)
-    shared = convert_sync_batch_norms(shared)
+    rows = shard_of(len(whole)).rows
+    if synthetic is None:
+        shared = convert_sync_batch_norms(shared)
+    else:
+        add_synthetic_norms(shared).rows = synthetic[rows]
+        add_synthetic_norms(alone).rows = synthetic
+        for norm in alone.modules():
+            if isinstance(norm, DualBatchNorm):
+                norm.forward = partial(in_two_parts, norm)
     assert [*shared.state_dict()] == [*alone.state_dict()]
     inputs, expected_inputs = whole.clone().requires_grad_(), whole.clone().requires_grad_()
-    rows = shard_of(len(whole)).rows
     loss = global_mean(F.cross_entropy(shared(inputs[rows]).float(), labels[rows]), len(labels[rows]))
     expected = F.cross_entropy(alone(expected_inputs).float(), labels)
     close(loss, expected)
@@ -71,7 +92,8 @@ def check_norms() -> None:
         flat = nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 7))
         check_norm(flat, vectors, labels)
         maps = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 7))
-        check_norm(maps, images.contiguous(memory_format=torch.channels_last), labels)
+        check_norm(copy.deepcopy(maps), images.contiguous(memory_format=torch.channels_last), labels)
+        check_norm(maps, images, labels, torch.arange(count) % 3 == 1)
 
 
 def check_bfloat16() -> None:
