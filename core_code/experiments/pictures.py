@@ -12,6 +12,7 @@ from core_code.core_utils.plots.arms import Difference, plot_accuracy_by_share, 
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
 from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
+from core_code.experiments.arms import ARMS
 from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
 from core_code.experiments.predicted import AllPredictions, evaluation_settings, keys_of, trainings
@@ -77,7 +78,9 @@ def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
             for name, line in rows.groupby("model", sort=False)
         }  # fmt: skip
         path = study.plots / f"accuracy_by_share_{net}.png"
-        entries.append(entry(plot_accuracy_by_share(lines, path, f"{net}: top-1 on test"), "shares", str(net)))
+        controls = [name for name in lines if name in ARMS and ARMS[name].control_of]
+        drawn = plot_accuracy_by_share(lines, path, f"{net}: top-1 on test; dashed: controls", controls)
+        entries.append(entry(drawn, "shares", str(net)))
     if not len(compared):
         return entries
     compared = compared[(compared.on == LAST_EPOCH) & (compared.family == BASELINE)]

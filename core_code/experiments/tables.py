@@ -158,7 +158,7 @@ def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
         title = FIGURES.get(figure, figure)
         parts = table[[f"{figure}_{part}" for part in ("mean", "low", "high", "p_holm")]].itertuples(index=False)
         cells[title] = [
-            f"{signed(mean)}\n{signed(low)} to {signed(high)}" + (", *" if p < SIGNIFICANT else "")
+            f"{signed(mean)}\n({signed(low)} to {signed(high)})" + ("*" if p < SIGNIFICANT else "")
             if pd.notna(mean) else "–" for mean, low, high, p in parts
         ]  # fmt: skip
         if figure == "top1":

@@ -141,7 +141,7 @@ def results_of(settings: StudySettings, predictions: dict) -> dict:
         "protocol": {"training_faces": 28709, "epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4,
                      "seeds": list(settings.seeds),
                      "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True,
-                     "max_faces": 28709, "training_flags": ["--lr", "0.05"]},
+                     "max_faces": 28709, "training_flags": ["--lr", "0.05"], "recipe": "scratch"},
         "generator": "It has seen all.",
         "splits": {"val": 400, "test": 400}, "scores": list(all_scores(predictions, settings)),
         "comparisons": compare_all(predictions, predictions, settings),

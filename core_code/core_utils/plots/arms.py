@@ -1,6 +1,6 @@
 """Pictures of a study: the accuracy of its arms against the share of real faces, and differences with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +26,9 @@ class Difference(NamedTuple):
 
 
 def plot_accuracy_by_share(
-    lines: Mapping[str, Sequence[tuple[float, float, float, float]]], path: Path, title: str
-) -> Path:
+    lines: Mapping[str, Sequence[tuple[float, float, float, float]]], path: Path, title: str,
+    dashed: Collection[str] = (),
+) -> Path:  # fmt: skip
     """A line for each arm, the first one black: (share of the faces, mean, low, high) of each point, all in percent.
 
     The axis of shares is logarithmic; arms stand a little apart, so that their intervals can be told from each other.
@@ -43,6 +44,7 @@ def plot_accuracy_by_share(
         axes.errorbar(
             [share * apart for share in shares], means, errors, label=name, capsize=2, markersize=5,
             marker=MARKERS[place % len(MARKERS)], linewidth=2 if place == 0 else 1.2, elinewidth=1,
+            linestyle="--" if name in dashed else "-",
             color=INK if place == 0 else colours[(place - 1) % len(colours)], zorder=3 if place == 0 else 2,
         )  # fmt: skip
     shares = sorted({point[0] for points in lines.values() for point in points})
