@@ -25,10 +25,11 @@ def write_sheet(path: Path, editor: Editor, photograph: Photograph, crops: Seque
     """Write a PNG of the faces' surroundings, unedited and at each emotion's centre; returns the number of pictures."""
     changes = luminance_changes(editor, photograph, crops, editor.space.centres)
     region = surroundings(crops, *photograph.size)
-    edits = [photograph, *(add_changes(photograph, crops, change, strength) for change in changes)]
-    sheet = titled([cell(edit, region) for edit in edits], ["as it is", *editor.space.emotions])
+    edits = (add_changes(photograph, crops, change, strength) for change in changes)
+    cells = [cell(photograph, region), *(cell(edit, region) for edit in edits)]
+    sheet = titled(cells, ["as it is", *editor.space.emotions])
     atomic_write(path, lambda file: sheet.save(file, format="PNG"))
-    return len(edits)
+    return len(cells)
 
 
 def surroundings(crops: Sequence[Box], width: int, height: int) -> Box:

@@ -4,6 +4,7 @@ change alone, enlarged, is added to the photograph, which keeps its detail.
 Pixels are uint8 [H,W,C] throughout: grey (C = 1), RGB (3), either with transparency (2, 4).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from EmotionGAN.networks.generator import Generator, GeneratorConfig
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in PIL's "L"
 FADE_WIDTH = 0.14  # of a crop's side: over so much the change fades in
 BATCH_SIZE = 64
+STRIP = 1 << 20  # pixels
 
 
 class Generates(Protocol):
@@ -45,7 +47,11 @@ def shrunk(photograph: Photograph, crops: Sequence[Box], longest: int) -> tuple[
 
 
 def generator_view(crop: np.ndarray, config: GeneratorConfig) -> Tensor:
-    """A crop uint8 [h,w,C] as the generator takes faces: float [1,C',S,S] in [-1,1], antialiased."""
+    """A crop uint8 [h,w,C] as the generator takes faces: float [1,C',S,S] in [-1,1], antialiased. One of many pixels is
+    first made smaller by a whole number, for floats take four times the memory."""
+    if (factor := math.isqrt(crop.shape[0] * crop.shape[1] // STRIP)) > 1:
+        smaller = as_image(crop).reduce(factor)
+        crop = np.array(smaller).reshape(smaller.height, smaller.width, -1)
     colours = crop[:, :, : colour_channels(crop)].astype(np.float32)
     if config.colours == "grey":
         planes = grey(colours)[:, :, None]
@@ -98,20 +104,51 @@ def add_changes(
 
     Resized by a bicubic kernel and faded towards the crop's sides within the picture. Hues are kept: darker pixels keep
     their proportions of red, green and blue, brighter ones get the same increment of each (the first alone would tint
-    bright pixels, the second dark ones). Pixels outside the crops stay.
+    bright pixels, the second dark ones). Pixels outside the crops stay. Computed in strips of STRIP pixels, so that
+    little memory is taken beside the photograph and its copy.
     """
     height, width, _ = photograph.pixels.shape
-    total = np.zeros((height, width, 1), dtype=np.float32)
-    for crop, change in zip(crops, changes, strict=True):
-        whole = Image.fromarray(change.astype(np.float32)).resize((crop.width, crop.height), Image.Resampling.BICUBIC)
-        faded = np.array(whole) * blending_mask(crop, width, height)
-        top, left = max(crop.top, 0), max(crop.left, 0)
-        within = faded[top - crop.top : height - crop.top, left - crop.left : width - crop.left]
-        total[top : top + within.shape[0], left : left + within.shape[1], 0] += within
+    parts = [Enlarged(crop, change, width, height) for crop, change in zip(crops, changes, strict=True)]
     pixels = photograph.pixels.copy()
-    colours = pixels[:, :, : colour_channels(pixels)]
-    colours[...] = np.rint(with_luminance(colours.astype(np.float32), strength * total)).clip(0, 255)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = pixels[top : top + rows, :, : colour_channels(pixels)]
+        total = np.zeros((len(strip), width, 1), dtype=np.float32)
+        touched = [part.add_rows(total[:, :, 0], top) for part in parts]
+        if any(touched):
+            strip[...] = np.rint(with_luminance(strip.astype(np.float32), strength * total)).clip(0, 255)
     return Photograph(pixels, photograph.profile)
+
+
+class Enlarged:
+    """A change [S,S] at the size of its crop of a picture (width x height), faded, of which any rows can be had."""
+
+    def __init__(self, crop: Box, change: np.ndarray, width: int, height: int) -> None:
+        self.crop, (size_down, size_across) = crop, change.shape
+        self.left, self.right = max(crop.left, 0), min(crop.right, width)
+        self.top, self.bottom = max(crop.top, 0), min(crop.bottom, height)
+        self.down, self.fade_down = (
+            bicubic(size_down, crop.height),
+            from_centre(crop.height, crop.top > 0, crop.bottom < height),
+        )
+        columns = slice(self.left - crop.left, self.right - crop.left)
+        self.across = change.astype(np.float32) @ bicubic(size_across, crop.width)[columns].T
+        self.fade_across = from_centre(crop.width, crop.left > 0, crop.right < width)[columns]
+
+    def add_rows(self, total: np.ndarray, first: int) -> bool:
+        """Add it to float [h,W], the picture's rows from `first` on. Returns whether it has a part in them."""
+        top, bottom = max(self.top, first), min(self.bottom, first + len(total))
+        if top >= bottom or self.left >= self.right:
+            return False
+        rows = slice(top - self.crop.top, bottom - self.crop.top)
+        faded = self.down[rows] @ self.across * blending_mask(self.fade_down[rows], self.fade_across)
+        total[top - first : bottom - first, self.left : self.right] += faded
+        return True
+
+
+def bicubic(before: int, after: int) -> np.ndarray:
+    """The weights of resizing `before` numbers to `after` by Pillow's bicubic kernel: float32 [after,before]."""
+    return np.array(Image.fromarray(np.eye(before, dtype=np.float32)).resize((before, after), Image.Resampling.BICUBIC))
 
 
 def with_luminance(colours: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -122,12 +159,10 @@ def with_luminance(colours: np.ndarray, change: np.ndarray) -> np.ndarray:
     return np.where(change < 0, colours * factor, colours + change)
 
 
-def blending_mask(crop: Box, width: int, height: int) -> np.ndarray:
-    """The share of the change for each pixel of the crop: float32 [h,w], 1 in the centre, falling smoothly (3t^2 -
-    2t^3) to 0 at the ellipse that touches the sides; but not towards sides on or beyond the border of the picture
-    (width x height), where there is no seam."""
-    across = from_centre(crop.width, crop.left > 0, crop.right < width)
-    down = from_centre(crop.height, crop.top > 0, crop.bottom < height)
+def blending_mask(down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """The share of the change for each pixel of a crop, of its distances from the centre (see from_centre): float32
+    [h,w], 1 in the centre, falling smoothly (3t^2 - 2t^3) to 0 at the ellipse that touches the sides; but not towards
+    sides on or beyond the border of the picture, where there is no seam."""
     ramp = ((1 - np.hypot(down[:, None], across)) / (2 * FADE_WIDTH)).clip(0, 1)
     return ramp**2 * (3 - 2 * ramp)
 

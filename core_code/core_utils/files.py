@@ -176,7 +176,9 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(read_whole(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({str(error).splitlines()[0]})") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
@@ -200,10 +202,14 @@ def load_weights(path: Path, what: str) -> dict[str, Any]:
 
     from core_code.core_utils.weights import check_file
 
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         raise InputError(f"{path}: no such {what}")
     try:
-        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+        file = open(path, "rb")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        with file, warnings.catch_warnings(action="ignore"):
             check_file(file)
             file.seek(0)
             value = torch.load(file, map_location="cpu", weights_only=True)

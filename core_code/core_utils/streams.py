@@ -45,9 +45,12 @@ class Output(io.TextIOWrapper):
 
     @contextmanager
     def surviving(self) -> Iterator[None]:
-        """Within it an OSError sends this and all that follows, also of C code and child processes, nowhere."""
+        """Within it an OSError sends this and all that follows, also of C code and child processes, nowhere. So does
+        the command's end, which a bar may outlive that the traceback of an interruption holds."""
         try:
             yield
+        except ValueError:  # detached
+            return
         except OSError as error:
             self.lost = error
             with suppress(OSError, ValueError):

@@ -53,7 +53,8 @@ def begin_trial(study: optuna.Study, folder: Path, n_trials: int, deadline: floa
         if taken >= n_trials or time.time() >= deadline:
             return None
         trial = study.ask()
-        trial.set_user_attr(PROCESS, f"{socket.gethostname()} {os.getpid()}")
+        process = os.getpid()
+        trial.set_user_attr(PROCESS, f"{socket.gethostname()} {process} {start_of(process)}".rstrip())
     study.sampler = make_sampler(seed, trial.number)
     return trial
 
@@ -87,20 +88,32 @@ def reason_of(error: Exception) -> str:
 
 def process_here(trial: FrozenTrial) -> int:
     """The process of this machine that runs the trial, alive or not; 0 for one that runs elsewhere or not at all."""
-    host, _, process = trial.user_attrs.get(PROCESS, " 0").rpartition(" ")
-    return int(process) if trial.state == TrialState.RUNNING and host == socket.gethostname() else 0
+    host, process, *_ = *str(trial.user_attrs.get(PROCESS, "")).split(" "), ""
+    here = trial.state == TrialState.RUNNING and host == socket.gethostname() and process.isdecimal()
+    return int(process[:18]) if here else 0
 
 
 def runs_here(trial: FrozenTrial) -> bool:
-    """Whether a living process of this machine, other than this one, runs the trial."""
+    """Whether a living process of this machine, other than this one, runs the trial. One that began at another moment
+    has its number alone: the system gives those of dead processes again."""
     process = process_here(trial)
     if process in (0, os.getpid()):
         return False
     try:
         os.kill(process, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)
-    return True
+    except (OSError, OverflowError) as error:
+        if not isinstance(error, PermissionError):
+            return False
+    _, _, *began = trial.user_attrs[PROCESS].split(" ")
+    return not began or began == [start_of(process)]
+
+
+def start_of(process: int) -> str:
+    """When a process of this machine began, in the system's ticks; nothing where the system (no Linux) does not say."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def fail_abandoned(study: optuna.Study, folder: Path) -> list[int]:

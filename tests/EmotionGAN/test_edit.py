@@ -1,6 +1,7 @@
 """Editing photographs: what changes, what stays, what is written, and what is said of bad input."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import Box, crop_box
 from core_code.core_utils.photos.photographs import Photograph, cut, read_photograph
+from EmotionGAN.edit import photographs
 from EmotionGAN.edit.__main__ import main
 from EmotionGAN.edit.photographs import add_changes, generator_view, luminance_changes
 from EmotionGAN.editor import Editor, save_generator
@@ -188,6 +190,42 @@ def test_crops_over_the_border_repeat_the_edge_and_add_up_where_they_meet():
     assert corner[39, 10] == 100 and corner[45, 45] == 100
     twice = add_changes(grey, [Box(0, 0, 60, 60)] * 2, [change, change]).pixels
     assert (twice == 140).all()
+
+
+def test_a_photograph_is_edited_in_strips(monkeypatch):
+    """The same pixels whatever the strips' height, and little memory beside the photograph's copy."""
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 256, (500, 400, 3), dtype=np.uint8)
+    crops = [Box(-30, -20, 250, 260), Box(150, 100, 420, 370), Box(10, 490, 40, 520), Box(500, 500, 600, 600)]
+    changes = [rng.normal(0, 40, (16, 16)) for _ in crops]
+    whole = add_changes(Photograph(pixels), crops, changes).pixels
+    assert (whole != pixels).any() and (whole[370:490] == pixels[370:490]).all()
+    for rows in (1, 7, 499):
+        monkeypatch.setattr(photographs, "STRIP", rows * 400)
+        assert (add_changes(Photograph(pixels), crops, changes).pixels == whole).all()
+    monkeypatch.setattr(photographs, "STRIP", 1 << 16)
+    large = np.zeros((2000, 2000, 3), dtype=np.uint8)
+    tracemalloc.start()
+    add_changes(Photograph(large), [Box(0, 0, 2000, 2000)], [np.full((16, 16), 9.0)])
+    assert tracemalloc.get_traced_memory()[1] < large.nbytes + (12 << 20)
+    tracemalloc.stop()
+
+
+def test_a_change_is_enlarged_as_pillow_does(monkeypatch):
+    change = np.random.default_rng(5).normal(0, 60, (12, 12)).astype(np.float32)
+    grey = Photograph(np.full((90, 70, 1), 128, dtype=np.uint8))
+    edited = add_changes(grey, [Box(0, 0, 70, 90)], [change]).pixels[:, :, 0]
+    bicubic = np.array(Image.fromarray(change).resize((70, 90), Image.Resampling.BICUBIC))
+    expected = np.where(bicubic < 0, 128 * (128 + bicubic).clip(0) / 128, 128 + bicubic)
+    assert np.abs(edited - expected.clip(0, 255)).max() <= 0.51  # no fading: all sides are the picture's own
+
+
+def test_a_crop_of_many_pixels_is_seen_as_it_is(monkeypatch):
+    faces = np.array(Image.fromarray(scene()).resize((640, 480)))
+    config = GeneratorConfig(image_size=16, colours="grey")
+    seen = generator_view(faces, config)
+    monkeypatch.setattr(photographs, "STRIP", 1 << 14)
+    assert (generator_view(faces, config) - seen).abs().mean() < 0.01
 
 
 def test_the_photo_is_turned_upright_and_its_colour_profile_kept(tmp_path, found):

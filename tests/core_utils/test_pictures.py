@@ -1,15 +1,22 @@
 """Pictures of other depths and modes: the right grey values or a refusal, the same for data sets and photographs."""
 
+import builtins
+import errno
 import io
 import struct
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.photos import pictures
 from core_code.core_utils.photos.photographs import read_photograph
+from core_code.core_utils.photos.pictures import open_picture
 from core_code.datasets.image_folder import read_face
 
 GREY = np.random.default_rng(5).integers(0, 256, (48, 48)).astype(np.uint8)
@@ -132,3 +139,90 @@ def test_a_png_with_one_transparent_colour_keeps_it(tmp_path, bits, kind, sample
     np.testing.assert_array_equal(pixels[:, :, -1], np.where(GREY == 7, 0, 255))
     assert np.abs(pixels[:, :, 0].astype(int) - GREY).max() <= 1
     np.testing.assert_array_equal(read_face(tmp_path / "a.png"), pixels[:, :, 0])
+
+
+def scans_of(content: bytes) -> list[bytes]:
+    """A progressive JPEG in pieces: what is before its first scan, then each scan."""
+    before, *scans = content[:-2].split(b"\xff\xda")
+    return [before, *(b"\xff\xda" + scan for scan in scans)]
+
+
+def progressive(times: int) -> bytes:
+    """A JPEG whose last scan, of a few bytes, is there so many times."""
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, "JPEG", progressive=True)
+    *before, last = scans_of(buffer.getvalue())
+    return b"".join(before) + last * times + b"\xff\xd9"
+
+
+def tiled(side: int) -> bytes:
+    """A TIFF of 48x48 grey pixels in one tile of side x side, packed."""
+    packed = zlib.compress(GREY.tobytes())
+    tags = {256: 48, 257: 48, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8 + 2 + 12 * 10 + 4,
+            325: len(packed)}  # fmt: skip
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4) + packed
+
+
+@pytest.mark.parametrize("read", [read_face, read_photograph])
+@pytest.mark.parametrize(
+    "content, said",
+    {
+        "a JPEG of many scans": (progressive(400), "scans, expected a JPEG of at most 100"),
+        "a TIFF of large tiles": (tiled(46_000), "tiles larger than any picture may be"),
+        "a long side": (saved(Image.new("L", (1, 70_000)), "PNG"), "1x70000 pixels, expected at most"),
+    }.values(),
+)
+def test_what_costs_more_than_its_size_is_refused_before_it_is_decoded(tmp_path, content, said, read):
+    (tmp_path / "a.picture").write_bytes(content)
+    with pytest.raises(InputError, match=f"a.picture: .*{said}"):
+        read(tmp_path / "a.picture")
+
+
+@pytest.mark.parametrize("read", [read_face, read_photograph])
+def test_a_file_of_more_bytes_than_its_pixels_could_take_is_not_read(tmp_path, read):
+    with open(tmp_path / "a.webp", "wb") as file:
+        file.write(b"RIFF")
+        file.truncate(1 << 31)
+    with pytest.raises(InputError, match=r"a\.webp: 2147483648 bytes, expected at most"):
+        read(tmp_path / "a.webp")
+
+
+def test_few_scans_and_small_tiles_are_read(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(progressive(1))
+    with Image.open(tmp_path / "a.jpg") as image:
+        np.testing.assert_array_equal(read_face(tmp_path / "a.jpg"), np.asarray(image))
+    Image.fromarray(GREY).save(tmp_path / "a.tif", tile=(16, 16))
+    np.testing.assert_array_equal(read_face(tmp_path / "a.tif"), GREY)
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGE", 48 * 48)
+    Image.fromarray(GREY).resize((49, 49)).save(tmp_path / "large.png")
+    Image.fromarray(GREY).save(tmp_path / "small.png", compress_level=9)
+    at_work, most, guard = set(), [], threading.Lock()
+
+    def decode(name: str) -> None:
+        with open_picture(tmp_path / name, 1 << 20, "image"):
+            with guard:
+                at_work.add(threading.get_ident())
+                most.append(len(at_work))
+            time.sleep(0.02)
+            with guard:
+                at_work.remove(threading.get_ident())
+
+    (tmp_path / "small.png").write_bytes((tmp_path / "small.png").read_bytes()[: 48 * 48])
+    for name, expected in (("large.png", 1), ("small.png", 4)):
+        most.clear()
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(decode, [name] * 8))
+        assert max(most) <= expected and (expected == 1 or max(most) > 1)
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path, monkeypatch):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    refuse = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "a.png"))
+    monkeypatch.setattr(builtins, "open", lambda *a, **b: (_ for _ in ()).throw(refuse))
+    for read in (read_face, read_photograph):
+        with pytest.raises(PermissionError, match="Permission denied"):
+            read(tmp_path / "a.png")

@@ -125,3 +125,22 @@ def test_bars_are_lines_every_half_minute_where_there_is_no_terminal(monkeypatch
         assert "\r" not in said and lines.count("a message") == 2
         bars = [line for line in lines if line != "a message"]
         assert len(bars) == 200 // 30 and all(line.startswith("epoch: ") and "/100" in line for line in bars)
+
+
+def test_a_bar_that_outlives_an_interrupted_command_says_nothing_more(tmp_path):
+    """The traceback of the interruption holds a generator, which holds the bar, until the command has ended."""
+    code = """
+import os, signal
+from tqdm import tqdm
+from core_code.core_utils.errors import run_command
+def main():
+    bar = tqdm(range(9), mininterval=0, leave=False)
+    steps = (os.kill(os.getpid(), signal.SIGTERM) for _ in bar)
+    list(steps)
+run_command(main)
+"""
+    for live in ("", "1"):
+        done = ended(code, tmp_path, "", **({LIVE_BARS: live} if live else {}))
+        said = done.stderr.decode()
+        assert done.returncode == 143 and "terminated: " in said
+        assert "Traceback" not in said and "detached" not in said and "ignored" not in said

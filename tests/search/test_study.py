@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import optuna
 import pytest
@@ -20,7 +21,7 @@ from core_code.search.objective import Subset, augmentations_of, make_objective
 from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
-from core_code.search.study import PROCESS, fail_abandoned, run_trials
+from core_code.search.study import PROCESS, fail_abandoned, run_trials, start_of
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 9}
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -205,6 +206,19 @@ def test_a_trial_left_running_by_a_killed_process_is_marked_and_not_counted(stud
     run(again, files, lambda values: FakeTask(lambda epoch: 0.5), 3, epochs=1)
     # of three, one runs in a living process of this machine; those of other machines block nothing
     assert states(again) == [FAIL, RUNNING, RUNNING, COMPLETE, COMPLETE]
+
+
+@pytest.mark.skipif(not start_of(os.getpid()), reason="only Linux says when a process began")
+def test_a_dead_process_whose_number_lives_again_blocks_nothing(study, files):
+    here, process = socket.gethostname(), os.getppid()  # alive, and not this one
+    began = int(Path(f"/proc/{process}/stat").read_text().split(") ")[1].split()[19])
+    for held in (f"{here} {process} {began}", f"{here} {process} {began - 1}", f"{here} {10**30}", f"{here} -1", 7):
+        study.ask().set_user_attr(PROCESS, held)
+    assert fail_abandoned(reopen(files), files.folder) == [1, 2]  # what is no process of this machine stays as it is
+    run(reopen(files), files, lambda values: FakeTask(lambda epoch: 0.5), 2, epochs=1)
+    assert states(reopen(files))[5:] == [COMPLETE]
+    name, own, started = reopen(files).trials[5].user_attrs[PROCESS].split(" ")
+    assert (name, int(own), started) == (here, os.getpid(), start_of(os.getpid()))
 
 
 def test_a_part_of_the_faces_keeps_the_shares_of_sorted_ones():

@@ -1,12 +1,14 @@
 """Opening pictures of any origin: a few formats, a limit on their size, and errors of one line."""
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -18,7 +20,15 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")  # Pillow's, of 8 bits a channel
 DARK = 0.25  # of the full range: a picture that stays below it has fewer bits than its file says
-BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO, TILE_SIDES = 258, 262, 0, (322, 323)  # tags of TIFF
+
+# Decoding takes up to 24 bytes a pixel, and some codecs read the whole file: of large pictures, one at a time.
+LARGE = 1 << 22  # pixels, or bytes of a file
+LONGEST_SIDE = 1 << 16
+BYTES_A_PIXEL = 8  # of a file: RGBA of 16 bits, not compressed
+MOST_SCANS = 100  # of a JPEG: one of a few bytes costs as much as a usual one; usual are 1 to 14
+SCAN = b"\xff\xda"
+one_large = RLock()
 
 # What is strange in a file but can be read is no concern of the user's; `largest` limits the size.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -34,22 +44,55 @@ def readable_formats() -> list[str]:
 
 @contextmanager
 def open_picture(path: Path, largest: int, what: str, content: bytes | None = None) -> Iterator[Image.Image]:
-    """The picture, to be decoded within. Raises InputError for one that cannot be, or of more than `largest` pixels.
+    """The picture, to be decoded within. Raises InputError for one that cannot be, or of more than `largest` pixels,
+    and OSError for a file that cannot be opened.
 
     `what` is what the error calls it: "image" or "picture". Where its `content` is in memory, `path` only names it.
     """
-    try:
-        with Image.open(path if content is None else BytesIO(content), formats=readable_formats()) as image:
-            if image.width * image.height > largest:
-                found = f"{image.width}x{image.height} pixels"
-                raise InputError(f"{path}: {found}, expected one of at most {largest} pixels")
+    with ExitStack() as stack:
+        file: BinaryIO = open(path, "rb") if content is None else BytesIO(content)  # noqa: SIM115
+        stack.enter_context(file)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size > BYTES_A_PIXEL * largest:
+            raise InputError(f"{path}: {size} bytes, expected at most {BYTES_A_PIXEL * largest}")
+        if size > LARGE:
+            stack.enter_context(one_large)
+        try:
+            image = stack.enter_context(Image.open(file, formats=readable_formats()))
+            check_header(image, path, largest)
+            check_codec(image, file, path, largest)
+            if image.width * image.height > LARGE:
+                stack.enter_context(one_large)
             yield image
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises nearly anything on damaged files
-        raise InputError(
-            f"{path}: not a readable {what} (of no known format, damaged, truncated or too large)"
-        ) from error
+        except InputError:
+            raise
+        except Exception as error:  # Pillow raises nearly anything on damaged files
+            raise InputError(
+                f"{path}: not a readable {what} (of no known format, damaged, truncated or too large)"
+            ) from error
+
+
+def check_header(image: Image.Image, path: Path, largest: int) -> None:
+    """Raise InputError where an opened picture has more than `largest` pixels."""
+    if image.width * image.height > largest or max(image.size) > LONGEST_SIDE:
+        found = f"{image.width}x{image.height} pixels"
+        raise InputError(f"{path}: {found}, expected at most {largest} pixels, and {LONGEST_SIDE} a side")
+
+
+def check_codec(image: Image.Image, file: BinaryIO, path: Path, largest: int) -> None:
+    """Raise InputError where its codec would do more than the picture's size tells: TIFF's tiles of any size, which may
+    be all zeros, and JPEG's passes over all pixels."""
+    across, down = (getattr(image, "tag_v2", {}).get(tag, 1) for tag in TILE_SIDES)
+    if not isinstance(across, int) or not isinstance(down, int) or across * down > largest:
+        raise InputError(f"{path}: tiles larger than any picture may be, expected at most {largest} pixels")
+    if image.format in ("JPEG", "MPO"):
+        place = file.tell()
+        file.seek(0)
+        scans = sum(block.count(SCAN) for block in iter(lambda: file.read(LARGE), b""))
+        file.seek(place)
+        if scans > MOST_SCANS:
+            raise InputError(f"{path}: {scans} scans, expected a JPEG of at most {MOST_SCANS}")
 
 
 def upright(opened: Image.Image, path: Path) -> Image.Image:
