@@ -476,7 +476,8 @@ def test_the_recipe_follows_from_what_training_starts_from(flags, recipe):
 def test_every_part_of_a_recipe_is_a_flag():
     changed = {"batch_size": 7, "lr": 0.3, "weight_decay": 0.2, "optimizer": "adam", "scheduler": "step",
                "nesterov": False, "warm_up": 1, "decay_norms": True, "label_smoothing": 0.0, "mixup": 0.2,
-               "smallest_crop": 0.3, "rotation": 5.0, "erasing": 0.0, "ema": 0.0, "stem": "imagenet"}  # fmt: skip
+               "smallest_crop": 0.3, "rotation": 5.0, "erasing": 0.0, "elastic": 9.0, "ema": 0.0,
+               "stem": "imagenet"}  # fmt: skip
     flags = [word for name, value in changed.items() for word in (f"--{name}", str(value))]
     args = train_model.parse_arguments([*FROM, "none", "--image_size", "48", *flags])
     assert changed.keys() == recipe_values("scratch", "resnet18", 48).keys()

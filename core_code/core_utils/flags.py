@@ -174,6 +174,8 @@ def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], st
     add("--label_smoothing", probability, "P", "the share of each label that is spread over all emotions, 0 to 1")
     add("--mixup", non_negative, "ALPHA", "blend faces and labels in pairs, the share out of Beta(ALPHA, ALPHA); 0: no")
     add("--rotation", degrees, "DEGREES", "rotate training views by up to DEGREES either way")
+    add("--elastic", non_negative, "ALPHA", "warp training views smoothly at random, as torchvision's ElasticTransform "
+        "of this alpha, 50 by its default, and a sigma of 4 of a face's 48 pixels; 0: no")  # fmt: skip
     add("--erasing", probability, "P", "the chance that a rectangle of a training view is erased, 0 to 1")
     add("--ema", decay, "DECAY", "validate and keep the moving average of the weights with this decay; 0: no average")
     parser.add_argument(

@@ -21,6 +21,7 @@ CROP_RATIO = (3 / 4, 4 / 3)
 BOX_TRIES = 10
 ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (10 / 33, 10 / 3)  # of the view; its width by its height
 ERASED = 0.5  # about the mean face
+ELASTIC_SIGMA = 1 / 12  # of the face's side
 SHARPNESS = 2.0
 BRIGHTNESS = 0.3
 RESIZE_TO_CROP = 256 / 224
@@ -38,11 +39,12 @@ class Boxes(NamedTuple):
 def train_view(
     faces: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype = torch.float32, channels: int = 3,
     shard: Shard | None = None, smallest_crop: float = SMALLEST_CROP, rotation: float = 0.0, erasing: float = 0.0,
+    elastic: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """A random view of each face: cropped, resized, flipped, sharpened and brightened by chance.
 
-    With `rotation` the face is rotated by up to as many degrees either way before; with `erasing` a rectangle of the
-    view is erased with this probability.
+    With `rotation` the face is rotated by up to as many degrees either way before, with `elastic` it is warped, see
+    elastic_fields; with `erasing` a rectangle of the view is erased with this probability.
 
     `faces` uint8 [B,H,W] on any device; `generator` on the CPU. Where the faces are a `shard` of a batch, random
     numbers are sampled for the whole batch, so that each face gets the view that it gets there. `smallest_crop`, in
@@ -63,8 +65,13 @@ def train_view(
         numbers += random_erasures(count, size, erasing, generator)
     on_device = list(torch.stack(numbers)[:, rows].to(faces.device, non_blocking=True))  # one transfer, no waiting
     crops, flips, sharpness, brightness = Boxes(*on_device[:4]), on_device[4] > 0, on_device[5], on_device[6]
-    if rotation:
-        views = rotate_crop_and_resize(faces, on_device[7], crops, flips, size)
+    fields = None
+    if elastic:
+        noise = torch.rand(count, 2, height, width, generator=generator)[rows]
+        fields = elastic_fields(noise.to(faces.device, non_blocking=True), elastic)
+    if rotation or elastic:
+        angles = on_device[7] if rotation else torch.zeros_like(brightness)
+        views = rotate_crop_and_resize(faces, angles, crops, flips, size, fields)
     else:
         views = crop_and_resize(faces, crops, flips, size)
     views = adjust_brightness(adjust_sharpness(views, sharpness), brightness)
@@ -139,12 +146,15 @@ def crop_and_resize(faces: Tensor, crops: Boxes, flips: Tensor, size: int) -> Te
     return (rows @ as_floats(faces) @ columns.transpose(1, 2)).clamp_(0, 1)
 
 
-def rotate_crop_and_resize(faces: Tensor, angles: Tensor, crops: Boxes, flips: Tensor, size: int) -> Tensor:
-    """Rotate each face about its centre, cut its box out, resize it and mirror it where `flips`: one bilinear sampling.
+def rotate_crop_and_resize(
+    faces: Tensor, angles: Tensor, crops: Boxes, flips: Tensor, size: int, fields: Tensor | None = None
+) -> Tensor:
+    """Warp each face, rotate it about its centre, cut its box out, resize it and mirror it where `flips`: one bilinear
+    sampling.
 
-    `faces` uint8 [B,H,W]; `angles` float [B] in degrees, counter-clockwise as in torchvision; `flips` bool [B]. Pixels
-    from beyond the face repeat its border. Where a view has fewer pixels than the face, it is sampled more finely and
-    averaged, against aliasing. Returns float32 [B,size,size] in [0,1].
+    `faces` uint8 [B,H,W]; `angles` float [B] in degrees, counter-clockwise as in torchvision; `flips` bool [B];
+    `fields`: see elastic_fields. Pixels from beyond the face repeat its border. Where a view has fewer pixels than the
+    face, it is sampled more finely and averaged, against aliasing. Returns float32 [B,size,size] in [0,1].
     """
     height, width = faces.shape[1:]
     half = (crops.height / 2, torch.where(flips, -1.0, 1.0) * crops.width / 2)  # the box's, in pixels
@@ -155,9 +165,32 @@ def rotate_crop_and_resize(faces: Tensor, angles: Tensor, crops: Boxes, flips: T
     finer = math.ceil(max(height, width) / size)
     shape = [len(faces), 1, size * finer, size * finer]
     places = F.affine_grid(torch.stack([across, down], 1), shape, align_corners=False)
+    if fields is not None:
+        places = places + F.grid_sample(fields, places, padding_mode="border", align_corners=False).movedim(1, -1)
     places = places.clamp_(-1 + 1 / max(height, width), 1 - 1 / max(height, width))
     views = F.grid_sample(as_floats(faces)[:, None], places, align_corners=False)
     return F.avg_pool2d(views, finer)[:, 0].clamp_(0, 1)
+
+
+def elastic_fields(noise: Tensor, alpha: float) -> Tensor:
+    """Random smooth displacements of each pixel of a face, across and down, in half sides of the face: float [B,2,H,W].
+
+    Those of torchvision's ElasticTransform, out of its noise, uniform in [0,1), float [B,2,H,W]: blurred by a Gaussian
+    of ELASTIC_SIGMA of the side (4 of 48 pixels), times `alpha` / the side. P. Simard et al., "Best practices for
+    convolutional neural networks", 2003.
+    """
+    rows, columns = (blur_weights(side).to(noise.device) for side in noise.shape[2:])
+    return (rows @ (2 * noise - 1) @ columns.T) * (alpha / noise.shape[2])
+
+
+@lru_cache(maxsize=8)
+def blur_weights(side: int) -> Tensor:
+    """A Gaussian blur along an axis, reflected at its ends, as a matrix [side,side]; as many taps as torchvision's."""
+    sigma = ELASTIC_SIGMA * side
+    reach = int(8 * sigma + 1) // 2
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    pixels = F.pad(torch.eye(side)[None], (reach, reach), mode="reflect")[0]  # a row a source pixel
+    return (pixels.unfold(1, 2 * reach + 1, 1) @ (kernel / kernel.sum())).T
 
 
 def erase(views: Tensor, boxes: Boxes) -> Tensor:

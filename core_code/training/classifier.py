@@ -91,7 +91,7 @@ class ClassifierTask:
         how = self.training
         return train_view(
             faces, how.image_size, generator, channels=1, shard=shard, smallest_crop=how.smallest_crop,
-            rotation=how.rotation, erasing=how.erasing,
+            rotation=how.rotation, erasing=how.erasing, elastic=how.elastic,
         )  # fmt: skip
 
     def step(self, views: Tensor, targets: Tensor, labels: Tensor, *synthetic: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class TrainingRecipe:
     smallest_crop: float = 0.08
     rotation: float = 0.0
     erasing: float = 0.0
+    elastic: float = 0.0
     ema: float = 0.0
     stem: str = IMAGENET_STEM
 

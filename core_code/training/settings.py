@@ -36,8 +36,9 @@ class TrainingSettings:
 
     The learning rate rises over the first `warm_up` epochs, before the scheduler begins. Without `decay_norms` the
     weight decay leaves out norms and biases. `mixup` is alpha of mixup, 0 for none. Views are rotated by up to
-    `rotation` degrees either way, and a rectangle of one is erased with probability `erasing`. `ema`, in [0,1), is the
-    decay of the weights' moving average, which is what is validated and kept then; 0 for none.
+    `rotation` degrees either way and warped by `elastic` (alpha of transforms.elastic_fields), and a rectangle of one is
+    erased with probability `erasing`. `ema`, in [0,1), is the decay of the weights' moving average, which is what is
+    validated and kept then; 0 for none.
 
     With `synthetic_norms` generated faces are normalised by batch norms of their own (see synthetic_norms.py).
 
@@ -60,6 +61,7 @@ class TrainingSettings:
     mixup: float = 0.0
     rotation: float = 0.0
     erasing: float = 0.0
+    elastic: float = 0.0
     ema: float = 0.0
     synthetic_norms: bool = False
     accelerate: bool = True

@@ -41,7 +41,7 @@ def test_the_published_recipe_is_the_studys():
         assert recipe_values("published", net, 48) == {
             "batch_size": batch, "lr": lr, "weight_decay": decay, "optimizer": "adam", "scheduler": "cosine",
             "nesterov": False, "warm_up": 0, "decay_norms": True, "label_smoothing": 0.0, "mixup": 0.0,
-            "smallest_crop": 0.08, "rotation": 0.0, "erasing": 0.0, "ema": 0.0, "stem": "imagenet",
+            "smallest_crop": 0.08, "rotation": 0.0, "erasing": 0.0, "elastic": 0.0, "ema": 0.0, "stem": "imagenet",
         }  # fmt: skip
 
 
