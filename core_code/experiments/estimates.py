@@ -91,7 +91,7 @@ def cost_of(step: Step, study: StudySettings) -> Cost:
 def learner(study: StudySettings, noise: torch.Tensor, device: torch.device) -> tuple[Trainer, BalancedFaces]:
     """A generator's training at its second stage, as its command has it, on noise."""
     network = typed(dict(NETWORK), study.generator_flags)
-    known = {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}
+    known: dict[str, Any] = {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}
     config = typed(vars(LearnConfig()), study.generator_flags) | {"discriminator_steps": 0, "steps": 1 << 30}
     generator = GeneratorConfig(**network, **known)
     trainer = Trainer(generator, LearnConfig(**config), study.seed, device)

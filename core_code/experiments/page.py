@@ -118,10 +118,10 @@ def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
     """The comparisons on all faces that nothing was chosen on, by net and size, then by family, as cells to show."""
     table = tables.comparisons(results)
     found: dict[str, dict[str, pd.DataFrame]] = {}
-    if len(table):
-        table = table[table.on == LAST_EPOCH]
-        for (net, size, family), rows in table.groupby(["net", "size", "family"], sort=False):
-            found.setdefault(tables.part_title(str(net), float(size)), {})[str(family)] = tables.comparison_cells(rows)
+    shown = [(row["net"], row["size"], row["family"]) for row in results["comparisons"]]
+    for net, size, family in dict.fromkeys(shown):
+        rows = (table[["net", "size", "family", "on"]] == [net, size, family, LAST_EPOCH]).all(axis=1)
+        found.setdefault(tables.part_title(net, size), {})[family] = tables.comparison_cells(table[rows])
     return found
 
 

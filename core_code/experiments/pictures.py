@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
 from core_code.experiments.predicted import AllPredictions, evaluation_settings, keys_of, trainings
 from core_code.experiments.presets import StudySettings
-from core_code.experiments.tables import SIGNIFICANT, comparisons, figures, part_title
+from core_code.experiments.tables import SIGNIFICANT, part_title
 from core_code.training.inference import load_trained
 
 TRAINING_FACES = 28_709  # of FER2013
@@ -64,35 +65,34 @@ def draw_pictures(
 
 def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
     """The arms of each net beside each other: accuracy on test against the share of the faces, and the differences."""
-    entries = []
-    accuracies, compared = figures(results), comparisons(results)
-    if not len(accuracies):
-        return []
     all_faces = TRAINING_FACES if study.dataset == "fer2013" else results["protocol"]["training_faces"]
-    whole = results["protocol"]["training_faces"] / all_faces
-    accuracies = accuracies[(accuracies.split == "test") & (accuracies.tta == NO_TTA) & (accuracies.vote == "")]
-    for net, rows in accuracies.groupby("net", sort=False):
-        lines = {
-            str(name): [(100 * whole * row["size"], row.top1_mean, row.top1_low, row.top1_high)
-                        for _, row in line.sort_values("size").iterrows()]
-            for name, line in rows.groupby("model", sort=False)
-        }  # fmt: skip
-        path = study.plots / f"accuracy_by_share_{net}.png"
-        controls = [name for name in lines if name in ARMS and ARMS[name].control_of]
-        drawn = plot_accuracy_by_share(lines, path, f"{net}: top-1 on test; dashed: controls", controls)
-        entries.append(entry(drawn, "shares", str(net)))
-    if not len(compared):
-        return entries
-    compared = compared[(compared.on == LAST_EPOCH) & (compared.family == BASELINE)]
-    for (net, size), rows in compared.groupby(["net", "size"], sort=False):
-        differences = [
-            Difference(row.model, row.top1_mean, row.top1_low, row.top1_high, row.top1_p_holm < SIGNIFICANT)
-            for row in rows.itertuples()
-        ]
-        title = f"{part_title(str(net), float(size))}: top-1 minus the baseline's, {LAST_EPOCH}"
-        path = study.plots / f"{part_name('differences', float(size))}_{net}.png"
-        entries.append(entry(plot_differences(differences, path, title), "differences", str(net)))
+    percent = 100 * results["protocol"]["training_faces"] / all_faces
+    entries = []
+    for net in study.nets:
+        lines: dict[str, list[tuple[float, float, float, float]]] = {}
+        for row in sorted(results["scores"], key=itemgetter("size")):
+            if (row["net"], row["split"], row["tta"], row["vote"]) == (net, "test", NO_TTA, ""):
+                top1 = [100 * value for value in (row["mean"]["top1"], *row["interval"])]
+                lines.setdefault(row["model"], []).append((percent * row["size"], top1[0], top1[1], top1[2]))
+        if lines:
+            controls = [name for name in lines if name in ARMS and ARMS[name].control_of]
+            path = study.plots / f"accuracy_by_share_{net}.png"
+            drawn = plot_accuracy_by_share(lines, path, f"{net}: top-1 on test; dashed: controls", controls)
+            entries.append(entry(drawn, "shares", net))
+    wanted = [row for row in results["comparisons"] if (row["on"], row["family"]) == (LAST_EPOCH, BASELINE)]
+    for net, size in dict.fromkeys((row["net"], row["size"]) for row in wanted):
+        differences = [difference(row) for row in wanted if (row["net"], row["size"]) == (net, size)]
+        title = f"{part_title(net, size)}: top-1 minus the baseline's, {LAST_EPOCH}"
+        path = study.plots / f"{part_name('differences', size)}_{net}.png"
+        entries.append(entry(plot_differences(differences, path, title), "differences", net))
     return entries
+
+
+def difference(row: dict[str, Any]) -> Difference:
+    """A comparison's top-1 as it is drawn."""
+    top1 = row["figures"]["top1"]
+    low, mean, high = (100 * top1[name] for name in ("low", "mean", "high"))
+    return Difference(row["model"], mean, low, high, top1["p_holm"] < SIGNIFICANT)
 
 
 def entry(path: Path, kind: str, net: str = "") -> Entry:

@@ -153,7 +153,7 @@ def comparisons(results: dict[str, Any]) -> pd.DataFrame:
 
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `comparisons` as cells to show."""
-    cells = {"model": table.model.str.replace(") of ", ")\nof "), "against": table.against}
+    cells: dict[str, Any] = {"model": table.model.str.replace(") of ", ")\nof "), "against": table.against}
     for figure in COMPARED:
         title = FIGURES.get(figure, figure)
         parts = table[[f"{figure}_{part}" for part in ("mean", "low", "high", "p_holm")]].itertuples(index=False)

@@ -47,13 +47,13 @@ def plot_accuracy_by_share(
             linestyle="--" if name in dashed else "-",
             color=INK if place == 0 else colours[(place - 1) % len(colours)], zorder=3 if place == 0 else 2,
         )  # fmt: skip
-    shares = sorted({point[0] for points in lines.values() for point in points})
+    ticks = sorted({point[0] for points in lines.values() for point in points})
     axes.set_xscale("log")
-    axes.set_xticks(shares)
+    axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g} %"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(shares[0] * 0.8, shares[-1] * 1.25)
+    axes.set_xlim(ticks[0] * 0.8, ticks[-1] * 1.25)
     axes.set(xlabel="share of the real training faces", ylabel="top-1, %")
     axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
