@@ -73,7 +73,7 @@ ARMS = {
                     control_of=("augmented_face", "augmented")),
     "baseline_soft": Arm("the real faces alone, with the teachers' probabilities for labels", soft=True,
                          control_of=("expanded_soft", "augmented_face_soft", "augmented_soft")),
-    "elastic_soft": Arm("the same, each face warped at random instead of generated", flags=("--elastic", "1"),
+    "elastic_soft": Arm("the same, each face warped at random instead of generated", flags=("--elastic", "50"),
                         soft=True, control_of=("augmented_face_soft", "augmented_soft")),
 }  # fmt: skip
 CLASSIC = tuple(name for name, arm in ARMS.items() if arm.voting)
