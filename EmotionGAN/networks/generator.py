@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core_code.core_utils.acceleration.cpu_layers import FewChannelConv2d, generates_in_bf16, instance_norm_per_image
 from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, shown
 from EmotionGAN.networks.overlay import Overlay
 from EmotionGAN.networks.warp import WARP_CHANNELS, warp_and_paint
 
@@ -71,15 +71,17 @@ class GeneratorConfig:
         chosen = {name: values[name] for name in known}
         for name, allowed in CHOICES.items():
             if chosen[name] not in allowed:
-                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected one of {', '.join(allowed)}")
+                raise InputError(f"{where}: {name} is {shown(chosen[name])}, expected one of {', '.join(allowed)}")
         for name, largest in LARGEST.items():
             if type(chosen[name]) is not int or not 1 <= chosen[name] <= largest:
-                raise InputError(f"{where}: {name} is {chosen[name]!r}, expected a whole number from 1 to {largest}")
+                raise InputError(
+                    f"{where}: {name} is {shown(chosen[name])}, expected a whole number from 1 to {largest}"
+                )
         if chosen["image_size"] % 16:
             raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
         emotions = chosen["emotions"]
         if not isinstance(emotions, (list, tuple)) or sorted(map(str, emotions)) != sorted(EMOTIONS):
-            raise InputError(f"{where}: emotions are {emotions!r}, expected {', '.join(EMOTIONS)} in any order")
+            raise InputError(f"{where}: emotions are {shown(emotions)}, expected {', '.join(EMOTIONS)} in any order")
         return cls(**(chosen | {"emotions": tuple(emotions)}))
 
     def to_dict(self) -> dict[str, Any]:

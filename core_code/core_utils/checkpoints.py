@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core_code.core_utils.distributed.job import is_main_process
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import load_weights, save_weights
 from core_code.core_utils.locks import exclusive_lock
 
@@ -108,7 +108,7 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
             wanted = "int of 64 bits" if kind is int else kind.__name__
             raise InputError(f"{path}: its {key} is of type {type(value).__name__}, expected {wanted}")
         if key in expected and value != expected[key]:
-            raise InputError(f"{path}: a checkpoint of {key} {value!r}, expected {expected[key]!r}")
+            raise InputError(f"{path}: a checkpoint of {key} {shown(value)}, expected {shown(expected[key])}")
     if "settings" in used:
         check_settings(state["settings"], path)
     state["net"] = unwrapped(state["net"])
@@ -117,13 +117,14 @@ def read_checkpoint(path: Path, *used: str, **expected: str) -> dict[str, Any]:
 
 def check_settings(settings: dict[Any, Any], path: Path) -> None:
     """Raise InputError unless these are plain values by name, and what rebuilds the net makes sense."""
-    if not all(isinstance(name, str) and isinstance(value, PLAIN) for name, value in settings.items()):
+    plain = all(isinstance(name, str) and isinstance(value, PLAIN) for name, value in settings.items())
+    if not plain or any(isinstance(value, int) and abs(value) >= 1 << 64 for value in settings.values()):
         raise InputError(f"{path}: its settings hold more than plain values")
     size, weights = settings.get("image_size", 1), settings.get("weights", "none")
     if type(size) is not int or not 1 <= size <= LARGEST_VIEW:
-        raise InputError(f"{path}: its image_size is {size!r}, expected a whole number from 1 to {LARGEST_VIEW}")
+        raise InputError(f"{path}: its image_size is {shown(size)}, expected a whole number from 1 to {LARGEST_VIEW}")
     if not isinstance(weights, str):
-        raise InputError(f"{path}: its weights are {weights!r}, expected a text")
+        raise InputError(f"{path}: its weights are {shown(weights)}, expected a text")
 
 
 def checked_history(state: dict[str, Any], figures: tuple[str, ...], path: Path) -> list[dict[str, float]]:

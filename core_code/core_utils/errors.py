@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import NoReturn
 
 from core_code.core_utils.signals import TERMINATED, Terminated, catch_sigterm
@@ -29,6 +29,17 @@ def one_line(text: str) -> str:
     """The text with what cannot be printed escaped, cut at LONGEST_MESSAGE characters."""
     shown = text[:LONGEST_MESSAGE] + ("..." if len(text) > LONGEST_MESSAGE else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def shown(value: object) -> str:
+    """A value out of a file as an error message quotes it: texts and numbers, escaped and cut; else what it is."""
+    if isinstance(value, int) and abs(value) >= 1 << 64:  # Python prints no more than some thousand digits
+        return "a number of more than 64 bits"
+    if value is None or isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str | bytes):
+        return repr(value[:60]) + ("..." if len(value) > 60 else "")
+    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, Sized) else "")
 
 
 def run_command(main: Callable[[], None], go_on: str = "start the same command again to go on") -> None:

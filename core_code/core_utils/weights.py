@@ -3,7 +3,6 @@ optimizer takes them."""
 
 import io
 import math
-import os
 import re
 import zipfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from core_code.core_utils.archives import check_zip
 from core_code.core_utils.pickles import light_opcodes
 
 # What tensors and plain values are pickled as. With weights_only=True torch.load runs no code of a file, but calls
@@ -46,8 +46,7 @@ def check_file(file: BinaryIO) -> None:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("torch.save compresses nothing")
-        if sum(entry.file_size for entry in entries) > os.fstat(file.fileno()).st_size:
-            raise ValueError("its entries overlap")
+        check_zip(file, archive)
         for entry in entries:
             content = archive.read(entry)  # a wrong checksum raises
             if entry.filename.lower().endswith(".pkl"):

@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import drop_cut_line, make_folder
 from core_code.search.files import SETTINGS, StudyFiles
 
@@ -82,7 +82,8 @@ def open_study(storage: str, files: StudyFiles, direction: StudyDirection, setti
         if made is None and not study.get_trials(deepcopy=False):
             study.set_user_attr(SETTINGS, settings)
             return study
-    made = made or {}
+    if not isinstance(made := made or {}, dict):
+        raise InputError(f"{without_password(storage)}: the settings of its study {files.run} are {shown(made)}")
     for key in sorted(made.keys() | settings.keys()):
         if key not in NOT_DECIDING and made.get(key) != settings.get(key):
             raise InputError(

@@ -12,7 +12,7 @@ from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, load_n
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
@@ -87,7 +87,7 @@ def load_trained_file(
     if name not in ARCHITECTURES and not state["settings"]:
         name = recognise_architecture(state["net"])
     if name not in ARCHITECTURES:
-        raise InputError(f"{path}: a checkpoint of {state['name']!r}, expected one of {', '.join(ARCHITECTURES)}")
+        raise InputError(f"{path}: a checkpoint of {shown(state['name'])}, expected one of {', '.join(ARCHITECTURES)}")
     trained = trained_net(state, name, path, device)
     if emotions and trained.net.emotions != emotions:
         raise InputError(f"{path}: predicts {', '.join(trained.net.emotions)}, expected {', '.join(emotions)}")
@@ -98,10 +98,10 @@ def trained_net(state: dict[str, Any], name: str, path: Path, device: torch.devi
     """The net of an architecture with a checkpoint's weights; `path` names the checkpoint in the InputError."""
     stem = state["settings"].get("stem", IMAGENET_STEM)
     if stem not in STEMS:
-        raise InputError(f"{path}: its stem is {stem!r}, expected one of {', '.join(STEMS)}")
+        raise InputError(f"{path}: its stem is {shown(stem)}, expected one of {', '.join(STEMS)}")
     emotions = state["settings"].get("emotions", ",".join(EMOTIONS))
     if not isinstance(emotions, str):
-        raise InputError(f"{path}: its emotions are {emotions!r}, expected names with commas between")
+        raise InputError(f"{path}: its emotions are {shown(emotions)}, expected names with commas between")
     hidden = f"{PREFIX}{ARCHITECTURES[name].head}.0.weight" in state["net"]
     net = EmotionNet(name, hidden_head=hidden, stem=stem, emotions=emotions.split(","))
     load_net(net, state, path)
