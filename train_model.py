@@ -67,6 +67,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def add_study_flags(parser: argparse.ArgumentParser) -> None:
     """What the arms of a study differ by, beside the images."""
     parser.add_argument(
+        "--labels", choices=flags.LABELS, default=flags.HARD_LABELS,
+        help="hard: the data's own; ferplus: the votes of FERPlus on eight emotions, fer2013new.csv beside the CSV, as "
+        "distributions to train on, and their majority for accuracy (default: hard)",
+    )  # fmt: skip
+    parser.add_argument(
         "--class_shares", choices=flags.CLASS_SHARES, default=flags.OWN_SHARES,
         help="how often each emotion is sampled: own, every face once an epoch; expanded, as often as in the expanded "
         "set, or equal: as many real faces an epoch, with repetitions (default: own)",
@@ -92,6 +97,13 @@ def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
     if args.use_expanded_dataset and args.class_shares != flags.OWN_SHARES:
         parser.error(f"--class_shares {args.class_shares} is for real faces, not with --use_expanded_dataset")
+    if args.labels == flags.FERPLUS:
+        if args.dataset != "fer2013":
+            parser.error("--labels ferplus is about the CSV of FER2013: --dataset fer2013")
+        if args.use_expanded_dataset or args.emotion_transform_prob or args.soft_labels:
+            parser.error("--labels ferplus has an eighth emotion, contempt, which generators and soft labels do not "
+                         "know: give --emotion_transform_prob 0, and no --soft_labels")  # fmt: skip
+        args.dataset = flags.FERPLUS
     if args.synthetic_norms and not args.fine_tune:
         parser.error("--synthetic_norms needs --fine_tune True: the norms of a frozen backbone do not learn")
     if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):

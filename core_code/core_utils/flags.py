@@ -10,6 +10,7 @@ from typing import Any
 
 OWN_LABELS = "own_labels"
 DATASETS = ("fer2013", "sample", "folder", OWN_LABELS)
+LABELS = HARD_LABELS, FERPLUS = "hard", "ferplus"
 NO_AUGMENTATIONS = "none"  # in place of their folder
 TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
 VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"

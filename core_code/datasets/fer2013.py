@@ -1,15 +1,17 @@
 """FER2013 as a PyTorch dataset: the CSV, parquet files, image folders, or the sample faces."""
 
+import hashlib
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.emotions import EMOTIONS, FERPLUS_EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import DATASETS, OWN_LABELS
+from core_code.core_utils.flags import DATASETS, FERPLUS, OWN_LABELS
 from core_code.datasets.fer2013_csv import FILE_NAMES, USAGES, find_csv, read_csv
+from core_code.datasets.ferplus import with_ferplus_labels
 from core_code.datasets.image_folder import find_phases, load_folder, own_labels
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.parquet import find_parquet, load_parquet
@@ -28,7 +30,8 @@ class FER2013(LabelledFaces):
     test is PrivateTest.
 
     faces: uint8 [N, 48, 48], 0..255, mapped from a cache that the first load writes beside the data;
-    labels: int64 [N], 0..6 in the order of EMOTIONS; with `dataset="own_labels"` in the order of `emotions`.
+    labels: int64 [N], 0..6 in the order of EMOTIONS; with `dataset="own_labels"` or "ferplus" in that of `emotions`.
+    distributions: with "ferplus" float32 [N, 8], what share of the votes each emotion has (see ferplus.py), else None.
     """
 
     def __init__(
@@ -37,7 +40,8 @@ class FER2013(LabelledFaces):
     ) -> None:  # fmt: skip
         """Load one phase.
 
-        data_root: folder of icml_face_data.csv, fer2013.csv or parquet files (`dataset="fer2013"`), or of the image
+        data_root: folder of icml_face_data.csv, fer2013.csv or parquet files (`dataset="fer2013"`; `"ferplus"` takes
+        the labels of fer2013new.csv beside the CSV, and leaves out the faces that these leave out), or of the image
         folders (`"folder"`, or `"own_labels"` where their names are the labels); not used for `"sample"`. max_faces
         keeps the first rows of the phase. Raises InputError for anything missing or damaged in the data, and for a
         phase without faces.
@@ -46,12 +50,23 @@ class FER2013(LabelledFaces):
             raise ValueError(f"phase {phase!r}, expected one of {', '.join(PHASES)}")
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces {max_faces}, expected 1 or more")
-        faces, labels = load_phase(Path(data_root), phase, dataset)
-        super().__init__(
-            torch.from_numpy(faces[:max_faces]), torch.from_numpy(labels[:max_faces]).to(torch.int64),
-            own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS,
-        )  # fmt: skip
+        faces, labels = load_phase(Path(data_root), phase, "fer2013" if dataset == FERPLUS else dataset)
+        emotions = own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS
+        self.distributions: torch.Tensor | None = None
+        if dataset == FERPLUS:
+            emotions = FERPLUS_EMOTIONS
+            faces, labels, distributions = with_ferplus_labels(Path(data_root), phase, faces, labels)
+            self.distributions = torch.from_numpy(distributions[:max_faces])
+        faces, labels = faces[:max_faces], labels[:max_faces]
+        super().__init__(torch.from_numpy(faces), torch.from_numpy(labels).to(torch.int64), emotions)
         self.phase, self.dataset, self.data_root = phase, dataset, Path(data_root)
+
+    def fingerprint(self, count: int | None = None) -> str:
+        """As LabelledFaces, and of the distributions."""
+        own = super().fingerprint(count)
+        if self.distributions is None:
+            return own
+        return hashlib.sha256(own.encode() + self.distributions[:count].numpy().tobytes()).hexdigest()
 
 
 def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:

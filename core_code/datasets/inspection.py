@@ -13,6 +13,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.tables import as_markdown
 from core_code.datasets.fer2013 import find_form, load_fer2013
 from core_code.datasets.fer2013_csv import FILE_NAMES, find_csv
+from core_code.datasets.ferplus import VOTES_NAME
 from core_code.datasets.image_folder import load_folder
 from core_code.datasets.splits import PHASES, Splits
 
@@ -23,7 +24,6 @@ FER2013_COUNTS = np.array([
     [491, 55, 528, 879, 594, 416, 626],
 ])  # fmt: skip
 FORMS = {"csv": "a CSV", "parquet": "parquet files", "folder": "image folders"}
-FERPLUS = "fer2013new.csv"
 OF_THE_COMPETITION = ("train.csv", "test.csv")  # its own two files, which lack the test faces' labels
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 
@@ -57,8 +57,8 @@ def why_nothing(data_root: Path) -> str | None:
         return f"holds {archives[0]}, which is packed; unpack it there"
     if any(name in OF_THE_COMPETITION for name in names):
         return f"holds the competition's train.csv or test.csv, without labels of the test faces; get {FILE_NAMES[0]}"
-    if FERPLUS in names:
-        return f"holds {FERPLUS}, which is labels without faces; put {FILE_NAMES[0]} beside it"
+    if VOTES_NAME in names:
+        return f"holds {VOTES_NAME}, which is labels without faces; put {FILE_NAMES[0]} beside it"
     return None
 
 
@@ -109,7 +109,7 @@ def report(data_root: Path, form: str, splits: Splits) -> list[str]:
     where = f"{data_root}: {FORMS[form]}"
     if form == "csv":
         where = f"{find_csv(data_root)}: a CSV"
-    beside = f"; {FERPLUS} (labels of FERPlus) beside it" if (data_root / FERPLUS).is_file() else ""
+    beside = f"; {VOTES_NAME} (labels of FERPlus) beside it" if (data_root / VOTES_NAME).is_file() else ""
     return [
         f"{where} of {len(splits.labels)} faces{beside}",
         as_markdown(counts_table(counts)),

@@ -104,6 +104,8 @@ def classifier_data(run: ClassifierRun) -> ClassifierData:
         real_only_from=run.epochs - real_epochs + 1 if real_epochs else None,
     )  # fmt: skip
     provenance = data_provenance(originals, folder) | {"soft_labels": soft.fingerprint if soft else None}
+    if originals.distributions is not None:
+        return ClassifierData(train, val, provenance, originals.distributions)
     if soft is None:
         return ClassifierData(train, val, provenance)
     labels, probabilities = originals.labels, soft.arrays["faces"]

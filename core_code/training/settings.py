@@ -36,7 +36,7 @@ class TrainingSettings:
 
     The learning rate rises over the first `warm_up` epochs, before the scheduler begins. Without `decay_norms` the
     weight decay leaves out norms and biases. `mixup` is alpha of mixup, 0 for none. Views are rotated by up to
-    `rotation` degrees either way and warped by `elastic` (alpha of transforms.elastic_fields), and a rectangle of one is
+    `rotation` degrees either way, warped by `elastic` (alpha of transforms.elastic_fields), and a rectangle of one is
     erased with probability `erasing`. `ema`, in [0,1), is the decay of the weights' moving average, which is what is
     validated and kept then; 0 for none.
 
