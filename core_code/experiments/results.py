@@ -77,7 +77,7 @@ def run_of(step: Step, failed: dict[str, str], study: StudySettings) -> dict[str
         "hardware": records[-1]["hardware"] if records else "",
         "seconds": round(sum(record["seconds"] for record in records), 1) if records else None,
     }  # fmt: skip
-    if step.kind != "images" and step.complete:
+    if step.kind in ("training", "byol") and step.complete:
         history = checkpoint_files(step, study.output_root).load(FINAL, "history")["history"]
         seconds = sum(record["seconds"] for record in history)
         task = BYOLTask if step.kind == "byol" else ClassifierTask

@@ -19,8 +19,9 @@ from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.comparisons import compare_all
 from core_code.experiments.models import models_of
 from core_code.experiments.page import as_text, write_report
+from core_code.experiments.plan import Step
 from core_code.experiments.presets import StudySettings
-from core_code.experiments.results import all_scores
+from core_code.experiments.results import all_scores, run_of
 
 NAMES = ("baseline", "augmented", "expanded", "byol")
 
@@ -186,6 +187,13 @@ def test_a_report_on_other_faces_than_fer2013s_has_no_published_figures(study):
     for dataset in ("sample", "folder"):
         other = as_text({**results, "dataset": dataset, "best_published": {}})
         assert not any(word in other for word in ("Public", "Private", "ublished"))
+
+
+def test_steps_that_train_no_net_of_the_study_have_no_history(study):
+    settings, _ = study
+    for kind in ("generator", "images", "labels"):
+        run = run_of(Step("a", ("b",), (), kind, 1, faces=10, size=0.1, complete=True), {}, settings)
+        assert run["state"] == "complete" and "history" not in run and run["size"] == 0.1
 
 
 def test_the_csv_files_hold_every_figure_of_every_model(study, tmp_path):
