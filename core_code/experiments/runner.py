@@ -78,16 +78,15 @@ class Running:
 
 
 def within(steps: Sequence[Step], seconds: Mapping[str, float], longest_s: float) -> list[Step]:
-    """The first steps that are expected to take no more than so many seconds together, complete ones among them.
+    """The first steps that are expected to take no more than so many seconds together, and all complete ones.
 
     The plan goes by importance: what comes after the first that does not fit is left too.
     """
     total, chosen = 0.0, list[Step]()
     for step in steps:
         total += seconds.get(step.name, 0.0)
-        if total > longest_s and not step.complete:
-            break
-        chosen.append(step)
+        if step.complete or total <= longest_s:
+            chosen.append(step)
     return chosen
 
 

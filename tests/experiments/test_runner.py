@@ -82,6 +82,24 @@ def test_several_at_once_run_side_by_side_and_write_logs_of_their_own(tmp_path, 
     assert "the disk is on fire" in (tmp_path / "logs/experiments_a.txt").read_text()
 
 
+def test_after_the_time_that_is_given_no_step_is_started(tmp_path, step, capsys):
+    assert runner.run_steps([step("a", seconds=1), step("b"), step("c")], 1, tmp_path, longest_s=0.5) == {}
+    assert order(tmp_path) == ["start a", "end a"]
+    assert "2 steps are left for the next start" in capsys.readouterr().out
+
+
+def test_a_module_of_the_repository_is_run_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/__main__.py").write_text("import sys, pathlib\npathlib.Path(sys.argv[1]).touch()\n")
+    monkeypatch.setattr(runner, "REPOSITORY", tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    step = Step("a", ("-m", "package", "made"), (), "labels", 1)
+    assert runner.run_steps([step], 1, tmp_path) == {}
+    assert (elsewhere / "made").exists() and ledger(tmp_path)[0]["command"] == "python -m package made"
+
+
 def test_an_interruption_ends_the_running_steps(tmp_path, step):
     def interrupt() -> None:
         while not order(tmp_path):
