@@ -39,6 +39,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--curves", type=Path, metavar="FILE", help="of a clip: write a PNG with each face's emotions over time")
     add("--detect_every", type=flags.count, default=5, metavar="N",
         help="of a clip: look for faces in every Nth frame, and follow them in between (default: 5)")
+    add("--predict_every", type=flags.count, default=1, metavar="N",
+        help="of a clip: predict every Nth frame, and show the last prediction in between (default: 1)")
     add("--smooth", type=flags.non_negative, default=0.0, metavar="SECONDS",
         help="of a clip: average probabilities over time, with this time constant (default: 0, each frame alone)")
     add("--seconds", type=flags.positive, help="of a clip: its first SECONDS alone (default: all)")

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
@@ -65,7 +67,7 @@ def predict_clip(
         load_dlib()
         find = find_in_frame
     rows: list[np.ndarray] = []
-    average = MovingAverage(settings.smooth)
+    latest = Latest(settings.smooth)
     total = reader.frame_count(settings.seconds)
     with ExitStack() as stack:
         writer = stack.enter_context(ClipWriter(copy, reader.rate)) if copy else None
@@ -74,7 +76,7 @@ def predict_clip(
         if settings.webcam is not None:
             frames = until_interrupted(frames)
         for group in follow(frames, find, settings.detect_every):
-            found = rows_of(group, nets, settings, average)
+            found = rows_of(group, nets, settings, latest)
             rows.append(found)
             if writer:
                 for frame, _ in group:
@@ -101,38 +103,42 @@ def whole_frame(frame: Frame) -> list[Box]:
     return [Box(0, 0, width, height)]
 
 
-class MovingAverage:
-    """An exponential average over time of each face's probabilities; `seconds` is its time constant, 0 for none."""
+@dataclass
+class Latest:
+    """Each face's last prediction: its time in seconds and the probabilities [E], averaged over time exponentially with
+    a time constant of `smooth` seconds, 0 for none."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.last: dict[int, tuple[float, np.ndarray]] = {}
+    smooth: float
+    of: dict[int, tuple[float, np.ndarray]] = field(default_factory=dict)
 
-    def __call__(self, face: int, time: float, chances: np.ndarray) -> np.ndarray:
-        """The average of a face's probabilities up to these."""
-        if not self.seconds:
-            return chances
-        before, average = self.last.get(face, (time, chances))
-        average = average + (1 - math.exp((before - time) / self.seconds)) * (chances - average)
-        self.last[face] = time, average
-        return average
+    def update(self, face: int, time: float, chances: np.ndarray) -> None:
+        """Take a further prediction of a face in."""
+        before, average = self.of.get(face, (time, chances))
+        kept = math.exp((before - time) / self.smooth) if self.smooth else 0.0
+        self.of[face] = time, kept * average + (1 - kept) * chances
 
 
 def rows_of(
-    group: Sequence[Tracked[Frame]], nets: Sequence[Trained], settings: PredictionSettings, average: MovingAverage
+    group: Sequence[Tracked[Frame]], nets: Sequence[Trained], settings: PredictionSettings, latest: Latest
 ) -> np.ndarray:
     """Rows of clip_tables.clip_table for the faces of some frames, float64 [N,7+E]."""
-    where, faces = [], []
+    crops: list[tuple[Frame, int, Box]] = []
+    due: dict[int, Tensor] = {}  # the faces to predict, by their place in crops
+    known = set(latest.of)
     for frame, boxes in group:
         for face, box in sorted(boxes.items()):
             crop = crop_box(box, "fer2013") if settings.face_detector == "dlib" else box
-            where.append([frame.time, frame.place, face, *vars(crop).values()])
-            faces.append(cut_face(Photograph(frame.pixels), crop))
-    if not faces:
-        return np.empty((0, len(WHERE) + len(emotions_of(nets))))
-    chances = predict_faces(nets, torch.stack(faces), settings).numpy()
-    chances = np.stack([average(int(row[2]), row[0], each) for row, each in zip(where, chances, strict=True)])
-    return np.hstack([where, chances])
+            if frame.place % settings.predict_every == 0 or face not in known:
+                due[len(crops)] = cut_face(Photograph(frame.pixels), crop)
+                known.add(face)
+            crops.append((frame, face, crop))
+    predicted = iter(predict_faces(nets, torch.stack([*due.values()]), settings).numpy() if due else ())
+    rows = np.empty((len(crops), len(WHERE) + len(emotions_of(nets))))
+    for row, (frame, face, crop) in enumerate(crops):
+        if row in due:
+            latest.update(face, frame.time, next(predicted))
+        rows[row] = (frame.time, frame.place, face, *vars(crop).values(), *latest.of[face][1])
+    return rows
 
 
 def draw_frame(frame: Frame, rows: np.ndarray, emotions: tuple[str, ...]) -> np.ndarray:
@@ -180,7 +186,8 @@ def report(settings: PredictionSettings, reader: ClipReader, table: pd.DataFrame
         write_json(settings.json, {
             "clip": reader.name, "damage": reader.damage, "checkpoints": [str(path) for path in settings.checkpoint],
             "vote": settings.vote if len(settings.checkpoint) > 1 else None, "tta": settings.tta, "emotions": emotions,
-            "detect_every": settings.detect_every, "smooth": settings.smooth, "faces": faces.to_dict("records"),
+            "detect_every": settings.detect_every, "predict_every": settings.predict_every, "smooth": settings.smooth,
+            "faces": faces.to_dict("records"),
         })  # fmt: skip
         print(f"JSON: {settings.json}")
     if settings.csv:

@@ -31,9 +31,9 @@ class PredictionSettings:
     none for pictures that are one face each. tta: one of flags.TTA_KINDS. image_size: side of the views in pixels, None
     for what each net was trained on. json, csv (files) and draw (a folder): None for not written.
 
-    Of clips alone, see prediction.clips: curves, a file, None for not written. webcam: a camera's number. detect_every:
-    in how many frames faces are looked for once. smooth: time constant of an average, in seconds, 0 for none. seconds:
-    None for the whole clip.
+    Of clips alone, see prediction.clips: curves, a file, None for not written. webcam: a camera's number. detect_every
+    and predict_every: in how many frames faces are looked for, and predicted, once. smooth: time constant of an
+    average, in seconds, 0 for none. seconds: None for the whole clip.
     """
 
     pictures: Sequence[Path]
@@ -50,6 +50,7 @@ class PredictionSettings:
     curves: Path | None = None
     webcam: int | None = None
     detect_every: int = 5
+    predict_every: int = 1
     smooth: float = 0.0
     seconds: float | None = None
 

@@ -148,6 +148,14 @@ def test_smoothing_is_an_exponential_average_over_time(run):
         np.testing.assert_allclose(smooth[place], average, atol=1e-9)
 
 
+def test_between_predictions_the_last_one_stands(run):
+    write_clip("clip.mkv", COLOUR, TIMES)
+    run("clip.mkv", "--face_detector", "none", "--csv", "raw.csv")
+    run("clip.mkv", "--face_detector", "none", "--csv", "out.csv", "--predict_every", "3", "--detect_every", "2")
+    raw = chances(rows_of("raw.csv"))
+    np.testing.assert_allclose(chances(rows_of("out.csv")), raw[[0, 0, 0, 3, 3, 3]], atol=1e-6)
+
+
 def test_the_first_seconds_alone(run):
     write_clip("clip.mkv", COLOUR, TIMES).rename("http:ü\udcff.mkv")
     run("http:ü\udcff.mkv", "--face_detector", "none", "--csv", "out.csv", "--seconds", "0.2")
