@@ -14,7 +14,7 @@ from core_code.core_utils.files import atomic_write
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """np.savez, whole or not at all. Raises InputError where it cannot be written."""
-    atomic_write(path, lambda file: np.savez(file, **arrays))
+    atomic_write(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def read_npz(path: Path, what: str) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -91,6 +92,26 @@ def test_several_processes_end_where_one_ends_and_leave_one_set_of_files(train, 
     ]
     assert together.out[1:] == [""] * (processes - 1), "one process is heard"
     assert len(together.out[0].splitlines()) == len(alone.out[0].splitlines())
+
+
+def test_soft_labels_are_written_and_trained_on_as_by_one_process(job, train, tmp_path):
+    """With norms of their own for augmentations, warps, other shares of the emotions, a last epoch of real faces."""
+    for processes, folder in ((1, "alone"), (2, "together")):
+        ended = job(processes, "core_code.soft_labels", *COMMON, "--epochs", "2", "--output_root", folder)
+        assert ended.went_well, ended.err
+    files = [np.load(tmp_path / folder / "soft_labels/small_E.npz") for folder in ("alone", "together")]
+    assert (files[0]["folds"] == files[1]["folds"]).all()
+    for name in ("faces", "augmentations"):
+        np.testing.assert_allclose(files[0][name], files[1][name], atol=1e-3)
+    more = ["--epochs", "2", "--soft_labels", "alone/soft_labels/small_E.npz", "--synthetic_norms", "True", "--elastic",
+            "50", "--class_shares", "expanded", "--real_only_last", "0.5"]  # fmt: skip
+    for processes, folder in ((1, "alone"), (2, "together")):
+        ended = train(processes, "train_model", folder, *more)
+        assert ended.went_well, ended.err
+    one, other = (checkpoint(tmp_path / folder, "train_model") for folder in ("alone", "together"))
+    assert_alike(one, other, WITHIN["train_model"])
+    for name, value in one["auxiliary_norms"].items():
+        torch.testing.assert_close(other["auxiliary_norms"][name], value, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), pytest.param(4, 2, marks=pytest.mark.slow)])

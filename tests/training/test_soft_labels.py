@@ -212,3 +212,22 @@ def test_a_file_that_is_missing_cut_or_packed_is_refused(data_there):
     Path("soft.npz").write_bytes(Path("soft.npz").read_bytes()[:-30])
     with pytest.raises(InputError, match="not a readable file"):
         read_soft_labels(Path("soft.npz"), faces)
+
+
+def test_changed_bytes_are_an_error_of_one_line_or_change_nothing(data_there):
+    """Flipped, cut out and doubled bytes of a small file, among them those of the arrays' headers."""
+    faces, rng = FER2013(), np.random.default_rng(0)
+    write_npz(Path("soft.npz"), {"training_data": np.array(faces.fingerprint()), "faces": random_probabilities(40)})
+    whole, refused = Path("soft.npz").read_bytes(), 0
+    for _ in range(300):
+        start, length = int(rng.integers(len(whole))), int(rng.integers(1, 9))
+        middle = rng.bytes(length) if rng.random() < 0.7 else b""
+        Path("soft.npz").write_bytes(whole[:start] + middle + whole[start + length :])
+        try:
+            found = read_soft_labels(Path("soft.npz"), faces)
+        except InputError as error:
+            refused += 1
+            assert str(error).startswith("soft.npz: ")
+        else:
+            np.testing.assert_array_equal(found.arrays["faces"], random_probabilities(40))
+    assert refused > 200
