@@ -8,11 +8,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
@@ -24,6 +24,8 @@ CACHE_NAME = "parquet.cache"
 FACE_COLUMNS = ("image", "img_bytes", "img", "pixels")
 LABEL_COLUMNS = ("label", "labels", "emotion")
 USAGE_COLUMNS = ("usage", "split")
+ROWS_AT_ONCE = 64
+MOST_ROWS, LARGEST_GROUP = 1 << 24, 1 << 30  # a group of FER2013's rows with pixels as numbers takes 660 million bytes
 PHASE_OF_USAGE = PHASE_OF_FOLDER | {usage.lower(): phase for phase, usage in enumerate(USAGES)}
 
 
@@ -67,8 +69,9 @@ def phase_of_file(path: Path) -> int | None:
 
 def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.ndarray]]:
     """Label, phase and pixels, uint8 [2304], of each row. Raises InputError naming the first row that is wrong."""
-    table, label_names = read_table(path)
-    columns = {name.lower(): name for name in map(str, table.columns)}
+    with read_errors(path):
+        file, label_names = open_table(path)
+    columns = {name.lower(): name for name in file.schema_arrow.names}
     face, label, usage = (
         next((columns[name] for name in names if name in columns), None)
         for names in (FACE_COLUMNS, LABEL_COLUMNS, USAGE_COLUMNS)
@@ -79,8 +82,9 @@ def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.nda
     whole_file = phase_of_file(path)
     if usage is None and whole_file is None:
         raise InputError(f"{path}: of which phase are its faces? expected train, validation or test in the file's name")
-    usages = table[usage] if usage else [None] * len(table)
-    for number, (content, value, phase) in enumerate(zip(table[face], table[label], usages, strict=True), start=1):
+    rows = cells_of(path, file, [name for name in (face, label, usage) if name])
+    for number, (content, value, *phases) in enumerate(rows, start=1):
+        phase = phases[0] if phases else None
         where = f"{path}, row {number}"
         place = whole_file if usage is None else PHASE_OF_USAGE.get(str(phase).lower())
         if place is None:
@@ -91,30 +95,59 @@ def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.nda
         yield label_of(value, label_names, where), place, pixels_of(content, where)
 
 
-def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The rows, and the names that the hub's metadata give the labels (none: numbers are FER2013's)."""
+def open_table(path: Path) -> tuple[Any, list[str]]:
+    """The opened file, a pyarrow.parquet.ParquetFile, and the names that the hub's metadata give the labels (none:
+    numbers are FER2013's). Raises InputError for one that says that it unpacks to more than memory should hold."""
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(f"{path}: reading parquet files needs pyarrow: pip install pyarrow") from error
+    file = pyarrow.parquet.ParquetFile(path)
+    groups = [file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups)]
+    if file.metadata.num_rows > MOST_ROWS or max(groups, default=0) > LARGEST_GROUP:
+        found = f"{file.metadata.num_rows} rows in groups of up to {max(groups, default=0)} bytes"
+        raise InputError(f"{path}: {found}, expected at most {MOST_ROWS} rows, {LARGEST_GROUP} bytes a group")
+    features = (
+        json.loads((file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    )
+    names = next((features[name].get("names") for name in LABEL_COLUMNS if name in features), None)
+    return file, [str(name).lower() for name in names or []]
+
+
+def cells_of(path: Path, file: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+    """The cells of these columns, row by row; few rows are unpacked at a time, for a large value may be repeated by a
+    few bytes."""
+    with read_errors(path):
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+            table = batch.to_pandas(ignore_metadata=True)
+            yield from zip(*(table[name] for name in columns), strict=True)
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Within it, what a damaged file raises, which is nearly anything, becomes an InputError."""
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        names = next((features[name].get("names") for name in LABEL_COLUMNS if name in features), None)
-        return pd.read_parquet(path), [str(name).lower() for name in names or []]
-    except Exception as error:  # damaged files raise nearly anything
+        yield
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(f"{path}: not a readable parquet file: truncated, damaged, or of another format") from error
 
 
 def label_of(value: Any, names: Sequence[str], where: str) -> int:
     """The label of a number, or of an emotion's name."""
     word = str(value).lower()
-    if word.isdigit() and int(word) < len(names):
-        word = names[int(word)]
-    label = LABEL_OF_FOLDER.get(word, int(word) if word.isdigit() else -1)
+    if 0 <= (place := whole_number(word)) < len(names):
+        word = names[place]
+    label = LABEL_OF_FOLDER.get(word, whole_number(word))
     if not 0 <= label <= 6:
         raise InputError(f"{where}: label {shown_value(value)}, expected a whole number from 0 to 6 or an emotion")
     return label
+
+
+def whole_number(word: str) -> int:
+    """The number that a word of a few digits is; -1 for another word."""
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else -1
 
 
 def pixels_of(content: Any, where: str) -> np.ndarray:
@@ -136,4 +169,4 @@ def pixels_of(content: Any, where: str) -> np.ndarray:
 
 def shown_value(value: Any) -> str:
     """A cell as an error message quotes it."""
-    return shown(str(value).encode())
+    return shown(str(value).encode()) if isinstance(value, str | int | float | np.generic) else type(value).__name__

@@ -11,9 +11,11 @@ from PIL import Image
 from small_faces import smooth_faces
 
 from core_code.core_utils.errors import InputError
+from core_code.datasets import parquet
 from core_code.datasets.fer2013 import FER2013
 
 pyarrow = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 
 
 def png(face: np.ndarray) -> bytes:
@@ -110,4 +112,31 @@ def test_without_pyarrow_one_line_tells_what_to_install(tmp_path, monkeypatch):
     pd.DataFrame({"pixels": ["1 " * 2304], "label": [0]}).to_parquet(tmp_path / "train.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(InputError, match="needs pyarrow: pip install pyarrow"):
+        FER2013(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "column, message",
+    {
+        "a value that a byte repeats": (("1 " * 500_000, 20_000), "row 1: 500000 pixels, expected 2304"),
+        "a page that unpacks to much": (("0" * (1 << 24), 1), "1 rows in groups of up to 1677"),
+        "many rows": (("0", 1 << 17), "131072 rows in groups of up to "),
+    }.values(),
+)
+def test_what_unpacks_to_more_than_memory_should_hold(tmp_path, monkeypatch, column, message):
+    monkeypatch.setattr(parquet, "LARGEST_GROUP", 1 << 23)
+    monkeypatch.setattr(parquet, "MOST_ROWS", 1 << 16)
+    value, rows = column
+    pixels = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows), pyarrow.array([value]))
+    table = pyarrow.table({"pixels": pixels, "label": [0] * rows})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "train.parquet").stat().st_size < 10_000  # read at once it is 20 GB
+    with pytest.raises(InputError, match=message):
+        FER2013(tmp_path, "train")
+
+
+@pytest.mark.parametrize("label", ["\u00b2", "9" * 5000, "-1", "1e0", "\u0663"])
+def test_labels_that_python_takes_for_digits(tmp_path, label):
+    pd.DataFrame({"pixels": ["1 " * 2304], "label": [label]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"train\.parquet, row 1: label "):
         FER2013(tmp_path, "train")
