@@ -18,9 +18,8 @@ class Arm:
     """One way of training.
 
     `images` is one of IMAGES, or empty; `flags` are train_model.py's. A `soft` arm learns from the probabilities of
-    teachers. `control_of` names the arms that have something beside the generator's faces in common with this one.
-    The net of an `imbalanced` arm saw the emotions in the shares of the expansion. Votes of three are among the
-    `voting` arms.
+    teachers. An arm is the `control_of` others where it has all that they have but for the generator's edits. The net
+    of a `rebalanced` arm saw the emotions in the shares of the expanded set. Votes of three are among `voting` arms.
     """
 
     what: str
@@ -28,7 +27,7 @@ class Arm:
     flags: tuple[str, ...] = ()
     soft: bool = False
     control_of: tuple[str, ...] = ()
-    imbalanced: bool = False
+    rebalanced: bool = False
     voting: bool = False
 
     @property
@@ -40,8 +39,9 @@ class Arm:
 SYNTHETIC = {
     "augmented": Arm("each time a face is sampled, an augmentation near its emotion's centre replaces it with "
                      "probability 0.8", AUGMENTATIONS, voting=True),
-    "augmented_face": Arm("the same, by an augmentation near the code of the face itself", AROUND_FACES, voting=True),
-    "expanded": Arm("the real faces and the same persons with the other six emotions", EXPANSION, imbalanced=True,
+    "augmented_face": Arm("each time a face is sampled, an augmentation near the code of the face itself replaces it "
+                          "with probability 0.8", AROUND_FACES, voting=True),
+    "expanded": Arm("the real faces and the same persons with the other six emotions", EXPANSION, rebalanced=True,
                     voting=True),
 }  # fmt: skip
 # What is changed of each arm of SYNTHETIC: the ending of the name, what is said of it, flags.
@@ -68,12 +68,12 @@ ARMS = {
                 voting=True),
     **dict(variants()),
     "oversampled": Arm("real faces alone, sampled with the emotions in the shares of the expanded set",
-                       flags=("--class_shares", "expanded"), control_of=("expanded",), imbalanced=True),
+                       flags=("--class_shares", "expanded"), control_of=("expanded",), rebalanced=True),
     "own_code": Arm("as augmented_face, each face generated at its own code: the generator's traces alone", OWN_CODES,
                     control_of=("augmented_face", "augmented")),
     "baseline_soft": Arm("the real faces alone, with the teachers' probabilities for labels", soft=True,
                          control_of=("expanded_soft", "augmented_face_soft", "augmented_soft")),
-    "elastic_soft": Arm("the same, each face warped at random instead of generated", flags=("--elastic", "50"),
-                        soft=True, control_of=("augmented_face_soft", "augmented_soft")),
+    "elastic_soft": Arm("the real faces, each view warped at random, with the teachers' probabilities for labels",
+                        flags=("--elastic", "50"), soft=True, control_of=("augmented_face_soft", "augmented_soft")),
 }  # fmt: skip
 CLASSIC = tuple(name for name, arm in ARMS.items() if arm.voting)

@@ -56,7 +56,7 @@ def pairs(experiments: Sequence[str], family: str) -> Iterator[tuple[Model, Mode
         for control, arm in ARMS.items():
             for name in arm.control_of:
                 yield Model((name,)), Model((control,))
-                if arm.imbalanced and ARMS[name].imbalanced:
+                if arm.rebalanced and ARMS[name].rebalanced:
                     yield Model((name + ADJUSTED,)), Model((control + ADJUSTED,))
     else:
         yield from ((model, model.control) for model in models if model.vote and not {*OTHER_SEEDS} & {*model.members})

@@ -53,6 +53,6 @@ def described(experiments: Sequence[str]) -> dict[str, str]:
     found = {name: ARMS[name].what for name in experiments}
     found |= {
         name + ADJUSTED: f"{name}, its logits corrected for the shares of the emotions in training; no other training"
-        for name in experiments if ARMS[name].imbalanced
+        for name in experiments if ARMS[name].rebalanced
     }  # fmt: skip
     return found

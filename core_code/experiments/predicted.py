@@ -94,7 +94,7 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
             kinds = []
             for kind in ("logits", "tta"):
                 logits: dict[str, Tensor] = dict(getattr(found, kind))
-                for name in [name for name in logits if ARMS[name].imbalanced]:
+                for name in [name for name in logits if ARMS[name].rebalanced]:
                     logits[name + ADJUSTED] = adjusted(logits[name], counts)
                 for name, other in zip(OTHER_SEEDS, turned, strict=False):
                     others = getattr(predictions[net, size, other][split], kind)
