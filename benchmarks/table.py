@@ -74,7 +74,8 @@ AIMED_AT = {
     "first load of the CSV": "5 s, 1,200 MB, 90 MB", "later loads": "0.3 s, 100 MB",
     "first start": "20 s", "later start": "1 s",
 }  # fmt: skip
-COLUMNS = ["what", "aimed at", "this", "baseline, same run", "ratio", "peak memory, this / baseline"]
+COLUMNS = ["what", "aimed at", "this", "strong baseline, same run", "ratio to it", "plain baseline, same run", "ratio",
+           "peak memory, this / plain"]  # fmt: skip
 
 
 def as_markdown(results: dict[str, Any]) -> str:
@@ -97,9 +98,12 @@ def load_lines(rows: Rows) -> list[tuple]:
         memory = (f"{ours['peak_megabytes']:,.0f} ({ours['megabytes_above_imports']:,.0f} beside imports) / "
                   f"{baseline['peak_megabytes']:,.0f} MB")  # fmt: skip
         shown = [f"{which['seconds']:.2f} s" for which in (ours, baseline)]
-        lines.append((name, AIMED_AT[name], *shown, baseline["seconds"] / ours["seconds"], memory))
+        lines.append(
+            (name, AIMED_AT[name], *shown[:1], "", "", *shown[1:], baseline["seconds"] / ours["seconds"], memory)
+        )
     caches = [rows["load"][which]["cache_bytes"] / 1e6 for which in BOTH]
-    return [*lines, ("cache", "90 MB", *(f"{size:.1f} MB" for size in caches), caches[1] / caches[0], "")]
+    sizes = [f"{size:.1f} MB" for size in caches]
+    return [*lines, ("cache", "90 MB", sizes[0], "", "", sizes[1], caches[1] / caches[0], "")]
 
 
 def store_lines(rows: Rows) -> list[tuple]:
@@ -110,11 +114,14 @@ def store_lines(rows: Rows) -> list[tuple]:
     baseline, epoch, memory = store["baseline_epoch_s"], store["ours_epoch_s"], f"{store['peak_megabytes']:,} MB"
     starts = {"first start": store["first_start_s"], "later start": store["later_start_s"]}
     lines = [
-        (f"{name} with {store['images']:,} augmentations", AIMED_AT[name], f"{seconds:.2f} s",
+        (f"{name} with {store['images']:,} augmentations", AIMED_AT[name], f"{seconds:.2f} s", "", "",
          f"{baseline:.1f} s of listings an epoch", baseline / seconds, memory)
         for name, seconds in starts.items()
     ]  # fmt: skip
-    return [*lines, ("an epoch of samples from them", "", f"{epoch:.2f} s", f"{baseline:.1f} s", baseline / epoch, "")]
+    return [
+        *lines,
+        ("an epoch of samples from them", "", f"{epoch:.2f} s", "", "", f"{baseline:.1f} s", baseline / epoch, ""),
+    ]
 
 
 def speed_lines(rows: Rows) -> list[tuple]:
@@ -131,7 +138,9 @@ def speed_lines(rows: Rows) -> list[tuple]:
         memory = " / ".join(alone) + " MB" if alone else ""
         shown = [f"{speed:.1f} {items}/s" for speed in speeds]
         what = f"{what.format(**row)}, {row['dtype']}"
-        lines.append((what, kind.aimed_at, *shown, speeds[0] / speeds[1], memory))
+        strong = row.get(f"strong_{items}_per_s")
+        beside = (f"{strong:.1f} {items}/s", f"{speeds[0] / strong:.2f}") if strong else ("", "")
+        lines.append((what, kind.aimed_at, shown[0], *beside, shown[1], speeds[0] / speeds[1], memory))
     return lines
 
 

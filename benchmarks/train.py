@@ -1,18 +1,20 @@
-"""Training faces per second, beside a baseline implementation and beside the net alone.
+"""Training faces per second, beside a strong and a plain baseline implementation and beside the net alone.
 
     python benchmarks/train.py --net_name resnet18 --image_size 224
 
-ours: what train_model.py --fine_tune True does. baseline: a Dataset that makes a PIL image of every face, torchvision's
-transforms one by one, a DataLoader, float32, contiguous memory, Adam by default. fixed: our net and step on one batch
-of ready views, which no data path can beat. With --augmentations_folder FOLDER (of create_augmentations.py, or of
-benchmarks/run.py) ours and baseline replace four faces of five by one of their augmentations. All take turns in the
-same process; medians of the rounds. Where others keep the machine busy, the figures by this process's CPU time say more
-(with --workers 0; on a GPU they mean nothing). Prints one JSON object.
+ours: what train_model.py --fine_tune True does. strong: benchmarks/strong.py, whole batches on the device (with
+--compile_strong True compiled, on a GPU with graphs of its own). baseline: a Dataset that makes a PIL image of every
+face, torchvision's transforms one by one, a DataLoader, float32, contiguous memory, Adam by default. fixed: our net and
+step on one batch of ready views, which no data path can beat. With --augmentations_folder FOLDER (of
+create_augmentations.py, or of benchmarks/run.py) all but the last replace four faces of five by one of their
+augmentations. All take turns in the same process; medians of the rounds. Where others keep the machine busy, the
+figures by this process's CPU time say more (with --workers 0; on a GPU they mean nothing). Prints one JSON object.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,6 +25,7 @@ from torch.nn import functional as F
 
 from benchmarks.baseline import BaselineFaces, baseline_net, train_steps, train_transform
 from benchmarks.measuring import make_parser, print_speeds
+from benchmarks.strong import strong_steps
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import run_command
@@ -94,7 +97,8 @@ def baseline_steps(faces: BaselineFaces, args: argparse.Namespace, device: torch
 
 
 def main() -> None:
-    parser = training_parser(__doc__, ("ours", "baseline", "fixed"))
+    parser = training_parser(__doc__, ("ours", "strong", "baseline", "fixed"))
+    flags.add_boolean(parser, "--compile_strong", False, "compile the strong baseline, which takes minutes")
     parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="of all nets here (default: imagenet)")
     args = parser.parse_args()
     device, faces, augmentations, training = prepare(args, ARCHITECTURES[args.net_name].defaults)
@@ -103,8 +107,14 @@ def main() -> None:
     )
     task = ClassifierTask(EmotionNet(args.net_name, stem=args.stem).to(device).train(), batches, batches, training)
     baseline = BaselineFaces(faces, train_transform(args.image_size), args.augmentations_folder, PROBABILITY)
+    many = augmentations and augmentations.images.unflatten(0, (len(faces), -1)).to(device)
+    strong = partial(
+        strong_steps, faces.faces.to(device), faces.labels.to(device), args.net_name, args.image_size, args.batch_size,
+        training.dtype, args.compile_strong, args.stem, many, PROBABILITY,
+    )  # fmt: skip
     implementations = {
         "ours": lambda: our_steps(task),
+        "strong": strong,
         "baseline": lambda: baseline_steps(baseline, args, device),
         "fixed": lambda: fixed_steps(task),
     }
