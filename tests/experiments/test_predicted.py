@@ -1,0 +1,65 @@
+"""What the nets of a study predict: at the best epoch and at the last, out of checkpoints on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core_code.core_utils.checkpoints import BEST, FINAL
+from core_code.core_utils.files import save_weights
+from core_code.datasets.fer2013 import FER2013
+from core_code.evaluation.predictions import load_nets, predict_splits
+from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.plan import checkpoint_files, make_plan
+from core_code.experiments.predicted import evaluation_settings, predict_all
+from core_code.models.emotion_net import EmotionNet
+
+BEST_EPOCHS = {"baseline": 1, "augmented": 2}  # of two
+
+
+@pytest.fixture
+def study(small, data_there: Path):
+    flags = ["--preset", "quick", "--experiments", *BEST_EPOCHS, "--epochs", "2", "--device", "cpu", "--precision",
+             "fp32", "--output_root", str(data_there), "--num_augments", "1"]  # fmt: skip
+    return replace(settings_of(parse_arguments(flags)), nets=(small,))
+
+
+def save(step, study, seed: int) -> None:
+    """A run's two checkpoints: other weights at the best epoch than at the last, where it is not the last."""
+    best = BEST_EPOCHS[step.experiment]
+    history = [
+        {"epoch": epoch, "loss": 1.0, "seconds": 1.0, "validation_accuracy": 0.5 if epoch == best else 0.4}
+        for epoch in (1, 2)
+    ]
+    settings = {"image_size": step.image_size, "seed": step.seed, "weights": "none", "dataset": study.dataset}
+    for kind, epoch in ((BEST, best), (FINAL, 2)):
+        torch.manual_seed(10 * seed + epoch)
+        state = {
+            "net": EmotionNet(step.net).state_dict(), "epoch": epoch, "history": history[:epoch], "optimizer": {},
+            "loss": 1.0, "scheduler": {}, "seed": 1, "settings": settings,
+        }  # fmt: skip
+        files = checkpoint_files(step, study.output_root)
+        save_weights(files.path(kind), {**state, "name": files.name, "experiment": files.experiment})
+
+
+def test_the_last_epoch_is_predicted_by_its_own_weights_and_the_best_one_by_its(study):
+    train = FER2013(study.data_root, "train", study.dataset)
+    counts = train.class_counts.tolist()
+    for seed, step in enumerate([step for step in make_plan(study, counts) if step.kind == "training"]):
+        save(step, study, seed)
+    steps = make_plan(study, counts)
+    selected, last = predict_all(steps, train, study)
+    (key,) = selected
+    names = tuple(f"{name}_seed1" for name in BEST_EPOCHS)
+    for found, kind in ((selected[key], BEST), (last[key], FINAL)):
+        settings = replace(evaluation_settings(study, key[0]), exp_names=names, checkpoint=kind, tta="none")
+        expected = predict_splits(settings, load_nets(settings))
+        for split in ("val", "test"):
+            for name in BEST_EPOCHS:
+                assert torch.equal(found[split].logits[name], expected[split].logits[f"{name}_seed1"])
+    best_is_last = {
+        name: torch.equal(selected[key]["test"].logits[name], last[key]["test"].logits[name]) for name in BEST_EPOCHS
+    }
+    assert best_is_last == {"baseline": False, "augmented": True}
+    assert selected[key]["val"].tta and not last[key]["val"].tta
