@@ -2,7 +2,11 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core_code.core_utils import files
@@ -10,7 +14,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write, read_json, remove_stale_files
 from core_code.core_utils.history import read_history
 from core_code.core_utils.locks import exclusive_lock, wait_for_lock
-from core_code.datasets.cache import map_arrays
+from core_code.datasets.cache import load_or_make, map_arrays
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.curves import read_log
 
@@ -108,3 +112,41 @@ def test_a_file_system_without_locks_is_one_line_and_files_are_written_there(tmp
         pass
     atomic_write(tmp_path / "a", lambda file: file.write(b"new"))
     assert (tmp_path / "a").read_bytes() == b"new"
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from core_code.datasets.cache import load_or_make
+def make():
+    return {"numbers": np.full(1 << 20, int(sys.argv[2]), dtype=np.uint8)}
+array = load_or_make(Path(sys.argv[1]), sys.argv[2], {"numbers": (np.uint8, ())}, make)["numbers"]
+assert isinstance(array, np.ndarray)
+print("mapped", flush=True)
+sys.stdin.readline()
+assert (array == int(sys.argv[2])).all()
+print("whole", flush=True)
+"""
+
+
+def test_a_cache_that_is_mapped_is_replaced_and_never_rewritten(tmp_path):
+    """A process goes on with the numbers that it mapped while others write the cache anew, shorter and longer: where a
+    file is truncated under a mapping, the system kills its process."""
+    path = tmp_path / "numbers.cache"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path), "1"], env=environment, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    with child:
+        assert child.stdout.readline() == "mapped\n"
+        before = path.stat().st_ino
+        with open(path, "rb") as held:  # so that its number cannot be given to the next file
+            for source, size in (("2", 10), ("3", 1 << 22)):
+                made = {"numbers": np.full(size, int(source), dtype=np.uint8)}
+                again = load_or_make(path, source, {"numbers": (np.uint8, ())}, lambda made=made: made)["numbers"]
+                assert len(again) == size and path.stat().st_ino != before
+            assert os.fstat(held.fileno()).st_nlink == 0 and os.fstat(held.fileno()).st_size > 1 << 20
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "whole\n"
+    assert child.returncode == 0

@@ -1,7 +1,9 @@
 """Pictures, damaged: the 48x48 PNGs among generated images, image folders, and photographs."""
 
 import io
+import os
 import struct
+import tarfile
 import zlib
 from functools import cache
 from pathlib import Path
@@ -187,6 +189,77 @@ def read_png(mutant: Mutant) -> None:
     assert mode == "L" and np.array_equal(seen, pack.images[1])
 
 
+def header(name: bytes, size: bytes, kind: bytes) -> bytes:
+    """A tar's header with its right checksum."""
+    fields = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + size + b"00000000000\0"
+    rest = kind + bytes(100) + b"ustar\x0000" + bytes(247)
+    return fields + b"%06o\0 " % (sum(fields) + sum(rest) + 8 * 32) + rest
+
+
+def odd_sizes(rng: Random) -> bytes:
+    """A size that is negative, binary, huge, empty or no number."""
+    odd = (
+        b"\xff" * 12,
+        b"-0000002000\0",
+        b"77777777777\0",
+        b"\x80" + bytes(10) + b"\1",
+        bytes(12),
+        b"9" * 12,
+        b" " * 12,
+    )
+    return header(b"0_1.png", rng.choice(odd), b"0")
+
+
+def chains(rng: Random) -> bytes:
+    """Thousands of headers that each say something of the next."""
+    held = rng.choice((b"0_1.png", b"30 mtime=1.0\n", b"18 size=-1\n", b"26 GNU.sparse.major=1\n"))
+    one = header(b"././@LongLink", b"%011o\0" % len(held), rng.choice((b"L", b"K", b"x", b"g"))) + held.ljust(
+        512, b"\0"
+    )
+    return one * rng.choice((1, 3000))
+
+
+def odd_kinds(rng: Random) -> bytes:
+    """A member that is no plain file: sparse, a link, a folder, a device."""
+    return header(b"0_1.png", b"00000000000\0", rng.choice((b"S", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"\xff")))
+
+
+TARS = {make.__name__: make for make in (odd_sizes, chains, odd_kinds)}
+
+
+def mutate_shard(folder: Path, kind: str, rng: Random) -> Mutant:
+    """A folder of generated images in a shard that is damaged, or has an odd member among sound ones."""
+    (folder / "manifest.json").write_text("{}")
+    path, png_file = folder / "shard_00000.tar", encode(face())
+    whole = b"".join(
+        header(name, b"%011o\0" % len(png_file), b"0") + png_file.ljust(-(-len(png_file) // 512) * 512, b"\0")
+        for name in (b"0_0.png", b"0_2.png")
+    )
+    if kind in TARS:
+        at = rng.choice((0, len(whole) // 2, len(whole)))
+        content = whole[:at] + TARS[kind](rng) + whole[at:] + bytes(1024)
+    elif kind == "a shard full of holes":
+        content = whole + bytes(1024)
+    else:
+        content = DAMAGES[kind](whole + bytes(1024), rng)
+    path.write_bytes(content)
+    if kind == "a shard full of holes":
+        os.truncate(path, 1 << 40)
+    return Mutant(path, ("make again",), refused=kind in (*TARS, "a shard full of holes"))
+
+
+def read_shard(mutant: Mutant) -> None:
+    """Pack the folder; what is accepted is what Python's tarfile finds there."""
+    folder = mutant.path.parent
+    pack = open_pack(folder, "augmentations", folder / "manifest.json", "make again", "shards")
+    with tarfile.open(mutant.path) as tar:
+        found = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
+    assert len(pack.images) <= len(found) and pack.images.shape[1:] == (48, 48)
+    for one, k, image in zip(pack.faces, pack.ks, pack.images, strict=True):
+        with Image.open(io.BytesIO(next(held for name, held in found.items() if f"{one}_{k}.png" in name))) as seen:
+            assert np.array_equal(np.asarray(seen), image)
+
+
 def sound_picture(ending: str, rng: Random) -> bytes:
     """A face of any usual format, perhaps in colour, perhaps with EXIF data."""
     image = Image.fromarray(face())
@@ -204,8 +277,46 @@ def sound_picture(ending: str, rng: Random) -> bytes:
     return buffer.getvalue()
 
 
+def many_scans(rng: Random) -> tuple[str, bytes]:
+    """A progressive JPEG whose last scan, of a few bytes, is there thousands of times."""
+    buffer = io.BytesIO()
+    Image.fromarray(face()).resize((2000, 2000)).save(buffer, "JPEG", progressive=True)
+    before, mark, last = buffer.getvalue()[:-2].rpartition(b"\xff\xda")
+    return ".jpg", before + (mark + last) * rng.choice((200, 5000)) + b"\xff\xd9"
+
+
+def large_tiles(rng: Random) -> tuple[str, bytes]:
+    """A TIFF of 48x48 pixels in a tile of a thousand times its sides, packed zeros."""
+    side = rng.choice((30_000, 46_000, 1 << 20))
+    packed = zeros_packed(256 << 20)
+    tags = {256: 48, 257: 48, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 134, 325: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return ".tif", b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + packed
+
+
+def long_line(rng: Random) -> tuple[str, bytes]:
+    """A picture of one row or column."""
+    buffer, size = io.BytesIO(), rng.choice(((1, 70_000), (70_000, 1)))
+    Image.new("L", size).save(buffer, "PNG")
+    return ".png", buffer.getvalue()
+
+
+def empty_canvas(rng: Random) -> tuple[str, bytes]:
+    """A GIF whose header or frame says that it is large."""
+    sides = [(48, 48), (60_000, 60_000)]
+    rng.shuffle(sides)
+    (width, height), (right, down) = sides
+    start = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + bytes(3) + b"\xff" * 3
+    return ".gif", start + b"," + struct.pack("<HHHH", 0, 0, right, down) + b"\0\2\2\x44\1\0;"
+
+
+CODECS = {make.__name__: make for make in (many_scans, large_tiles, long_line, empty_canvas)}
+
+
 def any_picture(kind: str, rng: Random) -> tuple[str, bytes]:
     """A damaged picture and its ending."""
+    if kind in CODECS:
+        return CODECS[kind](rng)
     if kind == "a large claim":  # just below what Pillow itself takes for a bomb
         side = rng.choice((9_400, 13_300))
         return ".png", png((side, side, 8, rng.choice((0, 2, 6)), 0, 0, 0), (b"IDAT", zeros_packed(64 << 20)))
@@ -224,7 +335,7 @@ def mutate_folder(folder: Path, kind: str, rng: Random) -> Mutant:
     odd_names = ("b", "PublicTest_1", "line\nbreak", "\x1b[2J", "émotion", "x" * 200, "with space", "b'\"", "\udcff")
     path = folder / "train" / "happy" / (rng.choice((*["b"] * 10, *odd_names)) + ending)
     path.write_bytes(content)
-    return Mutant(path, refused=kind in ("claims", "a large claim"))
+    return Mutant(path, refused=kind in ("claims", "a large claim", *CODECS))
 
 
 def read_folder(mutant: Mutant) -> None:
@@ -239,7 +350,7 @@ def mutate_photograph(folder: Path, kind: str, rng: Random) -> Mutant:
     ending, content = any_picture(kind, rng)
     path = folder / f"photo{ending}"
     path.write_bytes(content)
-    return Mutant(path, refused=kind == "claims", may_write=())
+    return Mutant(path, refused=kind in ("claims", *CODECS), may_write=())
 
 
 def read_one_photograph(mutant: Mutant) -> None:
@@ -251,6 +362,7 @@ def read_one_photograph(mutant: Mutant) -> None:
 
 FAMILIES = (
     Family("png", (*STRUCTURED, "a file full of holes", *DAMAGES), mutate_png, read_png),
-    Family("image_folder", ("a large claim", *DAMAGES, *STRUCTURED), mutate_folder, read_folder),
-    Family("photograph", (*DAMAGES, *STRUCTURED), mutate_photograph, read_one_photograph),
+    Family("shard", (*TARS, "a shard full of holes", *DAMAGES), mutate_shard, read_shard),
+    Family("image_folder", ("a large claim", *CODECS, *DAMAGES, *STRUCTURED), mutate_folder, read_folder),
+    Family("photograph", (*CODECS, *DAMAGES, *STRUCTURED), mutate_photograph, read_one_photograph),
 )

@@ -11,8 +11,9 @@ class Share(NamedTuple):
 PLAN = {
     "csv": Share(38, 320),
     "png": Share(30, 360),
-    "image_folder": Share(27, 260),
-    "photograph": Share(13, 130),
+    "shard": Share(17, 180),
+    "image_folder": Share(30, 280),
+    "photograph": Share(14, 140),
     "config": Share(33, 250),
     "manifest": Share(27, 250),
     "half_made": Share(13, 110),

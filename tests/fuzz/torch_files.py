@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -188,11 +189,29 @@ def bomb(content: bytes, draw: Random) -> bytes:
     return archive_of(entries, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
+def two_directories(content: bytes, draw: Random) -> bytes:
+    """A second directory, another archive, or something else before, between or behind; or two sizes of an entry."""
+    plain = archive_of(entries_of(content))
+    with zipfile.ZipFile(io.BytesIO(plain)) as archive:
+        start, entry = archive.start_dir, draw.choice(archive.infolist())
+    change = draw.choice(("appended", "hidden", "behind", "sizes", "a name twice"))
+    if change == "hidden":
+        end = bytearray(plain[start:])
+        struct.pack_into("<I", end, len(end) - 6, len(plain) + start)
+        return plain[:start] + plain[start:] + plain[:start] + bytes(end)
+    if change == "sizes":
+        at = entry.header_offset + draw.choice((14, 18, 22))
+        return plain[:at] + struct.pack("<I", draw.choice((0, 1, 0xFFFFFFFF))) + plain[at + 4 :]
+    if change == "a name twice":
+        return archive_of({**entries_of(content), "archive/DATA.PKL": b"\x80\x02}."})
+    return plain + (plain if change == "appended" else draw.choice((b"x", bytes(22), plain[-22:])))
+
+
 ARCHIVES: dict[str, Callable[[bytes, Random], bytes]] = {
-    change.__name__: change for change in (change_pickle, compress, change_entry, swap_entries)
+    change.__name__: change for change in (change_pickle, compress, change_entry, swap_entries, two_directories)
 }
 BOMBS = {"bomb": bomb}  # which take a second to make: a few are enough
-MUST_FAIL = ("more_than_tensors", "not_a_dict", "compress", "bomb")
+MUST_FAIL = ("more_than_tensors", "not_a_dict", "compress", "bomb", "two_directories")
 KINDS = (*INSIDE, *DAMAGES, *ARCHIVES, *(OLD + name for name in DAMAGES))
 
 
