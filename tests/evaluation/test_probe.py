@@ -111,7 +111,9 @@ def test_random_weights_that_byol_started_from_are_drawn_again(there):
     save_byol(plain_net(seed=2), "none")
     there("--exp_names", "E")
     found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
-    assert found["before BYOL"] == accuracies_of(plain)
+    assert found["before BYOL"] == pytest.approx(
+        accuracies_of(plain), abs=0.002
+    )  # rounding may move a face or two of 700
     for module in plain.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # the 60 training faces are one batch: its statistics are all faces'

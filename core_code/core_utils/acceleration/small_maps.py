@@ -24,7 +24,7 @@ class SmallMapConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """float [B,C,H,W] -> [B,O,H',W'], as nn.Conv2d."""
         side, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.jit.is_tracing():  # an exported net keeps its convolutions
             return super().forward(x)
         if side == 1 and not torch.is_autocast_enabled("cpu"):
             return super().forward(x) if stride > 1 or padding else each_pixel(x, self.weight, self.bias)
