@@ -73,7 +73,9 @@ def assert_alike(one: dict, other: dict, within: float) -> None:
         for figure in expected.keys() - {"seconds"}:
             # an accuracy may differ by a face or two whose two highest logits are equal but for the last digit
             allowed = 0.003 if figure.endswith("accuracy") else within
-            assert epoch[figure] == pytest.approx(expected[figure], abs=0.02 if figure == "feature_rank" else allowed), figure
+            assert epoch[figure] == pytest.approx(
+                expected[figure], abs=0.02 if figure == "feature_rank" else allowed
+            ), figure
 
 
 @pytest.mark.parametrize("processes", [2, FOUR])
