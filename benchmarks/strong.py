@@ -5,6 +5,7 @@ channels last, a fused optimizer, and compiled on request; the same random views
 benchmarks/baseline.py makes one by one.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -15,6 +16,8 @@ from torchvision.transforms.v2 import functional as transforms
 from benchmarks.baseline import baseline_net
 from core_code.models.architectures import IMAGENET_STEM
 
+TRIES = 10  # of a crop, as torchvision's
+
 
 def random_views(faces: Tensor, size: int) -> Tensor:
     """uint8 [B,48,48] -> float32 [B,3,size,size] in [0,1].
@@ -22,13 +25,12 @@ def random_views(faces: Tensor, size: int) -> Tensor:
     Cropped, resized and flipped in one sampling, then sharper or not, and brighter or darker.
     """
     count, device = len(faces), faces.device
-    area = torch.empty(count, device=device).uniform_(0.08, 1)
-    ratio = torch.empty(count, device=device).uniform_(0.75**0.5, (4 / 3) ** 0.5)
-    width, height = (area.sqrt() * ratio).clamp(max=1), (area.sqrt() / ratio).clamp(max=1)
-    left, top = (
-        (torch.rand(count, device=device) * 2 - 1) * (1 - width),
-        (torch.rand(count, device=device) * 2 - 1) * (1 - height),
-    )
+    area = torch.empty(count, TRIES, device=device).uniform_(0.08, 1)
+    ratio = torch.empty(count, TRIES, device=device).uniform_(math.log(3 / 4), math.log(4 / 3)).exp()
+    sides = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()])
+    first = (sides <= 1).all(0).to(torch.uint8).argmax(1)  # the first that fits into the face
+    width, height = sides[:, torch.arange(count, device=device), first].clamp(max=1)
+    left, top = (torch.rand(2, count, device=device) * 2 - 1) * (1 - torch.stack([width, height]))
     flip = torch.where(torch.rand(count, device=device) < 0.5, -1.0, 1.0)
     nothing = torch.zeros_like(left)
     matrices = torch.stack([torch.stack([flip * width, nothing, left], 1), torch.stack([nothing, height, top], 1)], 1)

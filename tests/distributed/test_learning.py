@@ -17,7 +17,7 @@ from EmotionGAN.learn.__main__ import main
 # Faces that no two or three processes can share evenly. Of seven, two are edited at a second code and two at their own.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
         "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--discriminator_width", "4",
-        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2", "--guide_width", "2"]  # fmt: skip
+        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2", "--guide_width", "2", "--seed", "2"]  # fmt: skip
 LINEAR = ["--parametrisation", "linear", "--output", "plain", "--codes", "maps"]
 FIRST_STAGE = ["--discriminator_steps", "1", "--steps", "0"]
 SECOND_STAGE = ["--discriminator_steps", "0", "--steps", "1"]
@@ -26,9 +26,9 @@ FOUR = pytest.param(4, marks=pytest.mark.slow)
 
 # Floats are added in another order. Gradients, relative to the largest of a tensor: measured 5e-6 apart. How far apart
 # weights are, relative to how far they have come: measured 1e-5.
-GRADIENTS_WITHIN, WEIGHTS_WITHIN = 2e-5, 2e-4
+GRADIENTS_WITHIN, WEIGHTS_WITHIN = 2e-5, 1e-4
 # The covariances start isotropic, and turning an isotropic one has no effect: that gradient is rounding, which Adam
-# makes as large as any other.
+# makes as large as any other. (So it is with seed 1 for one weight of the generator's last layer.)
 NO_GRADIENT, ANGLES = 1e-7, "covariance_angles.weight"
 
 

@@ -103,17 +103,15 @@ def test_accuracies_equal_an_independent_fit_on_features_from_plain_hooks(there,
 
 
 def test_random_weights_that_byol_started_from_are_drawn_again(there):
-    torch.manual_seed(3)
+    torch.manual_seed(4)
     start = BYOL("small")
     plain = models.shufflenet_v2_x0_5(weights=None)
     plain.load_state_dict({name.removeprefix("nn_model."): value for name, value in start.state_dict().items()
                            if name.startswith("nn_model.")}, strict=False)  # fmt: skip
-    save_byol(plain_net(seed=2), "none")
+    save_byol(plain_net(seed=2), "none", seed=4)
     there("--exp_names", "E")
     found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
-    assert found["before BYOL"] == pytest.approx(
-        accuracies_of(plain), abs=0.002
-    )  # rounding may move a face or two of 700
+    assert found["before BYOL"] == accuracies_of(plain)
     for module in plain.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # the 60 training faces are one batch: its statistics are all faces'
