@@ -17,7 +17,8 @@ from EmotionGAN.learn.__main__ import main
 # Faces that no two or three processes can share evenly. Of seven, two are edited at a second code and two at their own.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
         "--width", "4", "--blocks", "1", "--discriminator_layers", "2", "--discriminator_width", "4",
-        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2", "--guide_width", "2", "--seed", "2"]  # fmt: skip
+        "--batch_size", "7", "--discriminator_batch_size", "9", "--r1_every", "2", "--guide_width", "2",
+        "--seed", "2"]  # fmt: skip
 LINEAR = ["--parametrisation", "linear", "--output", "plain", "--codes", "maps"]
 FIRST_STAGE = ["--discriminator_steps", "1", "--steps", "0"]
 SECOND_STAGE = ["--discriminator_steps", "0", "--steps", "1"]
