@@ -1,6 +1,7 @@
 """The command's work: from a photograph to the edited one, a sheet of all emotions, or an animated walk."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class EditSettings:
 
 def check_output(output: Path, photo: Path, channels: int, ending: str | None) -> None:
     """Raise InputError for a name that is the photo's own, or whose ending is not `ending` (None: of a photograph)."""
-    if output.resolve() == photo.resolve() or (output.exists() and output.samefile(photo)):
+    if os.path.realpath(output) == os.path.realpath(photo) or (output.exists() and output.samefile(photo)):
         raise InputError(f"{output}: is the photo itself, which is never written over; take another --output")
     if ending is None:
         check_format(output, channels)

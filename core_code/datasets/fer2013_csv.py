@@ -29,7 +29,7 @@ def find_csv(data_root: Path) -> Path:
     for name in FILE_NAMES:
         if (data_root / name).is_file():
             return data_root / name
-    others = [*data_root.glob("*.csv"), *data_root.glob("*/*.csv")]
+    others = [path for pattern in ("*.csv", "*/*.csv") for path in data_root.glob(pattern) if path.is_file()]
     there = f"; {min(others)} is there: give its folder, and {FILE_NAMES[0]} for its name" if others else ""
     raise InputError(
         f"{data_root / FILE_NAMES[0]}: no such file (nor {FILE_NAMES[1]}){there}; download it from Kaggle's "

@@ -1,6 +1,7 @@
 """The emotions of faces in a clip, or before a camera, over time."""
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def run_clip(settings: PredictionSettings) -> bool:
     with open_clip(clip) if settings.webcam is None else open_camera(settings.webcam) as reader:
         tables: list[pd.DataFrame] = []
         if settings.draw:
-            path = free_path(settings.draw, clip, ".mp4", {clip.resolve()})
+            path = free_path(settings.draw, clip, ".mp4", {Path(os.path.realpath(clip))})
             atomic_write(path, lambda file: tables.append(predict_clip(reader, nets, settings, file)))
             print(f"drawn: {path}")
         else:

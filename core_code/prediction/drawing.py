@@ -1,5 +1,6 @@
 """Copies of pictures with a box around each face, and its predicted emotion."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
     Raises InputError when a picture cannot be read or written.
     """
     pictures = list(dict.fromkeys(one.picture for one in predictions if not one.error))
-    taken = {one.picture.resolve() for one in predictions}
+    taken = {Path(os.path.realpath(one.picture)) for one in predictions}
     paths = []
     for picture in pictures:
         path = free_path(folder, picture, ".png", taken)
@@ -36,10 +37,10 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
 def free_path(folder: Path, picture: Path, suffix: str, taken: set[Path]) -> Path:
     """<picture>_read<suffix> in the folder, with a number where that is taken; from here on it is taken itself."""
     path, number = folder / f"{picture.stem}_read{suffix}", 1
-    while path.resolve() in taken:
+    while Path(os.path.realpath(path)) in taken:
         number += 1
         path = folder / f"{picture.stem}_read_{number}{suffix}"
-    taken.add(path.resolve())
+    taken.add(Path(os.path.realpath(path)))
     return path
 
 

@@ -1,5 +1,6 @@
 """A prediction from pictures and checkpoints to tables, files and drawn copies."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -89,9 +90,9 @@ def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> Non
             raise InputError(f"{path}: is a folder, expected a file to write")
         if path.exists() and any(path.samefile(other) for other in inputs):
             raise InputError(f"{path}: would be written over, but it is an input")
-        if other := written.get(path.resolve()):
+        if other := written.get(Path(os.path.realpath(path))):
             raise InputError(f"{path}: --{other} and --{name} are one file, expected two")
-        written[path.resolve()] = name
+        written[Path(os.path.realpath(path))] = name
     if settings.draw and settings.draw.exists() and not settings.draw.is_dir():
         raise InputError(f"{settings.draw}: is a file, expected a folder")
 

@@ -53,6 +53,8 @@ def open_storage(storage: str) -> BaseStorage:
     """
     with storage_errors(storage, opening=True):
         if "://" not in storage:
+            if os.path.exists(storage) and not os.path.isfile(storage):  # a pipe would be waited for
+                raise InputError(f"{storage}: no file, expected the path of a journal file")
             make_folder(Path(storage).parent)
             repair_journal(storage)
             return JournalStorage(JournalFileBackend(storage))

@@ -401,3 +401,12 @@ def test_a_strip_of_one_pixel_is_drawn_too(tmp_path, size, flag):
     Image.new("RGB", size, "grey").save(tmp_path / "strip.png")
     edit(tmp_path / "strip.png", flag, "--face_detector", "none")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_output_below_a_loop_of_links_is_one_line(tmp_path, capsys):
+    Image.fromarray(scene()).save(tmp_path / "photo.png")
+    (tmp_path / "loop").symlink_to("loop")
+    flags = ["--emotion", "Sad", "--face_detector", "none", "--output", str(tmp_path / "loop" / "a.png")]
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: main([str(tmp_path / "photo.png"), *flags]))
+    assert ended.value.code == 2 and "loop" in capsys.readouterr().err

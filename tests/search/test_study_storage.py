@@ -15,7 +15,7 @@ import pytest
 from core_code.core_utils.errors import InputError
 from core_code.search.files import StudyFiles, read_study
 from core_code.search.results import ranking
-from core_code.search.storage import open_study, storage_url, without_password
+from core_code.search.storage import open_storage, open_study, storage_url, without_password
 from core_code.search.study import run_trials
 
 SETTINGS = {"net_name": "resnet18", "exp_name": "E", "byol": False, "epochs": 2, "data_root": "data"}
@@ -182,3 +182,12 @@ def test_a_database_that_is_given_as_a_journal_is_called_one(files):
     open_study(storage_url(None, files), files, "maximize", SETTINGS)
     with pytest.raises(InputError, match="a database of SQLite, expected a journal file: give --storage sqlite:///"):
         open_study(str(files.folder / "optuna_study_resnet18_E.db"), files, "maximize", SETTINGS)
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device", "a folder"])
+def test_a_journal_that_is_no_file_is_refused(tmp_path, what):
+    path = {"a pipe": tmp_path / "pipe", "a device": "/dev/zero", "a folder": tmp_path}[what]
+    if what == "a pipe":
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="no file, expected the path of a journal file"):
+        open_storage(str(path))
