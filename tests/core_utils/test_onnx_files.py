@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from small_faces import smooth_faces
+from torch import nn
 
 from core_code import export
+from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
@@ -103,3 +105,10 @@ def test_without_onnx_one_line_tells_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="onnx is missing, which ONNX files need: pip install onnx onnxruntime"):
         export_generator(["--output", str(tmp_path / "g.onnx")])
+
+
+def test_an_accelerated_net_has_a_file_of_any_batch_size(tmp_path):
+    torch.manual_seed(1)
+    net = accelerate(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 5, 3, 1, 1), nn.Conv2d(5, 2, 1))).eval()
+    views = torch.rand(4, 3, 4, 4)  # the maps have 2x2 pixels
+    assert export_onnx(tmp_path / "net.onnx", net, {"views": views}, ["maps"], {}, 1e-5) < 1e-5
