@@ -3,7 +3,7 @@
 At 64 px a ResNet's last stage sees 2x2 maps. The library's convolutions on CPUs are made for large ones: as a product
 the same layer takes a quarter to half of the time, forward and backward, since none of it is spent on padding. In
 float32 this makes a step of ResNet18 at 64 px 1.4 times as fast, and one of DenseNet201, most of whose kernels have one
-pixel, 1.2 times (benchmarks/train.py).
+pixel, 1.15 times (benchmarks/train.py).
 """
 
 from functools import lru_cache
