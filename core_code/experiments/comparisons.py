@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.metrics.calibration import reliability
+from core_code.core_utils.metrics.scores import reliability
 from core_code.core_utils.metrics.significance import crossed_mean, holm, mcnemar
 from core_code.evaluation.predictions import Predictions
 from core_code.experiments.arms import ARMS

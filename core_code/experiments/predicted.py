@@ -10,7 +10,7 @@ from torch import Tensor
 from core_code.core_utils.checkpoints import BEST, FINAL, best_epoch
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.flags import EXPANDED_SHARES, NO_TTA
-from core_code.core_utils.metrics.shares import for_shares
+from core_code.core_utils.metrics.scores import for_shares
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import class_shares
 from core_code.evaluation.predictions import Predictions, predict_splits

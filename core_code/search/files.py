@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import run_name
-from core_code.core_utils.locks import wait_for_lock
+from core_code.core_utils.locks import exclusive_lock
 from core_code.models.architectures import ARCHITECTURES
 from core_code.search.inert_pickle import StandIn, load_inert
 
@@ -48,7 +48,7 @@ class StudyFiles:
 
     def write(self, study: optuna.Study) -> Path:
         """Write the .pkl as the study stands, whole; processes take turns, so that the newest state is on disk."""
-        with wait_for_lock(self.folder):
+        with exclusive_lock(self.folder, wait=True):
             copy = in_memory(study)
             atomic_write(self.results, lambda file: pickle.dump(copy, file))
         return self.results

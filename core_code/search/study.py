@@ -16,7 +16,7 @@ import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.locks import wait_for_lock
+from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.signals import catch_sigterm
 from core_code.search.files import StudyFiles
@@ -47,7 +47,7 @@ def run_trials(
 def begin_trial(study: optuna.Study, folder: Path, n_trials: int, deadline: float, seed: int) -> Trial | None:
     """A new trial, or None when there are enough or it is too late. Trials that run on this machine count; those
     elsewhere cannot be told from dead ones, so that machines which share a study may each run one trial too many."""
-    with wait_for_lock(folder):
+    with exclusive_lock(folder, wait=True):
         trials = study.get_trials(deepcopy=False)
         taken = sum(is_counted(trial) or runs_here(trial) for trial in trials)
         if taken >= n_trials or time.time() >= deadline:
@@ -121,7 +121,7 @@ def fail_abandoned(study: optuna.Study, folder: Path) -> list[int]:
 
     Returns their numbers. Other machines mark their own; until then those are not counted either.
     """
-    with wait_for_lock(folder):
+    with exclusive_lock(folder, wait=True):
         abandoned = [
             trial.number
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

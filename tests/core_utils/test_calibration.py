@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from core_code.core_utils.metrics.calibration import reliability
-from core_code.core_utils.metrics.scores import score
+from core_code.core_utils.metrics.scores import reliability, score
 
 
 def looped_error(logits: torch.Tensor, labels: torch.Tensor, bins: int = 15) -> float:

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from small_faces import smooth_faces
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.metrics.calibration import Reliability, reliability
+from core_code.core_utils.metrics.scores import Reliability, reliability
 from core_code.core_utils.plots import evaluation as evaluation_plots
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 

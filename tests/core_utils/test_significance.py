@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from core_code.core_utils.metrics.shares import for_shares
+from core_code.core_utils.metrics.scores import for_shares
 from core_code.core_utils.metrics.significance import crossed_mean, holm, mcnemar
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from core_code.core_utils.metrics.calibration import Reliability
+from core_code.core_utils.metrics.scores import Reliability
 from core_code.core_utils.plots.palette import colours_of
 from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.plots.training import INK, TRAIN_COLOUR, VALIDATION_COLOUR
