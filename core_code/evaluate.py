@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "vote, the first is what all are compared with")  # fmt: skip
     add("--checkpoint", choices=KINDS, default=BEST, help=f"(default: {BEST})")
     add("--batch_size", type=flags.count, default=128, help="(default: 128)")
-    add("--image_size", type=flags.count,
+    add("--image_size", type=flags.view_side,
         help="side of the views in pixels (default: what each experiment was trained on)")  # fmt: skip
     flags.add_tta_flag(parser)
     add("--most_wrong", type=flags.count, default=24, metavar="N",

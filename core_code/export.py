@@ -17,7 +17,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="of train_model.py (default: the net that is included)")
-    add("--image_size", type=flags.count, help="side of the views in pixels (default: what the net was trained on; 224 "
+    add("--image_size", type=flags.view_side,
+        help="side of the views in pixels (default: what the net was trained on; 224 "
         "for published checkpoints)")  # fmt: skip
     flags.add_boolean(parser, "--float16", False, "store the weights in float16: half the size")
     add("--output", type=Path, metavar="FILE", help="(default: beside the checkpoint, ending in .onnx; without one, "

@@ -26,7 +26,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="predict what the camera of this number, from 0 on, sees, until Ctrl-C or for --seconds")
     add("--checkpoint", type=Path, nargs="+", metavar="FILE",
         help="of train_model.py; several vote (default: the net that is included)")
-    add("--image_size", type=flags.count, help="side of the views in pixels (default: what each net was trained on; "
+    add("--image_size", type=flags.view_side,
+        help="side of the views in pixels (default: what each net was trained on; "
         "224 for published checkpoints)")
     add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
         help="the mean of the nets' softmaxes, or the net with the highest top logit (default: mean)")

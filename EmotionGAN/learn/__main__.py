@@ -55,7 +55,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     for field in fields(LearnConfig):
         names = [f"--{name}" for name in (field.name, field.metadata["old"]) if name]
         published = f"; ganmut: {PUBLISHED[field.name]}" if field.name in PUBLISHED else ""
-        parser.add_argument(*names, type=type(field.default), metavar="N",
+        parser.add_argument(*names, type=field.metadata["kind"], metavar="N",
                             help=f"{field.metadata['help']} (default: {field.default}{published})")  # fmt: skip
     args = parser.parse_args(arguments)
     if not args.minutes >= 0:
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.learn.data import BalancedFaces
     from EmotionGAN.learn.run import run
     from EmotionGAN.learn.trainer import Trainer
+    from EmotionGAN.networks.face_encoder import check_settings
     from EmotionGAN.networks.generator import GeneratorConfig
 
     values = {field.name: getattr(args, field.name, None) for field in fields(GeneratorConfig)}
@@ -85,6 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
     for name in ("batch_size", "discriminator_batch_size"):
         if (given := getattr(config, name)) < world_size():
             raise InputError(f"--{name} {given} for {world_size()} processes, expected a face for each")
+    if not config.total_steps:
+        raise InputError("--discriminator_steps 0 and --steps 0: no step is left to be taken")
+    sizes = {"image_size": generator_config.image_size, "channels": generator_config.channels}
+    sizes |= {"width": config.discriminator_width, "layers": config.discriminator_layers}
+    check_settings(sizes, "the discriminator's flags")
     device, dtype = pick_hardware(args.device, args.precision)
     with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset, args.max_faces)

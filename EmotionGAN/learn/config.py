@@ -1,12 +1,16 @@
 """The settings of a training run: how long each stage is, learning rates, and the weight of each loss."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core_code.core_utils.flags import count, decay, non_negative, number, probability, whole_number
 
-def setting(default: Any, help: str, old: str | None = None) -> Any:
-    """A field that is also a flag of the command; `old` is an earlier name of the flag, which is still accepted."""
-    return field(default=default, metadata={"help": help, "old": old})
+
+def setting(default: Any, help: str, old: str | None = None, kind: Callable[[str], Any] = non_negative) -> Any:
+    """A field that is also a flag of the command, of argparse type `kind`; `old` is an earlier name of the flag, which
+    is still accepted."""
+    return field(default=default, metadata={"help": help, "old": old, "kind": kind})
 
 
 @dataclass(frozen=True)
@@ -14,21 +18,30 @@ class LearnConfig:
     """Stages, learning rates and weights of losses. GANmut's published values are in PUBLISHED."""
 
     discriminator_steps: int = setting(
-        2500, "stage 1: steps in which discriminator and guides learn to classify real faces", "critic_steps"
+        2500,
+        "stage 1: steps in which discriminator and guides learn to classify real faces",
+        "critic_steps",
+        kind=whole_number,
     )
-    steps: int = setting(20000, "stage 2: steps of adversarial training")
-    batch_size: int = setting(32, "faces a step")
-    discriminator_batch_size: int = setting(128, "faces a step in stage 1", "critic_batch_size")
-    generator_every: int = setting(1, "discriminator steps to one generator step (GANmut's n_critic)", "n_critic")
+    steps: int = setting(20000, "stage 2: steps of adversarial training; 0: stage 1 alone", kind=whole_number)
+    batch_size: int = setting(32, "faces a step", kind=count)
+    discriminator_batch_size: int = setting(128, "faces a step in stage 1", "critic_batch_size", kind=count)
+    generator_every: int = setting(
+        1, "discriminator steps to one generator step (GANmut's n_critic)", "n_critic", kind=count
+    )
     generator_lr: float = setting(2e-4, "Adam's learning rate for the generator", "generator_rate")
     discriminator_lr: float = setting(3e-4, "Adam's learning rate for the discriminator", "critic_rate")
     guides_lr: float = setting(0.05, "SGD's first learning rate for the guides, cosine over stage 1")
-    discriminator_width: int = setting(64, "channels of the discriminator's first layer", "critic_width")
-    discriminator_layers: int = setting(4, "strided layers of the discriminator", "critic_layers")
-    guide_width: int = setting(32, "channels of the guides' first layer; 0: no guides")
+    discriminator_width: int = setting(64, "channels of the discriminator's first layer", "critic_width", kind=count)
+    discriminator_layers: int = setting(4, "strided layers of the discriminator", "critic_layers", kind=count)
+    guide_width: int = setting(
+        32,
+        "channels of the guides' first layer; 0: no guides",
+        kind=number("a whole number from 0 to 512", lambda value: 0 <= value <= 512, int),
+    )
     neighbourhood: float = setting(0.25, "half-width of the box around a centre in which codes show its emotion")
-    share_uniform: float = setting(0.25, "share of codes anywhere in the square, where emotions mix")
-    share_own: float = setting(0.25, "share of the other codes that lie near the face's own emotion")
+    share_uniform: float = setting(0.25, "share of codes anywhere in the square, where emotions mix", kind=probability)
+    share_own: float = setting(0.25, "share of the other codes that lie near the face's own emotion", kind=probability)
     lambda_adversarial: float = setting(1.0, "weight of the generator's adversarial loss", "lambda_realness")
     lambda_cycle: float = setting(10.0, "weight of the L1 cycle back to the face")
     lambda_classes: float = setting(1.0, "weight of the discriminator's cross entropy on real faces")
@@ -46,8 +59,10 @@ class LearnConfig:
     lambda_diversity: float = setting(3.0, "weight of edits of one face and emotion that differ too little")
     diversity: float = setting(0.05, "how far they are to differ: mean local change, in the range -1..1")
     lambda_r1: float = setting(0.1, "weight of the R1 penalty")
-    r1_every: int = setting(8, "steps between R1 penalties")
-    ema_decay: float = setting(0.999, "decay of the exponential moving average of the generator's weights", "average")
+    r1_every: int = setting(8, "steps between R1 penalties", kind=count)
+    ema_decay: float = setting(
+        0.999, "decay of the exponential moving average of the generator's weights", "average", kind=decay
+    )
 
     @property
     def total_steps(self) -> int:

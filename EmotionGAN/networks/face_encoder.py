@@ -1,7 +1,9 @@
 """The code of a real face: predicted by the discriminator, which is shipped with a generator for this."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from EmotionGAN.networks.discriminator import Discriminator
 
 ENCODER_FILE, ENCODER_CONFIG_FILE = "reader.pth", "reader.json"
 ENCODE_BATCH = 256
+LARGEST = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}  # of the settings
 
 
 def save_face_encoder(folder: Path, discriminator: Discriminator) -> None:
@@ -28,15 +31,7 @@ def load_face_encoder(folder: Path) -> Discriminator | None:
     config_path, path = Path(folder) / ENCODER_CONFIG_FILE, Path(folder) / ENCODER_FILE
     if not config_path.exists() and not path.exists():
         return None
-    settings = read_json(config_path)
-    known = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}
-    settings = {name: settings.get(name) for name in known}
-    for name, largest in known.items():
-        if type(settings.get(name)) is not int or not 1 <= settings[name] <= largest:
-            found = json.dumps(settings.get(name))
-            raise InputError(f"{config_path}: {name} is {found}, expected a whole number from 1 to {largest}")
-    if settings["width"] << settings["layers"] > 16384 or settings["image_size"] < 2 ** settings["layers"]:
-        raise InputError(f"{config_path}: {settings['layers']} layers do not fit width and image_size")
+    settings = check_settings(read_json(config_path), str(config_path))
     state = load_weights(path, "face encoder")
     with torch.device("meta"):
         own = Discriminator(**settings).state_dict()
@@ -45,6 +40,19 @@ def load_face_encoder(folder: Path) -> Discriminator | None:
     encoder = Discriminator(**settings)
     encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
+
+
+def check_settings(given: Mapping[str, Any], where: str) -> dict[str, int]:
+    """The settings of a discriminator among those `given`. Raises InputError, naming `where` they stand, for one that
+    is missing or beyond reason."""
+    settings = {name: given.get(name) for name in LARGEST}
+    for name, largest in LARGEST.items():
+        if type(settings[name]) is not int or not 1 <= settings[name] <= largest:
+            found = json.dumps(settings[name])
+            raise InputError(f"{where}: {name} is {found}, expected a whole number from 1 to {largest}")
+    if settings["width"] << settings["layers"] > 16384 or settings["image_size"] < 2 ** settings["layers"]:
+        raise InputError(f"{where}: {settings['layers']} layers do not fit width and image_size")
+    return settings
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import load_weights, save_weights
+from core_code.core_utils.flags import LARGEST_VIEW
 from core_code.core_utils.locks import exclusive_lock
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ FIGURES = ("loss", "seconds", "validation_accuracy")
 BYOL_FIGURES = ("loss", "seconds", "validation_loss", "feature_std", "projection_std")
 OLD_FIGURES = {"feature_spread": "feature_std", "projection_spread": "projection_std"}  # in files of earlier versions
 PLAIN = (str, int, float, bool, type(None))
-LARGEST_VIEW = 4096  # pixels
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ NO_AUGMENTATIONS = "none"  # in place of their folder
 TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
 VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
 CLASS_SHARES = OWN_SHARES, EXPANDED_SHARES, EQUAL_SHARES = "own", "expanded", "equal"  # of emotions in an epoch
+LARGEST_VIEW = 4096  # pixels a side
 THE_RECIPES = "the recipe's"  # the default of a flag that is left to the recipe
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -55,6 +56,7 @@ degrees = number("a number from 0 to 180", lambda value: 0 <= value <= 180)
 whole_number = number("a whole number, 0 or more", lambda value: value >= 0, int)
 two_or_more = number("a whole number, 2 or more", lambda value: 2 <= value < 1 << 31, int)
 count = number("a whole number, 1 or more", lambda value: 1 <= value < 1 << 31, int)
+view_side = number(f"a whole number from 1 to {LARGEST_VIEW}", lambda value: 1 <= value <= LARGEST_VIEW, int)
 seed = number("a whole number from 0 to 4294967295", lambda value: 0 <= value < 1 << 32, int)
 positive = number("a number above 0", lambda value: 0 < value < math.inf)
 non_negative = number("a number, 0 or more", lambda value: 0 <= value < math.inf)
@@ -249,7 +251,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
         help="imagenet (torchvision's), none (random), or a file with a state dict (default: imagenet)",
     )  # fmt: skip
     parser.add_argument(
-        "--image_size", type=count, default=224,
+        "--image_size", type=view_side, default=224,
         help="side of the views in pixels; the evaluation view scales with it (default: 224)",
     )  # fmt: skip
 

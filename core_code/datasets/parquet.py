@@ -57,7 +57,8 @@ def read_files(files: Sequence[Path]) -> Splits:
             labels.append(label)
             phases.append(phase)
     if not faces:
-        raise InputError(f"{files[0].parent}: its parquet files hold no faces")
+        others = f" nor in {len(files) - 1} other parquet files" if len(files) > 1 else ""
+        raise InputError(f"{files[0]}: there are no faces in it{others}")
     return by_phase(faces, labels, phases)
 
 

@@ -43,7 +43,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="shares of the training faces to train on, each its first rows (default: the preset's)",
     )  # fmt: skip
     for name, help in COUNTS.items():
-        parser.add_argument(f"--{name}", type=flags.count, help=f"{help} (default: the preset's)")
+        kind = flags.view_side if name.endswith("image_size") else flags.count
+        parser.add_argument(f"--{name}", type=kind, help=f"{help} (default: the preset's)")
     parser.add_argument("--weights", help="imagenet, none (random), or a file (default: the preset's)")
     flags.add_tta_flag(parser, default="flip")
     parser.add_argument(
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Plan, run, evaluate, report. Raises InputError."""
     args = parse_arguments(arguments)
     study = settings_of(args)
-    from core_code.core_utils.files import write_json
+    from core_code.core_utils.files import make_folder, write_json
     from core_code.datasets.fer2013 import FER2013
     from core_code.experiments.estimates import seconds_of
     from core_code.experiments.page import as_text, write_report
@@ -97,6 +98,8 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.experiments.runner import run_steps, within
     from core_code.experiments.tables import plan_as_text
 
+    if not args.dry_run:
+        make_folder(study.output_root)
     faces = FER2013(study.data_root, "train", study.dataset, study.max_faces)
     val = FER2013(study.data_root, "val", study.dataset)
     steps = make_plan(study, faces.class_counts.tolist())

@@ -15,7 +15,7 @@ def check_views(net: EmotionNet, image_size: int, rows: int | None = None) -> No
     rows: how many views a batch has in training, where each batch norm that learns needs two values a channel or more;
     None where nothing learns. The net is left in the mode that it was in.
     """
-    if fits(net, image_size, rows):
+    if fits(net, min(image_size, LARGEST_TRIED), rows):
         return
     smallest = next((size for size in range(image_size + 1, LARGEST_TRIED + 1) if fits(net, size, rows)), None)
     why = f"--image_size {image_size}: too small for {net.name}"

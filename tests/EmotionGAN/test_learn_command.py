@@ -108,6 +108,43 @@ def test_a_size_that_the_layers_cannot_halve_is_an_error(tmp_path, fer2013_csv):
         learn(fer2013_csv(tmp_path / "data"), tmp_path / "run", "--image_size", "20")
 
 
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--steps -3", "a whole number, 0 or more"),
+        ("--critic_steps -1", "a whole number, 0 or more"),
+        ("--n_critic 0", "a whole number, 1 or more"),
+        ("--r1_every 0", "a whole number, 1 or more"),
+        ("--discriminator_layers 0", "a whole number, 1 or more"),
+        ("--guide_width 100000", "a whole number from 0 to 512"),
+        ("--generator_lr nan", "a number, 0 or more"),
+        ("--guides_lr inf", "a number, 0 or more"),
+        ("--lambda_cycle -1", "a number, 0 or more"),
+        ("--share_own 1.5", "a number from 0 to 1"),
+        ("--ema_decay 1", "a number of 0 or more and below 1"),
+    ],
+)
+def test_settings_that_no_run_can_have(flags, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments([*TINY, "--dest", str(tmp_path / "run"), *flags.split()])
+    assert ended.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--steps 0 --discriminator_steps 0", "no step is left to be taken"),
+        ("--discriminator_layers 5", "the discriminator's flags: 5 layers do not fit width and image_size"),
+        ("--discriminator_layers 60", "the discriminator's flags: layers is 60, expected a whole number from 1 to 8"),
+        ("--discriminator_width 513", "the discriminator's flags: width is 513, expected a whole number from 1 to 512"),
+    ],
+)
+def test_settings_that_do_not_fit_together(flags, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        main([*TINY, "--dataset", "sample", "--dest", str(tmp_path / "run"), *flags.split()])
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_damaged_checkpoint_is_an_error_naming_it(tmp_path, fer2013_csv):
     root = fer2013_csv(tmp_path / "data")
     (tmp_path / "run").mkdir()

@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -186,6 +187,23 @@ def test_a_file_of_more_bytes_than_its_pixels_could_take_is_not_read(tmp_path, r
         file.truncate(1 << 31)
     with pytest.raises(InputError, match=r"a\.webp: 2147483648 bytes, expected at most"):
         read(tmp_path / "a.webp")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Pillow holds libtiff in itself there")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "group4", "jpeg"])
+def test_damaged_tiffs_are_one_line_and_libtiff_prints_none(tmp_path, capfd, compression):
+    whole, path, refused = io.BytesIO(), tmp_path / "a.tif", 0
+    Image.fromarray(GREY).convert("1" if compression == "group4" else "L").save(whole, "TIFF", compression=compression)
+    for at in range(0, len(whole.getvalue()), max(1, len(whole.getvalue()) // 150)):
+        content = bytearray(whole.getvalue())
+        content[at] ^= 0xFF
+        path.write_bytes(content)
+        try:
+            read_photograph(path)
+        except InputError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ")
+    assert refused > 1 and capfd.readouterr() == ("", "")
 
 
 def test_few_scans_and_small_tiles_are_read(tmp_path):

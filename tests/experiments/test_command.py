@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core_code.core_utils.errors import InputError
 from core_code.experiments import __main__ as command
 
 QUICK = ["--preset", "quick", "--dataset", "sample", "--max_faces", "40", "--device", "cpu", "--precision", "fp32"]
@@ -59,6 +60,16 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(there, capsys):
     command.main([*QUICK, "--dry_run", "--experiments", "baseline", "--budget_minutes", "0.01"])
     assert "1 steps do not fit into the budget" in capsys.readouterr().out
     assert not list(Path().iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(there):
+    Path("one").symlink_to("other")
+    Path("other").symlink_to("one")
+    Path("file").touch()
+    with pytest.raises(InputError, match=r"one: .*Too many levels of symbolic links|one: is a file"):
+        command.main([*QUICK, "--output_root", "one"])
+    with pytest.raises(InputError, match="file: is a file, expected a folder"):
+        command.main([*QUICK, "--data_root", "nowhere", "--dataset", "fer2013", "--output_root", "file"])
 
 
 @pytest.mark.slow

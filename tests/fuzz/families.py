@@ -2,6 +2,7 @@
 
 import csv_mutants
 import image_mutants
+import parquet_mutants
 import study_mutants
 import text_mutants
 import weights_mutants
@@ -9,6 +10,7 @@ from family import Family
 
 EVERY = (
     csv_mutants.FAMILY,
+    parquet_mutants.FAMILY,
     *image_mutants.FAMILIES,
     *text_mutants.FAMILIES,
     *weights_mutants.FAMILIES,

@@ -10,6 +10,7 @@ class Share(NamedTuple):
 
 PLAN = {
     "csv": Share(38, 320),
+    "parquet": Share(24, 240),
     "png": Share(30, 360),
     "shard": Share(17, 180),
     "image_folder": Share(30, 280),

@@ -11,6 +11,11 @@ from core_code.models.emotion_net import EmotionNet
 from core_code.models.smallest_views import check_views
 
 
+def test_views_larger_than_any_net_needs_are_not_computed():
+    net = EmotionNet("resnet18", True)
+    check_views(net, 100_000, 1)  # 120 GB of pixels
+
+
 @pytest.mark.parametrize(
     "name, size, rows, smallest",
     [("resnet18", 32, 1, 33), ("resnet18", 32, 2, None), ("resnet18", 1, None, None), ("densenet201", 28, None, 29),

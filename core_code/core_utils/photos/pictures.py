@@ -1,9 +1,10 @@
 """Opening pictures of any origin: a few formats, a limit on their size, and errors of one line."""
 
+import ctypes
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,9 @@ one_large = RLock()
 # What is strange in a file but can be read is no concern of the user's; `largest` limits the size.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
+with suppress(OSError, AttributeError):  # libtiff writes to stderr itself; on Windows it cannot be reached
+    for handler in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        getattr(ctypes.CDLL(Image.core.__file__), handler)(None)
 
 
 @cache
