@@ -31,8 +31,8 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".web
                  ".jpe", ".jfif", ".apng", ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc")  # fmt: skip
 PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "publictest": 1, "test": 2,
                    "privatetest": 2}  # fmt: skip
-NAMES = ("angry anger", "disgust disgusted", "fear fearful afraid scared", "happy happiness joy", "sad sadness",
-         "surprise surprised", "neutral neutrality")  # fmt: skip
+NAMES = ("0 angry anger", "1 disgust disgusted", "2 fear fearful afraid scared", "3 happy happiness joy",
+         "4 sad sadness", "5 surprise surprised", "6 neutral neutrality")  # fmt: skip
 LABEL_OF_FOLDER = {name: label for label, names in enumerate(NAMES) for name in names.split()}
 LARGEST_PIXELS = 1 << 25  # of an image; several are decoded at the same time
 

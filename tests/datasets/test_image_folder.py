@@ -45,7 +45,7 @@ def test_folders_tell_phase_and_emotion(folders):
 @pytest.mark.parametrize(
     "name, label",
     [("ANGER", 0), ("Angry", 0), ("disgusted", 1), ("Fearful", 2), ("happiness", 3), ("HAPPY", 3), ("sadness", 4),
-     ("Surprised", 5), ("neutral", 6)],
+     ("Surprised", 5), ("neutral", 6), ("3", 3)],
 )  # fmt: skip
 def test_names_of_emotions_in_any_case_and_their_usual_aliases(tmp_path, name, label):
     save(tmp_path / "Train" / name, "a.png", smooth_faces(1)[0])
