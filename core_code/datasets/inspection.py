@@ -14,7 +14,7 @@ from core_code.core_utils.tables import as_markdown
 from core_code.datasets.fer2013 import find_form, load_fer2013
 from core_code.datasets.fer2013_csv import FILE_NAMES, find_csv
 from core_code.datasets.ferplus import VOTES_NAME
-from core_code.datasets.image_folder import load_folder
+from core_code.datasets.image_folder import load_folder, subfolders
 from core_code.datasets.splits import PHASES, Splits
 
 # Faces of each emotion in FER2013, by phase.
@@ -52,7 +52,11 @@ def load_any(data_root: Path) -> tuple[str, Splits]:
 
 def why_nothing(data_root: Path) -> str | None:
     """What lies in a folder without faces that FER2013 could be got from."""
-    names = sorted(path.name for path in data_root.iterdir()) if data_root.is_dir() else []
+    if not data_root.is_dir():
+        return None
+    if inside := next(filter(find_form, subfolders(data_root)), None):
+        return f"holds no faces itself; read those in {inside} with --data_root {inside}"
+    names = sorted(path.name for path in data_root.iterdir())
     if archives := [name for name in names if name.lower().endswith(ARCHIVES)]:
         return f"holds {archives[0]}, which is packed; unpack it there"
     if any(name in OF_THE_COMPETITION for name in names):

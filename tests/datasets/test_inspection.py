@@ -1,5 +1,7 @@
 """`python -m core_code.datasets`: which form, whether whole, how many copies, and what to type next."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +70,13 @@ def test_what_is_no_data_set_yet(tmp_path, name, message):
     if name:
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match=message):
+        main(["--data_root", str(tmp_path)])
+
+
+def test_faces_in_a_folder_of_the_folder_are_pointed_at(tmp_path):
+    (tmp_path / "images" / "train" / EMOTIONS[0]).mkdir(parents=True)
+    (tmp_path / "archive.zip").write_text("")
+    with pytest.raises(InputError, match=rf"--data_root {re.escape(str(tmp_path / 'images'))}$"):
         main(["--data_root", str(tmp_path)])
 
 
