@@ -19,7 +19,8 @@ from core_code.models.architectures import ARCHITECTURES
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags."""
     parser = flags.make_parser(
-        __doc__.splitlines()[0], "python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented"
+        (__doc__ or " ").splitlines()[0],
+        "python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented",
     )
     add = parser.add_argument
     add("--net_name", choices=tuple(ARCHITECTURES), help="required, unless --from_log is given")

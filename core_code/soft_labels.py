@@ -19,7 +19,7 @@ from core_code.training.recipes import PUBLISHED, RECIPES, SCRATCH, recipe_value
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags; those of the optimisation default to the recipe's entry in the table."""
     parser = flags.make_parser(
-        __doc__.splitlines()[0],
+        (__doc__ or " ").splitlines()[0],
         "python -m core_code.soft_labels --net_name resnet18 --exp_name teachers --weights none --image_size 48",
     )
     flags.add_run_flags(parser, ARCHITECTURES)

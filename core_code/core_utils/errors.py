@@ -1,6 +1,7 @@
 """Errors that the user can correct, and how a command ends on them."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sized
 from typing import NoReturn
@@ -65,6 +66,12 @@ def run_reporting(main: Callable[[], None], go_on: str) -> None:
         main()
     except USERS_ERRORS as error:
         print(f"error: {as_input_error(error)}", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search(r"out of memory|t allocate memory", str(error)):
+            raise
+        advice = "take a smaller --batch_size or --image_size, or another --device"
+        print(f"error: the memory is used up ({one_line(str(error))[:150]}); {advice}", file=sys.stderr)
         sys.exit(2)
     except Terminated as interrupt:
         end(TERMINATED, f"terminated: {str(interrupt) or f'what was finished is on disk; {go_on}'}")

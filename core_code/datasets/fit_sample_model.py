@@ -35,7 +35,7 @@ SHARPENING, SHARPENED = 1.0, 1.2  # by how much, of details of what width in pix
 
 def main() -> None:
     """Parse arguments, fit, write."""
-    parser = make_parser(__doc__.splitlines()[0], "python -m core_code.datasets.fit_sample_model")
+    parser = make_parser((__doc__ or " ").splitlines()[0], "python -m core_code.datasets.fit_sample_model")
     parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
     parser.add_argument("--components", type=count, default=COMPONENTS, help="(default: %(default)s)")
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")

@@ -27,7 +27,7 @@ COUNTS = {"epochs": "of the trainings", "image_size": "side of the views in pixe
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags; those of the preset default to it."""
     parser = flags.make_parser(
-        __doc__ + "\npresets:\n" + "\n".join(f"  {name}: {preset.what}" for name, preset in PRESETS.items())
+        (__doc__ or "") + "\npresets:\n" + "\n".join(f"  {name}: {preset.what}" for name, preset in PRESETS.items())
         + "\n\nexperiments:\n" + "\n".join(f"  {name}: {arm.what}" for name, arm in ARMS.items()),
         "python -m core_code.experiments --preset quick --dataset sample --output_root study",
     )  # fmt: skip

@@ -1,11 +1,16 @@
 """What run_command keeps away from a command."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from core_code.core_utils.errors import run_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,3 +27,46 @@ def test_pictures_do_not_depend_on_the_backend_of_the_environment(tmp_path, back
     )
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("optimization_history_*.png"))
+
+
+ASKING = {
+    "torch": lambda: torch.empty(1 << 50),
+    "numpy": lambda: np.empty(1 << 50),
+    "Python": lambda: bytes(1 << 50),
+    "a GPU": lambda: raise_(torch.OutOfMemoryError("CUDA out of memory. Tried\nto allocate")),
+}
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_no_memory_is_one_line(capsys, ask):
+    with pytest.raises(SystemExit) as ended:
+        run_command(ask)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and re.match(r"error: the memory is used up \(.*; take a smaller --batch_size", line)
+
+
+def test_other_errors_of_the_program_stay_tracebacks():
+    with pytest.raises(RuntimeError, match="a defect"):
+        run_command(lambda: raise_(RuntimeError("a defect")))
+
+
+def raise_(error):
+    raise error
+
+
+def test_commands_without_docstrings():
+    """As PYTHONOPTIMIZE=2 leaves them."""
+    program = """
+import importlib, sys
+for name in ("core_code.evaluate", "core_code.soft_labels", "core_code.experiments.__main__", "train_model",
+             "optuna_study", "train_byol_model", "create_augmentations", "core_code.predict", "core_code.export",
+             "EmotionGAN.learn.__main__", "EmotionGAN.measure.__main__", "EmotionGAN.figures.__main__"):
+    try:
+        getattr(importlib.import_module(name), "parse_arguments", print)(["--help"])
+    except SystemExit as ended:
+        if ended.code:
+            sys.exit(name)
+"""
+    done = subprocess.run([sys.executable, "-B", "-OO", "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--help") >= 12
