@@ -100,8 +100,11 @@ class Editor:
         generator, space = load_generator(path)
         weights = path / WEIGHTS_FILE if path.is_dir() else path
         fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if path.is_file() and generator.config.parametrisation == "linear":
+        config = generator.config
+        if path.is_file() and config.parametrisation == "linear":
             fingerprint += "+affectnet"  # its edits by an earlier version were to other emotions: not to be mixed
+        if (config.paint_blur, config.paint_gain) != (0, 1):  # other edits with the same weights
+            fingerprint += f"+paint{config.paint_blur:g},{config.paint_gain:g}"
         if accelerate:
             accelerate_generator(generator)
         generator = generator.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)

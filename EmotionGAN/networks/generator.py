@@ -23,6 +23,7 @@ CHOICES = {
     "output": ("plain", "warp", "overlay"), "codes": ("maps", "norms"),
 }  # fmt: skip
 LARGEST = {"image_size": 1024, "width": 512, "blocks": 64}
+LARGEST_PAINT = {"paint_blur": 4, "paint_gain": 4}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class GeneratorConfig:
     first instance norm subtracts what a constant channel adds, except near the borders, so that a generator with maps
     sees its codes there alone.
     emotions: the order in which the weights number the emotions.
+    paint_blur, paint_gain: of `warp` alone, how what is painted is smoothed and strengthened, see warp.py.
     """
 
     parametrisation: str = "gaussian"
@@ -52,6 +54,8 @@ class GeneratorConfig:
     codes: str = "maps"
     framing: str = "dlib"
     emotions: tuple[str, ...] = EMOTIONS
+    paint_blur: float = 0.0
+    paint_gain: float = 1.0
 
     @property
     def channels(self) -> int:
@@ -66,6 +70,7 @@ class GeneratorConfig:
     def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
         """Check a config read from a file. Raises InputError naming `where` and the value that is wrong."""
         known = {field.name for field in fields(cls)}
+        values = {name: getattr(cls, name) for name in LARGEST_PAINT} | values  # version 0.2's first folders lack them
         if missing := known - values.keys():
             raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
         chosen = {name: values[name] for name in known}
@@ -77,6 +82,10 @@ class GeneratorConfig:
                 raise InputError(
                     f"{where}: {name} is {shown(chosen[name])}, expected a whole number from 1 to {largest}"
                 )
+        for name, largest in LARGEST_PAINT.items():
+            value = chosen[name]
+            if type(value) not in (int, float) or not 0 <= value <= largest:
+                raise InputError(f"{where}: {name} is {shown(value)}, expected a number from 0 to {largest}")
         if chosen["image_size"] % 16:
             raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
         emotions = chosen["emotions"]
@@ -188,7 +197,8 @@ class Generator(nn.Module):
         """
         output, distances = self.output(images, codes), self.distances(codes)
         if self.config.output == "warp":
-            return warp_and_paint(images, output), distances, codes
+            edited = warp_and_paint(images, output, self.config.paint_blur, self.config.paint_gain)
+            return edited, distances, codes
         if self.overlay is None:
             return torch.tanh(output), distances, codes
         change = self.overlay(images, (-distances).softmax(-1))

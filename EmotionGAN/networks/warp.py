@@ -3,9 +3,12 @@
 Attention masks are GANimation's (Pumarola et al., ECCV 2018); moving pixels keeps what belongs to the person.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
 
 WARP_CHANNELS = 3  # beside the paint: the mask, and how far pixels move along x and along y
 LARGEST_SHIFT = 0.15  # of half the image's side
@@ -13,9 +16,10 @@ BLOCK = 4  # pixels: features move, not single pixels, with which faces tear
 MASK_BIAS = 2.0  # an untrained mask covers sigmoid(-2), an eighth
 
 
-def warp_and_paint(images: Tensor, output: Tensor) -> Tensor:
+def warp_and_paint(images: Tensor, output: Tensor, blur: float = 0.0, gain: float = 1.0) -> Tensor:
     """Edit images [B,C,S,S] in [-1,1] as the network's output [B,C+3,S,S] says; zeros move nothing. Same shape, range,
-    float32. Each pixel is mask * tanh(paint) + (1 - mask) * the image's pixel at a point up to LARGEST_SHIFT away."""
+    float32. Each pixel is the image's at a point up to LARGEST_SHIFT away, plus mask * (tanh(paint) - that pixel): the
+    painted change, which is smoothed by a gaussian of standard deviation `blur` in pixels and multiplied by `gain`."""
     paint, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
     shifts = F.interpolate(F.avg_pool2d(shifts, BLOCK), scale_factor=BLOCK, mode="bilinear", align_corners=False)
     size = images.shape[-1]
@@ -25,4 +29,7 @@ def warp_and_paint(images: Tensor, output: Tensor) -> Tensor:
     # bicubic: bilinear interpolation blurs
     moved = F.grid_sample(images.float(), points, mode="bicubic", padding_mode="border", align_corners=False)
     covered = (mask - MASK_BIAS).sigmoid()
-    return (moved + covered * (paint.tanh() - moved)).clamp(-1, 1)
+    change = covered * (paint.tanh() - moved)
+    if blur:
+        change = gaussian_blur(change, 2 * math.ceil(3 * blur) + 1, blur)
+    return (moved + gain * change).clamp(-1, 1)

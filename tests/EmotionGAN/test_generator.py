@@ -1,14 +1,17 @@
 """The generators: layers, keys, statistics and the plane of codes, against plain re-computations."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import write_json
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, load_generator, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
@@ -394,6 +397,40 @@ def test_a_warp_is_the_plain_recomputation():
     for image, wanted, found in zip(images[:, 0], output, edited[:, 0], strict=True):
         interior = slice(2, -2)  # where grid_sample's border, which clips the point first, is not reached
         np.testing.assert_allclose(found[interior, interior], plain_warp(image, wanted)[interior, interior], atol=2e-3)
+
+
+def test_what_is_painted_is_smoothed_and_strengthened_alone():
+    rng = np.random.default_rng(0)
+    images, output = rng.uniform(-0.2, 0.2, (2, 1, 16, 16)), rng.normal(0, 0.3, (2, 4, 16, 16))
+    images, output = torch.tensor(images, dtype=torch.float32), torch.tensor(output, dtype=torch.float32)
+    unpainted = output.clone()
+    unpainted[:, 1] = -60  # the mask covers nothing
+    moved = warp_and_paint(images, unpainted)
+    change = (warp_and_paint(images, output) - moved).numpy()
+    smooth = gaussian_filter(change, (0, 0, 0.6, 0.6), mode="mirror", truncate=3.4)  # two pixels to each side
+    edited = warp_and_paint(images, output, blur=0.6, gain=1.5)
+    assert np.abs(smooth - change).max() > 0.01
+    np.testing.assert_allclose(edited, moved.numpy() + 1.5 * smooth, atol=1e-6)
+
+
+def test_a_config_without_the_paint_s_settings_paints_plainly_and_wrong_ones_are_refused():
+    config = replace(SMALL, output="warp")
+    plain = {name: value for name, value in config.to_dict().items() if not name.startswith("paint")}
+    assert GeneratorConfig.from_dict(plain, "here") == config
+    assert GeneratorConfig.from_dict(config.to_dict() | {"paint_gain": 2}, "here").paint_gain == 2
+    for name, value in (("paint_blur", -1), ("paint_blur", math.nan), ("paint_gain", "1"), ("paint_gain", True),
+                        ("paint_gain", 10**400), ("paint_blur", [0])):  # fmt: skip
+        with pytest.raises(InputError, match=f"here: {name} is .*, expected a number from 0 to 4"):
+            GeneratorConfig.from_dict(config.to_dict() | {name: value}, "here")
+
+
+def test_the_paint_s_settings_are_part_of_a_generator_s_fingerprint(tmp_path):
+    save_generator(tmp_path, build_generator(replace(SMALL, output="warp")))
+    plain = Editor.load(tmp_path, "cpu")
+    write_json(tmp_path / "config.json", plain.generator.config.to_dict() | {"paint_blur": 0.6, "paint_gain": 1.5})
+    smooth = Editor.load(tmp_path, "cpu")
+    assert smooth.generator.config.paint_gain == 1.5
+    assert smooth.fingerprint == plain.fingerprint + "+paint0.6,1.5"
 
 
 def test_a_warping_generator_starts_by_changing_nothing_much():
