@@ -70,7 +70,7 @@ class GeneratorConfig:
     def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
         """Check a config read from a file. Raises InputError naming `where` and the value that is wrong."""
         known = {field.name for field in fields(cls)}
-        values = {name: getattr(cls, name) for name in LARGEST_PAINT} | values  # version 0.2's first folders lack them
+        values = {name: getattr(cls, name) for name in LARGEST_PAINT} | values
         if missing := known - values.keys():
             raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
         chosen = {name: values[name] for name in known}
@@ -94,7 +94,13 @@ class GeneratorConfig:
         return cls(**(chosen | {"emotions": tuple(emotions)}))
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"emotions": list(self.emotions)}
+        """What a file holds; settings of the paint only where they are not the defaults."""
+        values = asdict(self) | {"emotions": list(self.emotions)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in LARGEST_PAINT or value != vars(GeneratorConfig)[name]
+        }
 
 
 class InstanceNorm(nn.InstanceNorm2d):

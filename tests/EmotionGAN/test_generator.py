@@ -415,8 +415,9 @@ def test_what_is_painted_is_smoothed_and_strengthened_alone():
 
 def test_a_config_without_the_paint_s_settings_paints_plainly_and_wrong_ones_are_refused():
     config = replace(SMALL, output="warp")
-    plain = {name: value for name, value in config.to_dict().items() if not name.startswith("paint")}
-    assert GeneratorConfig.from_dict(plain, "here") == config
+    assert not {"paint_blur", "paint_gain"} & config.to_dict().keys()
+    for each in (config, replace(config, paint_blur=0.6, paint_gain=1.5), replace(config, paint_gain=2.0)):
+        assert GeneratorConfig.from_dict(each.to_dict(), "here") == each
     assert GeneratorConfig.from_dict(config.to_dict() | {"paint_gain": 2}, "here").paint_gain == 2
     for name, value in (("paint_blur", -1), ("paint_blur", math.nan), ("paint_gain", "1"), ("paint_gain", True),
                         ("paint_gain", 10**400), ("paint_blur", [0])):  # fmt: skip
