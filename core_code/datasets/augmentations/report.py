@@ -36,6 +36,7 @@ def report(
     faces, added = expansion_on_disk(folder if settings.mode == EXPANSION else expansion_folder, train)
     before = np.bincount(train.labels[:faces].numpy(), minlength=len(EMOTIONS)).tolist()
     after = None if added is None else np.add(before, added).tolist()
+    print(f"the labels of {faces} training faces{'' if added is None else ', before and after the expansion'}:")
     print(as_markdown(distribution_table(EMOTIONS, before, after), decimals=1))
     path = plots / f"label_distribution_{train.dataset}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
