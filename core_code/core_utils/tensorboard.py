@@ -1,6 +1,7 @@
 """Figures and pictures of a training for TensorBoard, beside the files that are always written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +25,32 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError("--tensorboard needs tensorboard: pip install tensorboard") from error
-        try:
+        with writing_to(folder):
             self.writer = SummaryWriter(folder)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Each value under its name, at an epoch or a step."""
         if self.writer:
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
-            self.writer.flush()
+            with writing_to(self.writer.log_dir):
+                for name, value in values.items():
+                    self.writer.add_scalar(name, value, step)
+                self.writer.flush()
 
     def picture(self, name: str, path: Path, step: int) -> None:
         """A picture file under a name, at an epoch or a step."""
         if self.writer:
-            with Image.open(path) as image:
+            with Image.open(path) as image, writing_to(self.writer.log_dir):
                 self.writer.add_image(name, np.array(image.convert("RGB")), step, dataformats="HWC")
-            self.writer.flush()
+                self.writer.flush()
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Within it an error of the disk becomes an InputError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
 NO_BOARD = Board(None)

@@ -80,8 +80,8 @@ def open_study(storage: str, files: StudyFiles, direction: StudyDirection, setti
             study_name=files.run, storage=backend, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=settings["epochs"] // WARM_UP_SHARE + 1),
         )  # fmt: skip
-        made = study.user_attrs.get(SETTINGS)
-        if made is None and not study.get_trials(deepcopy=False):
+        made, trials = study.user_attrs.get(SETTINGS), study.get_trials(deepcopy=False)  # damaged ones raise here
+        if made is None and not trials:
             study.set_user_attr(SETTINGS, settings)
             return study
     if not isinstance(made := made or {}, dict):
@@ -98,11 +98,12 @@ def open_study(storage: str, files: StudyFiles, direction: StudyDirection, setti
 @contextmanager
 def storage_errors(storage: str, opening: bool = False) -> Iterator[None]:
     """Within it, what the storage raises becomes an InputError of one line."""
-    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError)
-    if opening:  # a journal of something else raises what its first strange line provokes
-        kinds = (*kinds, ImportError, OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+    # while it is opened Exception, for damaged files raise nearly anything
+    kinds: tuple[type[Exception], ...] = (Exception,) if opening else (SQLAlchemyError, StorageInternalError)
     try:
         yield
+    except InputError:
+        raise
     except kinds as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = " ".join(str(cause).split())[:200] or type(cause).__name__

@@ -58,7 +58,10 @@ def test_generators_stand_side_by_side():
     assert next(row for row in cells if row[0] == "times")[1:] == ["-", "1.71 (Disgust 3.00)", "-"]
 
 
-@pytest.mark.parametrize("text", ["{}", '{"generator": "a", "figures": {"x": {"edits": 3}}}', '{"figures": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{}", '{"generator": 3, "figures": {}}', '{"generator": "a", "figures": {"x": {"edits": 3}}}', '{"figures": [1]}'],
+)
 def test_other_files_are_no_reports(text, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text)

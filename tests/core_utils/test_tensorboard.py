@@ -1,6 +1,7 @@
 """`--tensorboard`: the event files hold the figures of the history, the confusion matrix and the sheets."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,3 +61,13 @@ def test_without_tensorboard_one_line_tells_what_to_install(tmp_path, monkeypatc
         Board(tmp_path)
     Board(None).scalars({"loss": 1.0}, 1)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's own thread
+def test_a_folder_that_takes_no_more_is_named(tmp_path):
+    board = Board(tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "runs").touch()
+    with pytest.raises(InputError, match=r"runs: cannot be written \("):
+        for step in range(100):
+            board.scalars({"loss": 1.0}, step)

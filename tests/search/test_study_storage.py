@@ -4,9 +4,11 @@ import glob
 import importlib.util
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -182,6 +184,30 @@ def test_a_database_that_is_given_as_a_journal_is_called_one(files):
     open_study(storage_url(None, files), files, "maximize", SETTINGS)
     with pytest.raises(InputError, match="a database of SQLite, expected a journal file: give --storage sqlite:///"):
         open_study(str(files.folder / "optuna_study_resnet18_E.db"), files, "maximize", SETTINGS)
+
+
+@pytest.mark.parametrize("odd", ["99", "-4", "null"])
+def test_a_damaged_line_of_a_journal_is_one_line(files, tmp_path, odd):
+    journal = tmp_path / "study.log"
+    open_study(str(journal), files, "maximize", SETTINGS).ask()
+    journal.write_bytes(journal.read_bytes().replace(b'"op_code":4', b'"op_code":' + odd.encode()))
+    with pytest.raises(InputError, match=r"study\.log: this storage does not work \("):
+        open_study(str(journal), files, "maximize", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["trials SET state = 'NOPE'", "trials SET datetime_start = 'nonsense'", "trial_params SET param_value = 'abc'",
+     "trial_params SET distribution_json = '{\"name\": \"X\"}'"],
+)  # fmt: skip
+def test_a_database_with_a_damaged_trial_is_one_line(files, tmp_path, change):
+    storage = f"sqlite:///{tmp_path}/study.db"
+    open_study(storage, files, "maximize", SETTINGS).ask().suggest_categorical("optimizer", ["adam", "sgd"])
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute(f"UPDATE {change}")
+        database.commit()
+    with pytest.raises(InputError, match=r"study\.db: this storage does not work \("):
+        open_study(storage, files, "maximize", SETTINGS)
 
 
 @pytest.mark.parametrize("what", ["a pipe", "a device", "a folder"])
