@@ -8,7 +8,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 WARP_CHANNELS = 3  # beside the paint: the mask, and how far pixels move along x and along y
 LARGEST_SHIFT = 0.15  # of half the image's side
@@ -31,5 +30,14 @@ def warp_and_paint(images: Tensor, output: Tensor, blur: float = 0.0, gain: floa
     covered = (mask - MASK_BIAS).sigmoid()
     change = covered * (paint.tanh() - moved)
     if blur:
-        change = gaussian_blur(change, 2 * math.ceil(3 * blur) + 1, blur)
+        change = smoothed(change, blur)
     return (moved + gain * change).clamp(-1, 1)
+
+
+def smoothed(images: Tensor, blur: float) -> Tensor:
+    """Images [B,C,S,S] under a gaussian of this standard deviation in pixels, cut off at three of it; the borders are
+    mirrored. As torchvision's gaussian_blur, but for kernels whose shape ONNX knows."""
+    reach = math.ceil(3 * blur)
+    kernel = (-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / blur) ** 2).softmax(0)
+    padded = F.pad(images.flatten(0, 1)[:, None], [reach] * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel[None, None, None]), kernel[None, None, :, None]).reshape(images.shape)
