@@ -4,6 +4,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
+
+from core_code.core_utils.photos.face_finder import crop_box, detect
 
 FADE_WIDTH = 0.12  # of the cut-out's side: over this border the change fades in
 
@@ -11,10 +14,6 @@ FADE_WIDTH = 0.12  # of the cut-out's side: over this border the change fades in
 def find_boxes(faces: Tensor) -> Tensor:
     """The square that dlib's detector finds on each face uint8 [N,H,H]: float [N,4], left, top, right and bottom in
     pixels; rows of NaN where it finds none. Of several the largest. Raises InputError without dlib."""
-    from tqdm import tqdm
-
-    from core_code.core_utils.photos.face_finder import crop_box, detect
-
     boxes = torch.full((len(faces), 4), torch.nan)
     for row, face in enumerate(tqdm(faces.numpy(), desc="finding faces", unit=" faces", delay=2, leave=False)):
         found = [box for box, _ in detect(np.ascontiguousarray(face))]

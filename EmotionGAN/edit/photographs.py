@@ -127,10 +127,8 @@ class Enlarged:
         self.crop, (size_down, size_across) = crop, change.shape
         self.left, self.right = max(crop.left, 0), min(crop.right, width)
         self.top, self.bottom = max(crop.top, 0), min(crop.bottom, height)
-        self.down, self.fade_down = (
-            bicubic(size_down, crop.height),
-            from_centre(crop.height, crop.top > 0, crop.bottom < height),
-        )
+        self.down = bicubic(size_down, crop.height)
+        self.fade_down = from_centre(crop.height, crop.top > 0, crop.bottom < height)
         columns = slice(self.left - crop.left, self.right - crop.left)
         self.across = change.astype(np.float32) @ bicubic(size_across, crop.width)[columns].T
         self.fade_across = from_centre(crop.width, crop.left > 0, crop.right < width)[columns]

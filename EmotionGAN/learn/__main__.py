@@ -9,31 +9,22 @@ import math
 from dataclasses import fields
 from pathlib import Path
 
+from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first, world_size
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.flags import (
-    add_boolean,
-    add_data_flags,
-    add_device_flags,
-    add_tensorboard_flag,
-    as_settings,
-    count,
-    fill_in,
-    make_parser,
-)
 from EmotionGAN.learn.config import NETWORK, PUBLISHED, PUBLISHED_NETWORK, LearnConfig
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = make_parser(
+    parser = flags.make_parser(
         "Train an EmotionGAN generator on the training faces (val faces are only shown on the sample sheets). Under "
         "torchrun several processes share every batch (docs/scaling.md).",
         "python -m EmotionGAN.learn --data_root data/fer2013 --dest runs/gaussian_48 --image_size 48 --width 32\n"
         "  torchrun --standalone --nproc_per_node 8 -m EmotionGAN.learn --dest runs/gaussian_48 --batch_size 64",
     )
-    add_data_flags(parser)
-    add_device_flags(parser)
+    flags.add_data_flags(parser)
+    flags.add_device_flags(parser)
     parser.add_argument("--dest", type=Path, required=True, help="folder of the run; started again, it goes on")
     parser.add_argument("--config", choices=("fer2013", "ganmut"), default="fer2013", help="where the other defaults "
                         "come from; ganmut: the published ones, for 128 px (default: fer2013)")  # fmt: skip
@@ -42,16 +33,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so many; the same "
                         "command goes on (default: no limit)")  # fmt: skip
     parser.add_argument("--parametrisation", choices=("gaussian", "linear"), default="gaussian")
-    parser.add_argument("--image_size", type=count, help="side of the faces in pixels (default: 48; ganmut: 128)")
-    parser.add_argument("--width", type=count, help="channels of the first layer (default: 32; ganmut: 64)")
-    parser.add_argument("--blocks", type=count, help="residual blocks (default: 6)")
+    parser.add_argument("--image_size", type=flags.count, help="side of the faces in pixels (default: 48; ganmut: 128)")
+    parser.add_argument("--width", type=flags.count, help="channels of the first layer (default: 32; ganmut: 64)")
+    parser.add_argument("--blocks", type=flags.count, help="residual blocks (default: 6)")
     parser.add_argument("--output", choices=("plain", "warp", "overlay"), help="plain: GANmut's; warp: pixels moved "
                         "and painted over; overlay: version 0.1's (default: warp; ganmut: plain)")  # fmt: skip
     parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
                         "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
-    parser.add_argument("--every", type=count, default=500, help="steps between checkpoints and sheets (default: 500)")
-    add_tensorboard_flag(parser, "DEST/tensorboard")
-    add_boolean(parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler")
+    parser.add_argument(
+        "--every", type=flags.count, default=500, help="steps between checkpoints and sheets (default: 500)"
+    )
+    flags.add_tensorboard_flag(parser, "DEST/tensorboard")
+    flags.add_boolean(
+        parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler"
+    )
     for field in fields(LearnConfig):
         names = [f"--{name}" for name in (field.name, field.metadata["old"]) if name]
         published = f"; ganmut: {PUBLISHED[field.name]}" if field.name in PUBLISHED else ""
@@ -61,7 +56,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if not args.minutes >= 0:
         parser.error(f"--minutes {args.minutes}, expected 0 or more")
     defaults = NETWORK | {field.name: field.default for field in fields(LearnConfig)}
-    fill_in(args, argparse.Namespace(**defaults | (PUBLISHED_NETWORK | PUBLISHED if args.config == "ganmut" else {})))
+    defaults |= PUBLISHED_NETWORK | PUBLISHED if args.config == "ganmut" else {}
+    flags.fill_in(args, argparse.Namespace(**defaults))
     return args
 
 
@@ -82,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     values = {field.name: getattr(args, field.name, None) for field in fields(GeneratorConfig)}
     values |= {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}
     generator_config = GeneratorConfig.from_dict(values, "the flags")
-    config = as_settings(LearnConfig, args)
+    config = flags.as_settings(LearnConfig, args)
     for name in ("batch_size", "discriminator_batch_size"):
         if (given := getattr(config, name)) < world_size():
             raise InputError(f"--{name} {given} for {world_size()} processes, expected a face for each")

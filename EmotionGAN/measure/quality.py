@@ -8,10 +8,9 @@ from torch import Tensor
 from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.face_sets import Edits, FaceSet, edit
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.judges import Classifier, Judgement
 from EmotionGAN.measure.metrics import frechet_distance, mean_change, structural_similarity
 from EmotionGAN.measure.summary import Figure, Summary, mean, summary_of
-from EmotionGAN.measure.targets import Judgement
 
 LINE_POINTS, LINE_FACES = 11, 50
 FEWEST = 4  # faces of an emotion for a Frechet distance: two halves with a covariance each

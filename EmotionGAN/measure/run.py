@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,16 @@ import torch
 from tqdm import tqdm
 
 from EmotionGAN.editor import Editor
-from EmotionGAN.measure.cas import cas_figures
-from EmotionGAN.measure.detectability import detectability_figures
 from EmotionGAN.measure.diversity import diversity_figures
 from EmotionGAN.measure.dlib_faces import MODELS_PACKAGE, Look, Run, look, missing_packages, processes
 from EmotionGAN.measure.exaggeration import measure_exaggeration, plot_confidences, write_comparison_sheet
 from EmotionGAN.measure.face_sets import OFF_CENTRE, Edits, FaceSet, augment, edits_to_others
-from EmotionGAN.measure.identity import Identities, identify, identity_figures
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.identity import identify, identity_figures
+from EmotionGAN.measure.judges import Classifier, judge, target_figures, target_probability
 from EmotionGAN.measure.quality import change_of_edits, frechet_figures, measure_lines, smoothness_figure
 from EmotionGAN.measure.sheets import worst_edits, write_worst_sheet
+from EmotionGAN.measure.small_net import cas_figures, detectability_figures
 from EmotionGAN.measure.summary import Figure
-from EmotionGAN.measure.targets import judge, target_figures, target_probability
 from EmotionGAN.sheets import write_sample_sheet
 
 PARTS = ("targets", "diversity", "cas", "detectability", "identity")
@@ -58,7 +56,7 @@ class Measurement:
     def to_dict(self) -> dict[str, Any]:
         return {
             "faces": {split: int(mask.sum()) for split, mask in self.faces.splits().items()},
-            "figures": {name: figure.to_dict() for name, figure in self.figures.items()},
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "change": self.change,
             "lines": self.lines,
             "exaggeration": self.exaggeration,
@@ -148,14 +146,12 @@ def measure_edits(
             with done.timed("identity"):
                 identities = identify(faces, looks, edits, settings.identity_faces, settings.seed, run)
                 done.figures |= identity_figures(faces, looks, edits, identities)
-            done.notes.append(identity_note(identities))
+            done.notes.append(
+                f"Found faces and identity are of {len(identities.gallery)} random faces of those that dlib finds "
+                "(seeded), each at every other emotion, compared with these originals by dlib's descriptor "
+                f"({MODELS_PACKAGE})."
+            )
     if len(probability):
         path = settings.plots / f"generator_worst_{editor.name}_{settings.data}.png"
         worst = worst_edits(edits, probability, identities, settings.seed)
         done.pictures.append(write_worst_sheet(path, faces, edits, worst))
-
-
-def identity_note(identities: Identities) -> str:
-    count = len(identities.gallery)
-    return (f"Found faces and identity are of {count} random faces of those that dlib finds (seeded), each at every "
-            f"other emotion, compared with these originals by dlib's descriptor ({MODELS_PACKAGE}).")  # fmt: skip

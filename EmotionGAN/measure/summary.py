@@ -1,7 +1,7 @@
 """A figure of edits beside the same figure of real faces: per emotion, in each split of the faces."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -21,9 +21,6 @@ class Figure:
     real: dict[str, Summary] | None = None
     percent: bool = True
     higher_is_better: bool = True
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def summarise(

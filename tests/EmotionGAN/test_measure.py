@@ -1,6 +1,7 @@
 """Judging a generator: the figures against numpy, scipy, scikit-learn and plain loops."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -17,10 +18,9 @@ from EmotionGAN.measure.diversity import diversity_figures, mean_cosine_distance
 from EmotionGAN.measure.dlib_faces import Look
 from EmotionGAN.measure.face_sets import Edits, FaceSet, around, augment, edits_to_others
 from EmotionGAN.measure.identity import Identities, compare, identity_figures, mean_distance
-from EmotionGAN.measure.judges import Classifier, classifier_of
+from EmotionGAN.measure.judges import Classifier, Judgement, classifier_of, judge, target_figures, target_probability
 from EmotionGAN.measure.quality import change_of_edits, frechet_figures, measure_lines, smoothness_figure
 from EmotionGAN.measure.summary import mean_summary, summarise
-from EmotionGAN.measure.targets import Judgement, judge, target_figures, target_probability
 
 
 def plain_ssim(x, y):
@@ -241,7 +241,7 @@ def test_identity_figures_are_means_over_the_targets(identities):
     assert figures["identity_own"].edits["all"]["overall"] == pytest.approx(0.7)
     assert figures["identity_distance"].edits["all"]["emotions"]["Happy"] == pytest.approx(0.5)
     assert figures["identity_distance"].real["all"]["overall"] == pytest.approx(0.6)
-    json.dumps({name: figure.to_dict() for name, figure in figures.items()})
+    json.dumps({name: asdict(figure) for name, figure in figures.items()})
 
 
 def test_the_worst_edits_are_those_with_the_lowest_values(identities, tmp_path):

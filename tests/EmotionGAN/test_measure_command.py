@@ -1,6 +1,7 @@
 """python -m EmotionGAN.measure: its tables, files and errors, and what dlib finds."""
 
 import json
+from dataclasses import asdict
 from importlib.util import find_spec
 
 import numpy as np
@@ -32,7 +33,7 @@ def report_of(name, target=0.7, ratio=1.5):
         "cas": Figure("CAS", summary(0.3), summary(0.5)),
         "frechet_ratio": Figure("times", summary(ratio, False), None, percent=False, higher_is_better=False),
     }
-    return {"generator": name, "faces": {"all": 7}, "figures": {key: f.to_dict() for key, f in figures.items()}}
+    return {"generator": name, "faces": {"all": 7}, "figures": {key: asdict(f) for key, f in figures.items()}}
 
 
 def test_aims_are_compared_with_what_was_measured():

@@ -6,9 +6,8 @@ import torch
 from measure_stand_ins import CENTRES, editor_of
 
 from EmotionGAN.measure import small_net
-from EmotionGAN.measure.cas import cas_figures, shuffled
-from EmotionGAN.measure.detectability import both_sides, detectability_figures
 from EmotionGAN.measure.face_sets import FaceSet
+from EmotionGAN.measure.small_net import both_sides, cas_figures, detectability_figures, shuffled
 
 CPU = torch.device("cpu")
 
