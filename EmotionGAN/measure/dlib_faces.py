@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from core_code.core_utils.photos.face_finder import MODELS_PACKAGE, detect, dlib_file, is_frontal, load_dlib
+from core_code.core_utils.photos.face_finder import MODELS_PACKAGE, detect, dlib_file, frontal_box, load_dlib
 
 LANDMARKS, DESCRIPTOR = "shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"
 ENLARGED = 256  # pixels a side of the copies in which landmarks are looked for
@@ -25,8 +25,8 @@ Run = Callable[[Callable[[Any], Any], Sequence[Any], str], list]
 
 
 class Look(NamedTuple):
-    """box: the largest face's left, top, right and bottom in pixels, None where none is found; frontal: see
-    is_frontal."""
+    """box: the largest face's left, top, right and bottom in pixels, None where none is found; frontal: whether
+    frontal_box finds one."""
 
     box: Box | None
     frontal: bool
@@ -43,7 +43,7 @@ def look(face: np.ndarray) -> Look:
     found = [box for box, _ in detect(face)]
     largest = max(found, key=lambda box: box.width * box.height, default=None)
     box = (largest.left, largest.top, largest.right, largest.bottom) if largest else None
-    return Look(box, is_frontal(face))
+    return Look(box, frontal_box(face) is not None)
 
 
 def is_found(face: np.ndarray) -> bool:

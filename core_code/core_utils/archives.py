@@ -6,9 +6,7 @@ from typing import BinaryIO
 
 LOCAL = struct.Struct("<4s5H3I2H")  # PKWARE's APPNOTE 4.3.7: signature, ..., lengths of name and extra field
 CENTRAL_LENGTHS = struct.Struct("<3H")  # of name, extra field and comment, 28 bytes into an entry of 46
-END = struct.Struct(
-    "<4s4H2IH"
-)  # 4.3.16: signature, disks, entries here and in all, directory's size and place, comment
+END = struct.Struct("<4s4H2IH")  # 4.3.16: signature, disks, entries here and in all, directory's size, place, comment
 END_64 = struct.Struct("<4sQ2H2I4Q")  # 4.3.14
 LOCATOR_64 = struct.Struct("<4sIQI")  # 4.3.15: signature, disk, place of END_64, disks
 STREAMED, DESCRIPTOR = 8, 24  # flag of an entry whose sizes follow its content, in at most so many bytes

@@ -57,10 +57,11 @@ def export_onnx(
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
     serialised = model.SerializeToString()
-    difference = max(
-        largest_difference(module, session_of(onnxruntime, serialised), {name: x[:rows] for name, x in inputs.items()})
-        for rows in (None, 1)
-    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
+    some = ({name: x[:rows] for name, x in inputs.items()} for rows in (None, 1))
+    difference = max(largest_difference(module, session, each) for each in some)
     if not difference <= tolerance:
         raise InputError(f"{path}: onnxruntime's outputs differ from PyTorch's by {difference:g}, not written")
     atomic_write(path, lambda file: file.write(serialised))
@@ -90,13 +91,6 @@ def store_in_float16(onnx: Any, model: Any) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-
-
-def session_of(onnxruntime: Any, serialised: bytes) -> Any:
-    """onnxruntime with the model, on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
 
 
 @torch.no_grad()

@@ -66,19 +66,8 @@ def why_nothing(data_root: Path) -> str | None:
     return None
 
 
-def counts_of(splits: Splits) -> np.ndarray:
-    """Faces of each phase and emotion, int64 [3, 7]."""
-    return np.stack([np.bincount(splits.phase(phase)[1], minlength=len(EMOTIONS)) for phase in PHASES])
-
-
-def counts_table(counts: np.ndarray) -> pd.DataFrame:
-    """A row a phase: its faces, how many FER2013 has, and the faces of each emotion."""
-    totals = {"split": PHASES, "faces": counts.sum(1), "FER2013 has": FER2013_COUNTS.sum(1)}
-    return pd.DataFrame(totals | dict(zip(EMOTIONS, counts.T, strict=True)))
-
-
 def completeness(counts: np.ndarray) -> str:
-    """Whether these are FER2013's counts, in one sentence."""
+    """Whether these, of each phase and emotion, int64 [3, 7], are FER2013's counts, in one sentence."""
     if (counts == FER2013_COUNTS).all():
         return "whole: each split has as many faces of each emotion as FER2013"
     if counts[1].sum() == 0 and (counts[2] == FER2013_COUNTS[1:].sum(0)).all():
@@ -109,14 +98,14 @@ def find_copies(splits: Splits) -> Copies:
 
 def report(data_root: Path, form: str, splits: Splits) -> list[str]:
     """The paragraphs that the command prints."""
-    counts, copies = counts_of(splits), find_copies(splits)
-    where = f"{data_root}: {FORMS[form]}"
-    if form == "csv":
-        where = f"{find_csv(data_root)}: a CSV"
+    counts = np.stack([np.bincount(splits.phase(phase)[1], minlength=len(EMOTIONS)) for phase in PHASES])
+    totals = {"split": PHASES, "faces": counts.sum(1), "FER2013 has": FER2013_COUNTS.sum(1)}
+    copies = find_copies(splits)
+    where = f"{find_csv(data_root) if form == 'csv' else data_root}: {FORMS[form]}"
     beside = f"; {VOTES_NAME} (labels of FERPlus) beside it" if (data_root / VOTES_NAME).is_file() else ""
     return [
         f"{where} of {len(splits.labels)} faces{beside}",
-        as_markdown(counts_table(counts)),
+        as_markdown(pd.DataFrame(totals | dict(zip(EMOTIONS, counts.T, strict=True)))),
         completeness(counts),
         f"copies: {copies.copies} faces equal an earlier one, pixel for pixel; {copies.in_train['val']} faces of val "
         f"and {copies.in_train['test']} of test also stand in train; {copies.disagreeing} groups of equal faces "

@@ -62,7 +62,11 @@ def predict_all(
         files = {name: checkpoint_files(step, study.output_root) for name, step in done.items()}
         nets = {name: load_trained(each, BEST, settings.device) for name, each in files.items()}
         selected[key] = found = predict_splits(settings, nets)
-        changed = [name for name, each in files.items() if not is_last_best(each.load(FINAL, "history")["history"])]
+        changed = []
+        for name, each in files.items():
+            history = each.load(FINAL, "history")["history"]
+            if best_epoch(history, ClassifierTask.best_by, ClassifierTask.higher_is_better) < len(history):
+                changed.append(name)
         nets = {name: load_trained(files[name], FINAL, settings.device) for name in changed}
         later = predict_splits(replace(settings, tta=NO_TTA), nets) if nets else {}
         last[key] = {
@@ -70,11 +74,6 @@ def predict_all(
             for split, each in found.items()
         }
     return with_derived(selected, train, study), with_derived(last, train, study)
-
-
-def is_last_best(history: list[dict[str, float]]) -> bool:
-    """Whether the last epoch of a training is the best one on val."""
-    return best_epoch(history, ClassifierTask.best_by, ClassifierTask.higher_is_better) == len(history)
 
 
 def with_derived(predictions: AllPredictions, train: LabelledFaces, study: StudySettings) -> AllPredictions:

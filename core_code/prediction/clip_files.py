@@ -68,7 +68,8 @@ class ClipReader:
         self.container, self.name = container, name
         self.damage: str | None = None
         # A cover picture of a piece of music is a stream too, and one of an unknown codec has no context.
-        streams = [each for each in container.streams.video if each.codec_context and not is_cover(each)]
+        streams = [each for each in container.streams.video
+                   if each.codec_context and not each.disposition & type(each.disposition).attached_pic]  # fmt: skip
         if not streams:
             raise InputError(f"{name}: no video in it")
         self.stream = streams[0]
@@ -78,13 +79,9 @@ class ClipReader:
         self.rate = Fraction(self.stream.average_rate or self.stream.guessed_rate or USUAL_RATE)
         self.rate = min(max(self.rate, Fraction(1)), Fraction(1000))
         self.start = (container.start_time or 0) / 1e6
-        self.seconds = self._seconds()
-
-    def _seconds(self) -> float | None:
-        """How long the video is; of a container that only tells how long all its streams are, that."""
+        self.seconds: float | None = container.duration / 1e6 if container.duration else None  # of its longest stream
         if self.stream.duration and self.stream.time_base:
-            return float(self.stream.duration * self.stream.time_base)
-        return self.container.duration / 1e6 if self.container.duration else None
+            self.seconds = float(self.stream.duration * self.stream.time_base)
 
     def __enter__(self) -> "ClipReader":
         return self
@@ -141,11 +138,6 @@ class ClipReader:
                 self.damage = self.damage or error.strerror
                 continue
             yield from decoded
-
-
-def is_cover(stream: Any) -> bool:
-    """Whether a stream is a picture that goes with another one."""
-    return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
 def check_size(width: int, height: int, name: str) -> None:

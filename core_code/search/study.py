@@ -71,19 +71,14 @@ def run_trial(study: optuna.Study, trial: Trial, objective: Objective, log: Trai
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise
     except Exception as error:
-        trial.set_user_attr(FAILURE, reason_of(error))
+        reason = " ".join(str(error).split("\n")[0].split())[:300]
+        trial.set_user_attr(FAILURE, reason if isinstance(error, InputError) else f"{type(error).__name__}: {reason}")
         if log:
             log.line(traceback.format_exc())
     study.tell(trial, value, state, skip_if_finished=True)
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def reason_of(error: Exception) -> str:
-    """Why a trial failed, one line."""
-    first = " ".join(str(error).split("\n")[0].split())[:300]
-    return first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
 
 
 def process_here(trial: FrozenTrial) -> int:

@@ -69,14 +69,10 @@ class BYOLTask:
         augmentation_rng = rng_for(self.seed, epoch, "partners")
         view_rng = rng_for(self.seed, epoch, "views")
         for faces, _, indices, _, shard in self.train.sharded():
-            second = self.second_faces(faces, indices, augmentation_rng, shard)
+            second = faces
+            if self.augmentations is not None:
+                second = self.augmentations.replace(faces, indices, 1.0, augmentation_rng, shard)
             yield self.step(self.views(faces, second, view_rng, shard)), shard.total
-
-    def second_faces(self, faces: Tensor, indices: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
-        """What the second views show, uint8 [B,48,48]: an augmentation of each face, else the face itself."""
-        if self.augmentations is None:
-            return faces
-        return self.augmentations.replace(faces, indices, 1.0, generator, shard)
 
     def views(self, faces: Tensor, second: Tensor, generator: torch.Generator, shard: Shard) -> Tensor:
         """Random views [2B,3,S,S], those of the faces first."""

@@ -47,10 +47,7 @@ class RunSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRun(RunSettings):
-    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored.
-
-    `stem` is one of architectures.STEMS.
-    """
+    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored."""
 
     emotion_transform_prob: float | None
     load_byol: bool

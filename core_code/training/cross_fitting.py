@@ -18,6 +18,7 @@ from torch import Tensor
 from core_code.core_utils.checkpoints import FINAL, CheckpointFiles
 from core_code.core_utils.distributed.job import is_main_process, local_main_first
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.npz import write_npz
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.datasets.augmentations.pack import ImagePack
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION
@@ -28,7 +29,7 @@ from core_code.datasets.loader import FaceBatches
 from core_code.training.classifier_data import ClassifierData, ClassifierRun
 from core_code.training.inference import check_finite, load_trained, predict
 from core_code.training.runs import run_classifier
-from core_code.training.soft_labels import images_fingerprint, write_soft_labels
+from core_code.training.soft_labels import images_fingerprint
 
 VALIDATED = 1000  # of the faces that a teacher has not seen, to follow its training by
 
@@ -109,7 +110,7 @@ def make_soft_labels(run: ClassifierRun, how: CrossFitting, flags: Mapping[str, 
         kept = found[kind][np.arange(len(pack.ks)), intended[kind]] >= how.confidence if how.confidence else None
         arrays |= image_arrays(kind, pack, found[kind], kept, len(data))
     if is_main_process():
-        write_soft_labels(how.dest, arrays)
+        write_npz(how.dest, arrays)
         table = agreement_table(found, intended, how.confidence, data.emotions)
         write_csv(how.dest.with_suffix(".csv"), table)
         print(f"\n{as_markdown(table, 1)}\n\nsoft labels: {how.dest}")

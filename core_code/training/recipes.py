@@ -12,15 +12,19 @@ PUBLISHED, SCRATCH = "published", "scratch"
 LARGEST_SMALL_STEM = 64  # pixels: the side of the largest views that a recipe takes the small stem for
 
 
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """What a net is trained with unless a flag says otherwise; each part has the name of its flag.
+@dataclass(frozen=True, kw_only=True)
+class RecipeParts:
+    """How a net is trained beside its hyper-parameters; each part has the name of its flag.
 
-    `hyper_parameters` None are the net's own. See training/settings.py for what the other parts mean; `stem` is that
-    for views of LARGEST_SMALL_STEM pixels or less.
+    `nesterov` is SGD's (with momentum 0.9). The learning rate rises over the first `warm_up` epochs, before the
+    scheduler begins. Without `decay_norms` the weight decay leaves out norms and biases. `label_smoothing`, in [0,1],
+    is the share of each label that is spread over all emotions. `mixup` is alpha of mixup, 0 for none. `smallest_crop`,
+    in (0,1], is the least share of a face's area that a view shows. Views are rotated by up to `rotation` degrees
+    either way, warped by `elastic` (alpha of transforms.elastic_fields), and a rectangle of one is erased with
+    probability `erasing`. `ema`, in [0,1), is the decay of the weights' moving average, which is what is validated and
+    kept then; 0 for none.
     """
 
-    hyper_parameters: HyperParameters | None = None
     nesterov: bool = False
     warm_up: int = 0
     decay_norms: bool = True
@@ -31,13 +35,21 @@ class TrainingRecipe:
     erasing: float = 0.0
     elastic: float = 0.0
     ema: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe(RecipeParts):
+    """What a net is trained with unless a flag says otherwise: `hyper_parameters` None are the net's own; `stem` is
+    that for views of LARGEST_SMALL_STEM pixels or less."""
+
+    hyper_parameters: HyperParameters | None = None
     stem: str = IMAGENET_STEM
 
 
 RECIPES = {
     PUBLISHED: TrainingRecipe(),
     SCRATCH: TrainingRecipe(
-        HyperParameters(batch_size=128, lr=0.1, weight_decay=5e-4, optimizer="sgd", scheduler="cosine"),
+        hyper_parameters=HyperParameters(batch_size=128, lr=0.1, weight_decay=5e-4, optimizer="sgd"),
         nesterov=True, warm_up=3, decay_norms=False, label_smoothing=0.1, smallest_crop=0.5, rotation=10.0,
         erasing=0.25, ema=0.999, stem=SMALL_STEM,
     ),

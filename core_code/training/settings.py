@@ -12,7 +12,7 @@ from core_code.core_utils.flags import OWN_SHARES
 from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
-from core_code.training.recipes import PARTS, PUBLISHED, RECIPES
+from core_code.training.recipes import PARTS, PUBLISHED, RECIPES, RecipeParts
 
 WHOLE_NET, HEAD = "the whole net", "the head alone"  # what --fine_tune True and False of train_model.py train
 FINE_TUNE_CHANGED = (
@@ -27,22 +27,12 @@ OF_CLASSIFIERS = ("load_byol", "use_expanded_dataset", "emotion_transform_prob",
 LATER = {"class_shares": OWN_SHARES, "soft_labels": None, "real_only_last": 0.0, "synthetic_norms": False}
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(RecipeParts):
     """How a net is trained, the data apart.
 
-    `smallest_crop`, in (0,1], is the least share of a face's area that a view shows; `label_smoothing`, in [0,1], is
-    the share of each label that is spread over all emotions; `nesterov` is SGD's (with momentum 0.9).
-
-    The learning rate rises over the first `warm_up` epochs, before the scheduler begins. Without `decay_norms` the
-    weight decay leaves out norms and biases. `mixup` is alpha of mixup, 0 for none. Views are rotated by up to
-    `rotation` degrees either way, warped by `elastic` (alpha of transforms.elastic_fields), and a rectangle of one is
-    erased with probability `erasing`. `ema`, in [0,1), is the decay of the weights' moving average, which is what is
-    validated and kept then; 0 for none.
-
-    With `synthetic_norms` generated faces are normalised by batch norms of their own (see synthetic_norms.py).
-
-    Without `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
+    With `synthetic_norms` generated faces are normalised by batch norms of their own (see synthetic_norms.py). Without
+    `accelerate` everything is computed by PyTorch's own layers, and no step becomes a CUDA graph.
     """
 
     epochs: int
@@ -53,16 +43,6 @@ class TrainingSettings:
     image_size: int
     seed: int
     dtype: torch.dtype
-    smallest_crop: float = SMALLEST_CROP
-    label_smoothing: float = 0.0
-    nesterov: bool = False
-    warm_up: int = 0
-    decay_norms: bool = True
-    mixup: float = 0.0
-    rotation: float = 0.0
-    erasing: float = 0.0
-    elastic: float = 0.0
-    ema: float = 0.0
     synthetic_norms: bool = False
     accelerate: bool = True
 
@@ -72,12 +52,8 @@ def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:
 
     The number of epochs is one of them where the learning rate's schedule, or which are on real faces, depends on it.
     """
-    names = [
-        *RESUMED_WITH,
-        *more,
-        *(["epochs"] if flags["scheduler"] == "cosine" or flags.get("real_only_last") else []),
-    ]
-    return {name: flags[name] for name in names}
+    epochs = ["epochs"] if flags["scheduler"] == "cosine" or flags.get("real_only_last") else []
+    return {name: flags[name] for name in (*RESUMED_WITH, *more, *epochs)}
 
 
 def data_provenance(faces: FER2013, images: Path | None) -> dict[str, Any]:

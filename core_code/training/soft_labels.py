@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.npz import read_npz, write_npz
+from core_code.core_utils.npz import read_npz
 from core_code.datasets.augmentations.pack import ImagePack
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION
 from core_code.datasets.labelled_faces import LabelledFaces
@@ -71,11 +71,6 @@ def images_fingerprint(pack: ImagePack) -> str:
     digest.update(pack.ks.astype(np.int64).tobytes())
     digest.update(np.ascontiguousarray(pack.images).data)
     return digest.hexdigest()
-
-
-def write_soft_labels(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write the arrays of SoftLabels, and further ones. Raises InputError."""
-    write_npz(path, arrays)
 
 
 def read_soft_labels(path: Path, faces: LabelledFaces) -> SoftLabels:

