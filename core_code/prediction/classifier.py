@@ -15,8 +15,8 @@ from core_code.core_utils.photos.face_finder import load_dlib
 from core_code.core_utils.photos.given import Given, Picture, as_photographs
 from core_code.core_utils.photos.photographs import face_crops
 from core_code.prediction.faces import cut_face
-from core_code.prediction.run import PredictionSettings, emotions_of, predict_faces
-from core_code.prediction.table import SIDES
+from core_code.prediction.run import PredictionSettings, emotions_of, predict_faces, with_probabilities
+from core_code.prediction.table import Prediction, face_table
 from core_code.training.inference import SHIPPED_CLASSIFIER, Trained, load_trained_file
 
 
@@ -58,39 +58,29 @@ class Classifier:
         `emotions`. A picture without a face has one row with missing values. Raises InputError for a picture that
         cannot be read, and for a missing dlib.
         """
-        given = as_photographs(pictures)
-        rows, faces = faces_of(given, find_faces)
-        table = pd.DataFrame(rows, columns=["picture", "face", *SIDES]).astype(dict.fromkeys(("face", *SIDES), "Int64"))
-        found = np.full((len(table), len(self.emotions)), np.nan)
-        seen = table.face.notna().to_numpy()
-        if faces:
-            found[seen] = self.probabilities_of(torch.stack(faces))
-        chances = pd.DataFrame(found, columns=list(self.emotions))
-        best = pd.Series(np.array([*self.emotions], dtype=object)[found.argmax(1)]).where(seen)
-        return pd.concat([table.assign(emotion=best, confidence=found.max(1)), chances], axis=1)
+        found, faces = faces_of(as_photographs(pictures), find_faces)
+        return face_table(with_probabilities(found, faces, self.nets, self.settings))
 
     def probabilities(self, faces: Picture | Sequence[Picture]) -> np.ndarray:
         """Of pictures that are one face each, see `predict`: float64 [N,7], in the order of `emotions`."""
-        given = as_photographs(faces)
-        return self.probabilities_of(torch.stack(faces_of(given, find_faces=False)[1]))
+        return self.probabilities_of(torch.stack(faces_of(as_photographs(faces), find_faces=False)[1]))
 
     def probabilities_of(self, faces: torch.Tensor) -> np.ndarray:
         """Of faces uint8 [N,48,48]: float64 [N,7]."""
         return predict_faces(self.nets, faces, self.settings).numpy()
 
 
-def faces_of(given: Given, find_faces: bool) -> tuple[list[dict[str, str | int]], list[torch.Tensor]]:
-    """Picture, number and square of each face, the picture alone where it has none; and the faces, uint8 [48,48]."""
+def faces_of(given: Given, find_faces: bool) -> tuple[list[Prediction], list[torch.Tensor]]:
+    """A prediction without probabilities for each face and each picture without one; and the faces, uint8 [48,48]."""
     if find_faces:
         load_dlib()
-    rows: list[dict[str, str | int]] = []
-    faces = []
+    found, faces = [], []
     for photograph, where, name in zip(*given.named, given.names, strict=True):
         try:
             crops = face_crops(photograph, "dlib" if find_faces else "none", "fer2013", where)
-        except InputError:  # no face
-            crops = []
-        rows += [{"picture": name, "face": number, **vars(crop)} for number, crop in enumerate(crops, start=1)]
-        rows += [] if crops else [{"picture": name}]
+        except InputError:
+            found.append(Prediction(name))
+            continue
+        found += [Prediction(name, number, crop) for number, crop in enumerate(crops, start=1)]
         faces += [cut_face(photograph, crop) for crop in crops]
-    return rows, faces
+    return found, faces

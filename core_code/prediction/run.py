@@ -101,12 +101,16 @@ def predict_pictures(settings: PredictionSettings, pictures: Sequence[Path]) -> 
     """A prediction for each face, and one without a face for each picture that has none or cannot be read. Raises
     InputError."""
     nets = [load_trained_file(path) for path in settings.checkpoint]
-    found, faces = find_all_faces(pictures, settings.face_detector)
-    found = [replace(one, emotions=emotions_of(nets)) for one in found]
-    if not faces:
-        return found
-    probabilities = iter(predict_faces(nets, torch.stack(faces), settings).tolist())
-    return [replace(one, probabilities=next(probabilities)) if one.box else one for one in found]
+    return with_probabilities(*find_all_faces(pictures, settings.face_detector), nets, settings)
+
+
+def with_probabilities(
+    found: Sequence[Prediction], faces: Sequence[Tensor], nets: Sequence[Trained], settings: PredictionSettings
+) -> list[Prediction]:
+    """Predictions without probabilities, of which those with a box are of the faces, with the nets' probabilities."""
+    emotions = emotions_of(nets)
+    each = iter(predict_faces(nets, torch.stack([*faces]), settings).tolist() if faces else ())
+    return [replace(one, emotions=emotions, probabilities=next(each) if one.box else None) for one in found]
 
 
 def emotions_of(nets: Sequence[Trained]) -> tuple[str, ...]:

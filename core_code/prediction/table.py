@@ -16,11 +16,11 @@ SIDES = ("left", "top", "right", "bottom")
 
 @dataclass(frozen=True)
 class Prediction:
-    """One face of a picture: its number from left to right, from 1; the square that was cut out; probabilities in the
-    order of `emotions`. Number, square and probabilities are None where no face was found; where the picture
-    is damaged, `error` says why."""
+    """One face of a picture, its path or whatever names it: its number from left to right, from 1; the square that was
+    cut out; probabilities in the order of `emotions`. Number, square and probabilities are None where no face was
+    found; where the picture is damaged, `error` says why."""
 
-    picture: Path
+    picture: Any
     face: int | None = None
     box: Box | None = None
     probabilities: list[float] | None = None
@@ -48,27 +48,31 @@ class Prediction:
         return dict(zip(self.emotions, self.probabilities, strict=True)) if self.probabilities else None
 
 
-def as_utf8(path: Path) -> str:
-    """The path with what is no UTF-8 in its name as escapes, which pandas does not take otherwise."""
-    return str(path).encode(errors="backslashreplace").decode()
+def face_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """A row a face: picture, face, its square in pixels, emotion, confidence, and probabilities in [0,1]; the cells of
+    a picture without a face are missing."""
+    emotions = predictions[0].emotions
+    columns = ["picture", "face", *SIDES, "emotion", "confidence", *emotions]
+    rows = [
+        {"picture": one.picture, "face": one.face, "emotion": one.emotion, "confidence": one.confidence}
+        | (vars(one.box) if one.box else {}) | (one.by_emotion or {}) for one in predictions
+    ]  # fmt: skip
+    kinds = dict.fromkeys(("face", *SIDES), "Int64") | dict.fromkeys(("confidence", *emotions), "float64")
+    return pd.DataFrame(rows, columns=columns).astype(kinds)
 
 
 def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """A row a face: where it is in pixels, the emotion (as `reading`), and probabilities in [0,1]; cells of a picture
-    without a face are missing."""
-    columns = ["picture", "face", *SIDES, "reading", "confidence", *predictions[0].emotions]
-    rows = [
-        {"picture": as_utf8(one.picture), "face": one.face, "reading": one.emotion or one.without_face,
-         "confidence": one.confidence}
-        | (vars(one.box) if one.box else {}) | (one.by_emotion or {}) for one in predictions
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("face", *SIDES), "Int64"))
+    """face_table with the emotion as `reading`, which also says why there is none. What is no UTF-8 in a picture's name
+    is escaped, for pandas does not take it otherwise."""
+    table = face_table(predictions).rename(columns={"emotion": "reading"})
+    names = [str(one.picture).encode(errors="backslashreplace").decode() for one in predictions]
+    return table.assign(picture=names, reading=[one.emotion or one.without_face for one in predictions])
 
 
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """A row a face, probabilities in percent."""
     table = csv_table(predictions)
-    percent = 100 * table[[*predictions[0].emotions]].astype(float)
+    percent = 100 * table[[*predictions[0].emotions]]
     boxes = (one.box for one in predictions)
     where = pd.Series([f"{box.width}x{box.height} at ({box.left}, {box.top})" if box else "" for box in boxes])
     head = table[["picture", "face"]].assign(where=where, emotion=table.reading)
