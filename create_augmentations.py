@@ -41,11 +41,11 @@ def add_image_flags(parser: argparse.ArgumentParser) -> None:
         help="where the images go (default: data/fer2013_augmentations; with --expand_dataset True, "
         "data/expanded_fer_2013)",
     )  # fmt: skip
-    add("--num_augments", type=flags.count, default=10, help="images a face; not for the expansion (default: 10)")
+    add("--num_augments", type=flags.count, default=10, help="images a face; not for the expansion")
     add(
         "--centre", choices=("emotion", "face"), default="emotion",
         help="sample codes around the centre of the face's emotion, or around the face's own code, as the generator's "
-        "encoder predicts it, so that an ambiguous face stays one; not for the expansion (default: emotion)",
+        "encoder predicts it, so that an ambiguous face stays one; not for the expansion",
     )  # fmt: skip
     add(
         "--neighborhood", type=flags.non_negative,
@@ -56,17 +56,15 @@ def add_image_flags(parser: argparse.ArgumentParser) -> None:
         "--face_detector", choices=("auto", "dlib", "none"), default="auto",
         help="dlib (pip install dlib-bin) finds the part of each face that is edited, and faces that it does not find "
         "get no image; none edits whole faces; auto takes dlib for generators that were trained on such cut-outs, "
-        "GANmut's published ones among them (default: auto)",
+        "GANmut's published ones among them",
     )  # fmt: skip
     flags.add_boolean(parser, "--expand_dataset", False, "generate the expansion instead of augmentations")
-    add(
-        "--folder_batch_size", type=flags.count, default=100,
-        help="sub-folders over which the augmentations are distributed (default: 100)",
-    )  # fmt: skip
-    add("--batch_size", type=flags.count, default=256, help="images that are generated at once (default: 256)")
+    add("--folder_batch_size", type=flags.count, default=100,
+        help="sub-folders over which the augmentations are distributed")  # fmt: skip
+    add("--batch_size", type=flags.count, default=256, help="images that are generated at once")
     add(
         "--format", choices=("png", "shards"), default="png",
-        help="png: a file each; shards: tar files of about 10,000 PNGs, for millions of images (default: png)",
+        help="png: a file each; shards: tar files of about 10,000 PNGs, for millions of images",
     )  # fmt: skip
     add(
         "--compile", type=flags.boolean_or_auto, nargs="?", const=True, default=None, metavar="auto/True/False",

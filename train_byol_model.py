@@ -28,7 +28,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_smallest_crop_flag(parser, 0.08, "0.08, the published one")
     flags.add_optimisation_flags(parser, batch_size="32")
     parser.add_argument(
-        "--prediction_lr", type=flags.positive, default=None,
+        "--prediction_lr", type=flags.positive,
         help="learning rate of the prediction head; ten times --lr keeps features from collapsing into few directions "
         "(default: --lr)",
     )  # fmt: skip

@@ -21,7 +21,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     flags.add_run_flags(parser, ARCHITECTURES)
     parser.add_argument(
-        "--emotion_transform_prob", type=flags.probability, default=None, metavar="P",
+        "--emotion_transform_prob", type=flags.probability, metavar="P",
         help="the chance that a training face is replaced by one of its augmentations, 0 to 1; 0 is the baseline "
         "(required unless --use_expanded_dataset, ignored with it)",
     )  # fmt: skip
@@ -33,14 +33,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_boolean(parser, "--load_byol", False, "start from the BYOL weights of the same net and experiment")
     parser.add_argument(
-        "--faces_per_epoch", type=flags.count, default=None, metavar="N",
+        "--faces_per_epoch", type=flags.count, metavar="N",
         help="count N training faces as an epoch; the next epoch goes on with the next N, so that sets of different "
         "sizes can be compared after equally many faces, epochs and validations (default: all)",
     )  # fmt: skip
     add_study_flags(parser)
     flags.add_recipe_flags(parser, RECIPES, STEMS)
     parser.add_argument(
-        "--study", type=Path, default=None, metavar="PKL",
+        "--study", type=Path, metavar="PKL",
         help="a study of optuna_study.py, whose best trial gives --batch_size, --lr, --weight_decay, --optimizer and "
         "--scheduler where they are not given; nothing but plain data is read from the file",
     )  # fmt: skip
@@ -69,21 +69,18 @@ def add_study_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", choices=flags.LABELS, default=flags.HARD_LABELS,
         help="hard: the data's own; ferplus: the votes of FERPlus on eight emotions, fer2013new.csv beside the CSV, as "
-        "distributions to train on, and their majority for accuracy (default: hard)",
+        "distributions to train on, and their majority for accuracy",
     )  # fmt: skip
     parser.add_argument(
         "--class_shares", choices=flags.CLASS_SHARES, default=flags.OWN_SHARES,
         help="how often each emotion is sampled: own, every face once an epoch; expanded, as often as in the expanded "
-        "set, or equal: as many real faces an epoch, with repetitions (default: own)",
+        "set, or equal: as many real faces an epoch, with repetitions",
     )  # fmt: skip
-    parser.add_argument(
-        "--soft_labels", type=Path, default=None, metavar="NPZ",
-        help="train on what teachers predict in place of the labels: a file of python -m core_code.soft_labels "
-        "(default: the labels)",
-    )  # fmt: skip
+    parser.add_argument("--soft_labels", type=Path, metavar="NPZ", help="train on what teachers predict in place of "
+                        "the labels: a file of python -m core_code.soft_labels (default: the labels)")  # fmt: skip
     parser.add_argument(
         "--real_only_last", type=flags.probability, default=0.0, metavar="SHARE",
-        help="the last share of the epochs is on real faces alone, without augmentations and expansion (default: 0)",
+        help="the last share of the epochs is on real faces alone, without augmentations and expansion",
     )  # fmt: skip
     flags.add_boolean(
         parser, "--synthetic_norms", False,

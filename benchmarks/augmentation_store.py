@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.baseline import random_augmentation
-from benchmarks.measuring import peak_megabytes, print_json, raw_parser, seconds
+from benchmarks.measuring import peak_megabytes, print_json, seconds
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
@@ -41,7 +41,7 @@ def sample_epoch(store: Augmentations, train: FER2013) -> None:
 
 
 def main() -> None:
-    parser = raw_parser(__doc__)
+    parser = flags.Parser(description=__doc__)
     parser.add_argument("--faces", type=flags.count, default=28709)
     parser.add_argument("--num_augments", type=flags.count, default=10)
     parser.add_argument(

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
-from benchmarks.measuring import figures, print_json, raw_parser, take_turns
+from benchmarks.measuring import figures, print_json, take_turns
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError, run_command
 from core_code.datasets.fer2013 import FER2013
@@ -104,7 +104,7 @@ def clip_steps(name: str, classifier: Classifier, path: Path, seconds: float, fo
 
 
 def main() -> None:
-    parser = raw_parser(__doc__)
+    parser = flags.Parser(description=__doc__)
     parser.add_argument("--measure", choices=tuple(NAMES), default="accuracy")
     parser.add_argument("--clip", type=Path, default=Path("clip.mp4"))
     parser.add_argument("--seconds", type=flags.positive, default=2.0, help="of the clip")

@@ -86,7 +86,7 @@ def baseline_steps(faces: FER2013, size: int, device: torch.device) -> Iterator[
 def main() -> None:
     parser = make_parser(__doc__, IMPLEMENTATIONS, net=False)
     flags.add_boolean(parser, "--ganmut", False, "GANmut's architecture, 128 px, with random weights")
-    parser.add_argument("--faces", type=flags.count, default=128, help="of a step, ten images each (default: 128)")
+    parser.add_argument("--faces", type=flags.count, default=128, help="of a step, ten images each")
     parser.add_argument("--batch_size", type=flags.count, default=256)
     flags.add_generator_flag(parser)
     args = parser.parse_args()

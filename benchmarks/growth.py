@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmarks.measuring import peak_megabytes, print_json, raw_parser, run_script, seconds
+from benchmarks.measuring import peak_megabytes, print_json, run_script, seconds
 from benchmarks.synthetic_data import ManyFaces, write_csv, write_folder
 from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_hardware
@@ -69,8 +69,8 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = raw_parser(__doc__)
-    parser.add_argument("--faces", type=flags.count, default=7177, help="of the smallest size (default: 7177)")
+    parser = flags.Parser(description=__doc__)
+    parser.add_argument("--faces", type=flags.count, default=7177, help="of the smallest size")
     parser.add_argument("--times", type=flags.count, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     flags.add_data_flags(parser, max_faces=False)

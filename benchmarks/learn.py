@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--image_size", type=count, default=48)
     parser.add_argument("--batch_size", type=count, default=16)
     parser.add_argument("--width", type=count, default=32)
-    parser.add_argument("--steps", type=count, default=1, help=f"of each in a round, times {BLOCK} (default: 1)")
+    parser.add_argument("--steps", type=count, default=1, help=f"of each in a round, times {BLOCK}")
     args = parser.parse_args()
     device, dtype = pick_hardware(args.device, args.precision)
     data = FER2013(args.data_root, "train", args.dataset, args.max_faces)

@@ -68,7 +68,7 @@ def shares_of_time(work: Iterator[int]) -> dict[str, float]:
 
 def main() -> None:
     parser = training_parser(__doc__, ("ours",))
-    parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="(default: imagenet)")
+    parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="of the net")
     args = parser.parse_args()
     device, faces, _, training = prepare(args, ARCHITECTURES[args.net_name].defaults)
     if device.type != "cpu":

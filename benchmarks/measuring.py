@@ -28,18 +28,13 @@ class Speed(NamedTuple):
     per_cpu_s: float
 
 
-def raw_parser(description: str) -> argparse.ArgumentParser:
-    """A parser that prints its description as it stands."""
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-
 def make_parser(description: str, names: tuple[str, ...], net: bool = True) -> argparse.ArgumentParser:
     """A parser with what the speed benchmarks share. `names` are the implementations; `net`: one of a network."""
-    parser = raw_parser(description)
+    parser = flags.Parser(description=description)
     if net:
         parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), default="resnet18")
         parser.add_argument("--image_size", type=flags.count, default=224)
-        parser.add_argument("--steps", type=flags.count, default=2, help="of each in a round (default: 2)")
+        parser.add_argument("--steps", type=flags.count, default=2, help="of each in a round")
     parser.add_argument("--rounds", type=flags.count, default=3)
     parser.add_argument("--only", "--ways", nargs="+", choices=names, help="some alone, to see their peak memory")
     flags.add_data_flags(parser)

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measuring import raw_parser, run_script
+from benchmarks.measuring import run_script
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from benchmarks.table import FOLDER, ROWS, as_markdown
 from core_code.core_utils import flags
@@ -55,7 +55,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = raw_parser(__doc__)
+    parser = flags.Parser(description=__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=tuple(ROWS), default=list(ROWS), metavar="ROW", help="some of: " + ", ".join(ROWS)
     )

@@ -45,9 +45,9 @@ PROBABILITY = 0.8  # of an augmentation in a face's place, where there are any
 def training_parser(description: str, names: tuple[str, ...]) -> argparse.ArgumentParser:
     """The flags of a benchmark of training."""
     parser = make_parser(description, names)
-    parser.add_argument("--batch_size", type=flags.count, default=None, help="(default: the net's)")
-    parser.add_argument("--augmentations_folder", type=Path, default=None)
-    parser.add_argument("--workers", type=int, default=0, help="of the baseline's DataLoader (default: 0)")
+    parser.add_argument("--batch_size", type=flags.count, help="(default: the net's)")
+    parser.add_argument("--augmentations_folder", type=Path)
+    parser.add_argument("--workers", type=int, default=0, help="of the baseline's DataLoader")
     return parser
 
 
@@ -99,7 +99,7 @@ def baseline_steps(faces: BaselineFaces, args: argparse.Namespace, device: torch
 def main() -> None:
     parser = training_parser(__doc__, ("ours", "strong", "baseline", "fixed"))
     flags.add_boolean(parser, "--compile_strong", False, "compile the strong baseline, which takes minutes")
-    parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="of all nets here (default: imagenet)")
+    parser.add_argument("--stem", choices=STEMS, default=IMAGENET_STEM, help="of all nets here")
     args = parser.parse_args()
     device, faces, augmentations, training = prepare(args, ARCHITECTURES[args.net_name].defaults)
     batches = FaceBatches(

@@ -26,16 +26,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--net_name", choices=tuple(ARCHITECTURES), help="required, unless --from_log is given")
     add("--exp_names", type=flags.run_name, nargs="+", help="required, unless --from_log is given; two or more also "
         "vote, the first is what all are compared with")  # fmt: skip
-    add("--checkpoint", choices=KINDS, default=BEST, help=f"(default: {BEST})")
-    add("--batch_size", type=flags.count, default=128, help="(default: 128)")
+    add("--checkpoint", choices=KINDS, default=BEST)
+    add("--batch_size", type=flags.count, default=128)
     add("--image_size", type=flags.view_side,
         help="side of the views in pixels (default: what each experiment was trained on)")  # fmt: skip
     flags.add_tta_flag(parser)
-    add("--most_wrong", type=flags.count, default=24, metavar="N",
-        help="draw the N errors of highest confidence on val (default: 24)")  # fmt: skip
+    add(
+        "--most_wrong", type=flags.count, default=24, metavar="N", help="draw the N errors of highest confidence on val"
+    )
     flags.add_boolean(parser, "--tsne", False, "plot a t-SNE map of the features of at most 2,000 faces")
     add("--tsne_on", choices=("val", "train", "augmentations"), default="val",
-        help="which faces; augmentations are those of the training faces (default: val)")  # fmt: skip
+        help="which faces; augmentations are those of the training faces")  # fmt: skip
     flags.add_augmentations_flag(parser, "where --tsne_on augmentations looks")
     add("--probe", choices=("byol",), help="judge the experiments' BYOL checkpoints instead: top-1 of a linear "
         "classifier on frozen features, beside that of the net which BYOL started from")  # fmt: skip

@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="side of the views in pixels (default: what each net was trained on; "
         "224 for published checkpoints)")
     add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
-        help="the mean of the nets' softmaxes, or the net with the highest top logit (default: mean)")
+        help="the mean of the nets' softmaxes, or the net with the highest top logit")
     flags.add_face_detector_flag(parser)
     flags.add_tta_flag(parser)
     add("--json", type=Path, metavar="FILE", help="write the predictions as JSON; of a clip a summary a face")
@@ -39,9 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="write <picture>_read.png, <clip>_read.mp4 into it: a copy with a box and the prediction at each face")
     add("--curves", type=Path, metavar="FILE", help="of a clip: write a PNG with each face's emotions over time")
     add("--detect_every", type=flags.count, default=5, metavar="N",
-        help="of a clip: look for faces in every Nth frame, and follow them in between (default: 5)")
+        help="of a clip: look for faces in every Nth frame, and follow them in between")
     add("--predict_every", type=flags.count, default=1, metavar="N",
-        help="of a clip: predict every Nth frame, and show the last prediction in between (default: 1)")
+        help="of a clip: predict every Nth frame, and show the last prediction in between")
     add("--smooth", type=flags.non_negative, default=0.0, metavar="SECONDS",
         help="of a clip: average probabilities over time, with this time constant (default: 0, each frame alone)")
     add("--seconds", type=flags.positive, help="of a clip: its first SECONDS alone (default: all)")

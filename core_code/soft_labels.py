@@ -25,18 +25,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_run_flags(parser, ARCHITECTURES)
     add = parser.add_argument
     add("--folds", type=flags.two_or_more, default=2, help="parts of the training faces, each labelled by nets trained "
-        "on the others; copies of a face stand in one (default: 2)")  # fmt: skip
+        "on the others; copies of a face stand in one")  # fmt: skip
     add("--ensemble", type=flags.count, default=1, metavar="N",
-        help="N nets a fold, of seeds in a row; the mean of their softmaxes is the label (default: 1)")  # fmt: skip
+        help="N nets a fold, of seeds in a row; the mean of their softmaxes is the label")  # fmt: skip
     add("--temperature", type=flags.positive, default=1.0, metavar="T",
-        help="divide logits by T before the softmax: above 1 makes labels softer (default: 1)")  # fmt: skip
+        help="divide logits by T before the softmax: above 1 makes labels softer")  # fmt: skip
     add("--confidence", type=flags.probability, default=0.0, metavar="P", help="leave generated images out of training "
         "whose intended emotion has a probability below P (default: 0, none)")  # fmt: skip
-    add("--augmentations_folder", type=Path, default=None, metavar="FOLDER",
-        help="label these augmentations too (default: none)")  # fmt: skip
-    add("--expanded_folder", type=Path, default=None, metavar="FOLDER",
-        help="label this expansion too (default: none)")  # fmt: skip
-    add("--dest", type=Path, default=None, metavar="NPZ",
+    add("--augmentations_folder", type=Path, metavar="FOLDER", help="label these augmentations too (default: none)")
+    add("--expanded_folder", type=Path, metavar="FOLDER", help="label this expansion too (default: none)")
+    add("--dest", type=Path, metavar="NPZ",
         help="the file to write (default: soft_labels/<net>_<exp>.npz below --output_root)")  # fmt: skip
     flags.add_boolean(parser, "--fine_tune", True, "True trains the whole nets, False new heads alone")
     flags.add_recipe_flags(parser, RECIPES, STEMS)

@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_boolean(parser, "--sheet", False, "all seven emotions as one picture with titles")
     flags.add_boolean(parser, "--gif", False, "an animated walk through the space, from emotion to emotion")
     parser.add_argument("--strength", type=strength, default=1.0, help="how much of the change is added: "
-                        "0 none, 1 as generated, above 1 more than that (default: 1)")  # fmt: skip
+                        "0 none, 1 as generated, above 1 more than that")  # fmt: skip
     parser.add_argument("--face", type=flags.count,
                         help="edit this one of several, counted from left to right, from 1 (default: all)")  # fmt: skip
     flags.add_face_detector_flag(parser)

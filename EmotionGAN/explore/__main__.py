@@ -38,7 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="a classifier that predicts the emotion of each edited face: a "
                         "checkpoint of train_model.py (default: the net that is included)")  # fmt: skip
     port = flags.number("a port from 0 to 65535", lambda value: 0 <= value < 65536, int)
-    parser.add_argument("--port", type=port, default=7860, help="0 takes any free one (default: 7860)")
+    parser.add_argument("--port", type=port, default=7860, help="0 takes any free one")
     flags.add_data_flags(parser, max_faces=False, default="sample")
     flags.add_editor_flags(parser)
     return parser.parse_args(arguments)

@@ -14,8 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     flags.add_generator_flag(parser)
     flags.add_boolean(parser, "--float16", False, "store the weights in float16: half the size")
-    parser.add_argument("--output", type=Path, default=Path("generator.onnx"), metavar="FILE",
-                        help="(default: generator.onnx)")  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("generator.onnx"), metavar="FILE")
     args = parser.parse_args(arguments)
 
     from EmotionGAN.export.run import export_generator

@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_device_flags(parser)
     parser.add_argument("--dest", type=Path, required=True, help="folder of the run; started again, it goes on")
     parser.add_argument("--config", choices=("fer2013", "ganmut"), default="fer2013", help="where the other defaults "
-                        "come from; ganmut: the published ones, for 128 px (default: fer2013)")  # fmt: skip
+                        "come from; ganmut: the published ones, for 128 px")  # fmt: skip
     parser.add_argument("--start_from", type=Path, metavar="FOLDER", help="a generator's folder, whose weights a new "
                         "run starts from, with fresh optimisers")  # fmt: skip
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so many; the same "
@@ -40,9 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         "and painted over; overlay: version 0.1's (default: warp; ganmut: plain)")  # fmt: skip
     parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
                         "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
-    parser.add_argument(
-        "--every", type=flags.count, default=500, help="steps between checkpoints and sheets (default: 500)"
-    )
+    parser.add_argument("--every", type=flags.count, default=500, help="steps between checkpoints and sheets")
     flags.add_tensorboard_flag(parser, "DEST/tensorboard")
     flags.add_boolean(
         parser, "--compile", False, "compile the generator first: a minute, then faster; needs a C++ compiler"

@@ -35,11 +35,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exp_name", type=flags.run_name, help="with --net_name: the judge's experiment")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS),
                         help="what is measured (default: all)")  # fmt: skip
-    parser.add_argument("--phase", choices=("train", "val", "test"), default="val", help="(default: val)")
-    parser.add_argument("--cas_faces", type=flags.count, default=None, help="from how many training faces and edits "
+    parser.add_argument("--phase", choices=("train", "val", "test"), default="val")
+    parser.add_argument("--cas_faces", type=flags.count, help="from how many training faces and edits "
                         f"the small nets learn (default: all of them, on a CPU {CPU_CAS_FACES})")  # fmt: skip
     parser.add_argument("--identity_faces", type=flags.count, default=500, help="how many random faces dlib describes, "
-                        "each at every other emotion (default: 500)")  # fmt: skip
+                        "each at every other emotion")  # fmt: skip
     parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="JSON",
                         help="figures of other generators, of earlier runs: a column each in the table")  # fmt: skip
     flags.add_output_flag(parser)

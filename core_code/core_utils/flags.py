@@ -77,17 +77,30 @@ def add_boolean(parser: argparse.ArgumentParser, name: str, default: bool | None
 
     None is the default of a flag that `fill_in` fills from the recipe.
     """
-    shown = THE_RECIPES if default is None else default
-    parser.add_argument(name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False",
-                        help=f"{help} (default: {shown})")  # fmt: skip
+    help += f" (default: {THE_RECIPES})" if default is None else ""
+    parser.add_argument(
+        name, *aliases, type=boolean, nargs="?", const=True, default=default, metavar="True/False", help=help
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """Its description is printed as it stands, and a flag's default behind the help that does not tell it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # type: ignore[override]
+        help, default = options.get("help", ""), options.get("default")
+        told = "(default" in help or help == argparse.SUPPRESS or isinstance(default, list)
+        if default not in (None, argparse.SUPPRESS) and not told:
+            shown = f"{default:g}" if isinstance(default, float) else default
+            options["help"] = f"{help} (default: {shown})".lstrip()
+        return super().add_argument(*names, **options)
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose --help ends with an example, and begins with how the command was started."""
-    parser = argparse.ArgumentParser(
-        prog=program_name(), description=description, epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    parser = Parser(prog=program_name(), description=description, epilog=f"example:\n  {example}", allow_abbrev=False)
     parser.register("type", Path, path)
     return parser
 
@@ -120,7 +133,7 @@ def add_run_flags(parser: argparse.ArgumentParser, nets: Iterable[str]) -> None:
     """Which training run: --net_name (one of `nets`), --exp_name, --epochs, --resume and --verbose."""
     parser.add_argument("--net_name", choices=tuple(nets), required=True, help="which architecture")
     parser.add_argument("--exp_name", type=run_name, required=True, help="becomes part of the files' names")
-    parser.add_argument("--epochs", type=count, default=100, help="passes over the training faces (default: 100)")
+    parser.add_argument("--epochs", type=count, default=100, help="passes over the training faces")
     add_boolean(parser, "--resume", False, "go on from the last epoch of the same net and experiment")
     add_boolean(parser, "--verbose", False, "a status line in the log every 100 iterations")
     add_tensorboard_flag(parser, "runs/")
@@ -134,18 +147,13 @@ def add_tensorboard_flag(parser: argparse.ArgumentParser, folder: str) -> None:
 
 def add_optimisation_flags(parser: argparse.ArgumentParser, batch_size: str, whose: str = "the net's") -> None:
     """How to optimise: None where the user leaves it to the defaults that are `whose`, see `fill_in`."""
-    parser.add_argument("--batch_size", type=count, default=None, help=f"faces a step (default: {batch_size})")
-    parser.add_argument("--lr", type=positive, default=None, help=f"learning rate (default: {whose})")
-    parser.add_argument(
-        "--weight_decay", type=non_negative, default=None, help=f"L2 penalty on the weights (default: {whose})"
-    )
-    parser.add_argument(
-        "--optimizer", choices=("adam", "sgd"), default=None, help=f"sgd has momentum 0.9 (default: {whose})"
-    )
-    parser.add_argument(
-        "--scheduler", choices=("cosine", "step", "none"), default=None,
-        help=f"cosine over the epochs, step: a tenth every 10 epochs, or none (default: {whose})",
-    )  # fmt: skip
+    add, default = parser.add_argument, f"(default: {whose})"
+    add("--batch_size", type=count, help=f"faces a step (default: {batch_size})")
+    add("--lr", type=positive, help=f"learning rate {default}")
+    add("--weight_decay", type=non_negative, help=f"L2 penalty on the weights {default}")
+    add("--optimizer", choices=("adam", "sgd"), help=f"sgd has momentum 0.9 {default}")
+    add("--scheduler", choices=("cosine", "step", "none"),
+        help=f"cosine over the epochs, step: a tenth every 10 epochs, or none {default}")  # fmt: skip
 
 
 def add_smallest_crop_flag(parser: argparse.ArgumentParser, default: float | None, shown: str) -> None:
@@ -160,7 +168,7 @@ def add_smallest_crop_flag(parser: argparse.ArgumentParser, default: float | Non
 def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], stems: Iterable[str]) -> None:
     """The recipe, and each of its parts: None where the user leaves it to the recipe, see `fill_in`."""
     parser.add_argument(
-        "--recipe", choices=tuple(recipes), default=None,
+        "--recipe", choices=tuple(recipes),
         help="what all that follows is unless it is given: published fine-tunes given weights as the study did, "
         "scratch trains random ones, best at --image_size 48 or 64 (default: scratch with --weights none, where "
         "neither --load_byol nor --study gives something to start from, else published)",
@@ -171,7 +179,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], st
     add_smallest_crop_flag(parser, None, THE_RECIPES)
 
     def add(name: str, kind: Callable[[str], Any], metavar: str, help: str) -> None:
-        parser.add_argument(name, type=kind, default=None, metavar=metavar, help=f"{help} (default: {THE_RECIPES})")
+        parser.add_argument(name, type=kind, metavar=metavar, help=f"{help} (default: {THE_RECIPES})")
 
     add("--warm_up", whole_number, "EPOCHS", "the epochs in which the learning rate rises, before the scheduler's")
     add("--label_smoothing", probability, "P", "the share of each label that is spread over all emotions, 0 to 1")
@@ -182,7 +190,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], st
     add("--erasing", probability, "P", "the chance that a rectangle of a training view is erased, 0 to 1")
     add("--ema", decay, "DECAY", "validate and keep the moving average of the weights with this decay; 0: no average")
     parser.add_argument(
-        "--stem", choices=tuple(stems), default=None,
+        "--stem", choices=tuple(stems),
         help="small: the first convolution has stride 1 and no pooling follows it, for views of 64 pixels or less; the "
         "weights fit either stem (default: the recipe's; of scratch small up to --image_size 64)",
     )  # fmt: skip
@@ -204,8 +212,7 @@ def fill_in_recipe(parser: argparse.ArgumentParser, args: argparse.Namespace, va
 
 def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
     """Where create_augmentations.py has written: --augmentations_folder."""
-    parser.add_argument("--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"),
-                        help=f"{help} (default: data/fer2013_augmentations)")  # fmt: skip
+    parser.add_argument("--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"), help=help)
 
 
 def add_data_flags(
@@ -217,25 +224,23 @@ def add_data_flags(
     own = ", own_labels (the same, the folders' names are the labels)" if own_labels else ""
     parser.add_argument(
         "--dataset", choices=choices, default=default,
-        help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...){own}, or sample (built in) "
-        f"(default: {default})",
+        help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...){own}, or sample (built in)",
     )  # fmt: skip
     parser.add_argument(
         "--data_root", type=Path, default=Path("data/fer2013"),
-        help="folder of icml_face_data.csv or fer2013.csv, or of the image folders (default: data/fer2013)",
+        help="folder of icml_face_data.csv or fer2013.csv, or of the image folders",
     )  # fmt: skip
     if max_faces:
-        parser.add_argument("--max_faces", type=count, default=None,
-                            help="use only the first N training faces (default: all)")  # fmt: skip
+        parser.add_argument("--max_faces", type=count, help="use only the first N training faces (default: all)")
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
     """On what, how exactly, from which random numbers: --device, --precision and --seed."""
-    parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto",
-                        help="auto takes cuda, then mps, then cpu (default: auto)")  # fmt: skip
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto",
-                        help="auto takes bf16 where the hardware multiplies it faster (default: auto)")  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=1, help="same seed, same results (default: 1)")
+    add = parser.add_argument
+    add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="auto takes cuda, then mps, then cpu")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto",
+        help="auto takes bf16 where the hardware multiplies it faster")  # fmt: skip
+    add("--seed", type=seed, default=1, help="same seed, same results")
 
 
 def add_accelerate_flag(parser: argparse.ArgumentParser) -> None:
@@ -246,14 +251,10 @@ def add_accelerate_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """What the classifier starts from and sees: --weights and --image_size."""
-    parser.add_argument(
-        "--weights", default="imagenet",
-        help="imagenet (torchvision's), none (random), or a file with a state dict (default: imagenet)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--image_size", type=view_side, default=224,
-        help="side of the views in pixels; the evaluation view scales with it (default: 224)",
-    )  # fmt: skip
+    add = parser.add_argument
+    add("--weights", default="imagenet", help="imagenet (torchvision's), none (random), or a file with a state dict")
+    add("--image_size", type=view_side, default=224,
+        help="side of the views in pixels; the evaluation view scales with it")  # fmt: skip
 
 
 def add_tta_flag(parser: argparse.ArgumentParser, default: str = NO_TTA) -> None:
@@ -261,7 +262,7 @@ def add_tta_flag(parser: argparse.ArgumentParser, default: str = NO_TTA) -> None
     parser.add_argument(
         "--tta", choices=TTA_KINDS, default=default,
         help="test-time augmentation: the mean of the logits of the view and its mirror image (flip), or of four "
-        f"corners, centre crop and their mirror images (ten_crop) (default: {default})",
+        "corners, centre crop and their mirror images (ten_crop)",
     )  # fmt: skip
 
 
@@ -273,9 +274,8 @@ def add_output_flag(parser: argparse.ArgumentParser) -> None:
 
 def add_generator_flag(parser: argparse.ArgumentParser) -> None:
     """Which generator: --generator."""
-    parser.add_argument("--generator", type=Path, default=None,
-                        help="folder of a learned generator, or a published GANmut checkpoint file "
-                        "(default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
+    parser.add_argument("--generator", type=Path, help="folder of a learned generator, or a published GANmut "
+                        "checkpoint file (default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
 
 
 def add_editor_flags(parser: argparse.ArgumentParser) -> None:
@@ -289,4 +289,4 @@ def add_face_detector_flag(parser: argparse.ArgumentParser) -> None:
     """Whether faces are to be found in a photograph: --face_detector."""
     parser.add_argument("--face_detector", choices=("dlib", "none"), default="dlib",
                         help="dlib (pip install dlib-bin) finds the faces; none takes a picture for one face that has "
-                        "been cut out already (default: dlib)")  # fmt: skip
+                        "been cut out already")  # fmt: skip

@@ -37,7 +37,7 @@ def main() -> None:
     """Parse arguments, fit, write."""
     parser = make_parser((__doc__ or " ").splitlines()[0], "python -m core_code.datasets.fit_sample_model")
     parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
-    parser.add_argument("--components", type=count, default=COMPONENTS, help="(default: %(default)s)")
+    parser.add_argument("--components", type=count, default=COMPONENTS)
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")
     arguments = parser.parse_args()
     model = fit_from(arguments.data_root, arguments.components)

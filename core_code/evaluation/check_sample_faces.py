@@ -37,17 +37,16 @@ def main() -> None:
     )
     parser.add_argument("--judge", type=Path, required=True, help="checkpoint of train_model.py, trained on real faces")
     parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
-    parser.add_argument("--faces", type=count, default=None, help="of each kind, the first ones (default: 700)")
-    parser.add_argument("--sheet", type=Path, default=None, metavar="PNG",
+    parser.add_argument("--faces", type=count, default=700, help="of each kind, the first ones")
+    parser.add_argument("--sheet", type=Path, metavar="PNG",
                         help="write the sample faces that are nearest to Training faces, each beside it")  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto", help="of the judge")
     args = parser.parse_args()
     train = FER2013(args.data_root, "train")
-    wanted = args.faces or 700
     kinds = {
-        "sample faces": FER2013(phase="test", dataset="sample", max_faces=wanted),
-        "real faces (val)": FER2013(args.data_root, "val", max_faces=wanted),
-        TRAINING: FER2013(args.data_root, "train", max_faces=wanted),
+        "sample faces": FER2013(phase="test", dataset="sample", max_faces=args.faces),
+        "real faces (val)": FER2013(args.data_root, "val", max_faces=args.faces),
+        TRAINING: FER2013(args.data_root, "train", max_faces=args.faces),
     }
     judge = load_trained_file(args.judge, pick_device(args.device))
     table, nearest = measure({kind: (data.faces, data.labels) for kind, data in kinds.items()}, train.faces, judge)

@@ -31,7 +31,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         + "\n\nexperiments:\n" + "\n".join(f"  {name}: {arm.what}" for name, arm in ARMS.items()),
         "python -m core_code.experiments --preset quick --dataset sample --output_root study",
     )  # fmt: skip
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="published", help="(default: published)")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="published")
     parser.add_argument("--nets", choices=tuple(ARCHITECTURES), nargs="+", help="(default: the preset's)")
     parser.add_argument("--experiments", choices=tuple(ARMS), nargs="+",
                         help="the most important first (default: the preset's)")  # fmt: skip
@@ -49,7 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_tta_flag(parser, default="flip")
     parser.add_argument(
         "--at_once", type=flags.count, default=1, metavar="N",
-        help="commands that run side by side, each on its share of the processor: 2 on two cores (default: 1)",
+        help="commands that run side by side, each on its share of the processor: 2 on two cores",
     )  # fmt: skip
     flags.add_boolean(parser, "--dry_run", False, "print the plan with estimated times, and stop")
     parser.add_argument(
@@ -61,10 +61,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "for each part of the faces learn a generator from that part alone; otherwise --generator makes the images, "
         "and the one that is shipped has seen all of FER2013's training faces",
     )  # fmt: skip
-    parser.add_argument(
-        "--images_root", type=Path, default=Path("data"),
-        help="where the folders of augmentations and of the expansion lie (default: data)",
-    )  # fmt: skip
+    parser.add_argument("--images_root", type=Path, default=Path("data"),
+                        help="where the folders of augmentations and of the expansion lie")  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser)
     flags.add_generator_flag(parser)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core_code.core_utils.checkpoints import BEST, KEYS, KINDS, LAST, CheckpointFiles, best_epoch, load_net
+from core_code.core_utils.checkpoints import BEST, KINDS, LAST, TYPES, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_what_is_saved_comes_back(tmp_path):
     saved = state()
     path = files.save(BEST, saved)
     loaded = files.load(BEST)
-    assert set(loaded) == set(KEYS)
+    assert set(loaded) == set(TYPES)
     assert loaded["name"] == "resnet18" and loaded["experiment"] == "Exp" and loaded["history"] == saved["history"]
     net = torch.nn.Linear(2, 3)
     load_net(net, loaded, path)
