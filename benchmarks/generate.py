@@ -27,10 +27,10 @@ from core_code.core_utils import flags
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.memory import keep_freed_memory
+from core_code.datasets.augmentations.compiling import compile_editor
 from core_code.datasets.augmentations.make import generate_images
 from core_code.datasets.augmentations.plan import Settings
 from core_code.datasets.fer2013 import FER2013
-from EmotionGAN.compiled import compile_editor
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor
 from EmotionGAN.networks import generator as gan

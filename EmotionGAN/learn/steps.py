@@ -95,8 +95,10 @@ class Steps:
             real = discriminator(random_views(images, edits.views[0]))
             terms = self.discriminator_terms(real, labels, edits)
             losses.total(terms).backward()
-            if penalised:
-                self.penalise(images, labels)
+            if penalised:  # for r1_every steps at once (Karras et al., 2020: lazily)
+                with torch.autocast(images.device.type, enabled=False):
+                    penalty = losses.r1_penalty(discriminator, images, F.one_hot(labels, 7).float())
+                (self.trainer.config.lambda_r1 * self.trainer.config.r1_every * penalty).backward()
             if both:
                 self.trainer.generator.zero_grad()  # real faces' codes move the discriminator, not the space
                 discriminator.requires_grad_(False)
@@ -132,13 +134,6 @@ class Steps:
             "discriminator_conditional": config.lambda_conditional * adversarial(real_logit, fake_logit),
             "codes": config.lambda_codes * losses.code_error(fake.codes, edits.codes.detach()),
         } | self.real_terms(real, labels)
-
-    def penalise(self, images: Tensor, labels: Tensor) -> None:
-        """Add the gradients of the R1 penalty, of `r1_every` steps at once (Karras et al., 2020: lazily)."""
-        config = self.trainer.config
-        with torch.autocast(images.device.type, enabled=False):
-            penalty = losses.r1_penalty(self.trainer.discriminator, images, F.one_hot(labels, 7).float())
-        (config.lambda_r1 * config.r1_every * penalty).backward()
 
     def generator_terms(self, edits: "Edits") -> dict[str, Tensor]:
         """Look real, show the emotions of the code, differ where codes differ, and come back to the face when edited

@@ -19,7 +19,7 @@ from core_code.core_utils.tables import as_markdown
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.face_sets import HALF_WIDTH, edit
 from EmotionGAN.measure.judges import Classifier
-from EmotionGAN.measure.metrics import mean_change
+from EmotionGAN.measure.quality import mean_change
 
 KINDS = ("real", "centre=emotion", "centre=face")
 BINS = 20

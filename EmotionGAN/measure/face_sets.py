@@ -39,18 +39,10 @@ class Edits:
     targets: Tensor
 
 
-def other_emotions(labels: Tensor, emotion_count: int = 7) -> tuple[Tensor, Tensor]:
-    """For each emotion in turn every face that is labelled otherwise: rows and targets, int64 [M]."""
-    targets = torch.arange(emotion_count).repeat_interleave(len(labels))
-    rows = torch.arange(len(labels)).repeat(emotion_count)
-    others = labels[rows] != targets
-    return rows[others], targets[others]
-
-
 def edits_to_others(editor: Editor, faces: FaceSet, distance: float = 0.0, seed: int = 1) -> Edits:
-    """Every face at each emotion but its own: `distance` from the centre in a random direction, clipped to the
-    square."""
-    rows, targets = other_emotions(faces.labels)
+    """For each emotion in turn every face that is labelled otherwise: `distance` from the emotion's centre in a random
+    direction, clipped to the square."""
+    targets, rows = (faces.labels[None] != torch.arange(7)[:, None]).nonzero(as_tuple=True)
     codes = around(editor.space.centres[targets], distance, torch.Generator().manual_seed(seed))
     return Edits(edit(editor, faces.faces[rows], codes), rows, targets)
 

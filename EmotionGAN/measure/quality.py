@@ -1,18 +1,21 @@
-"""How realistic and how smooth the edits are, and how much of the face they change."""
+"""How realistic and how smooth the edits are, and how much of the face they change; the metrics of that."""
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.face_sets import Edits, FaceSet, edit
 from EmotionGAN.measure.judges import Classifier, Judgement
-from EmotionGAN.measure.metrics import frechet_distance, mean_change, structural_similarity
 from EmotionGAN.measure.summary import Figure, Summary, mean, summary_of
 
 LINE_POINTS, LINE_FACES = 11, 50
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 FEWEST = 4  # faces of an emotion for a Frechet distance: two halves with a covariance each
 
 
@@ -79,16 +82,43 @@ def measure_lines(editor: Editor, classifier: Classifier, faces: Tensor) -> dict
     return lines
 
 
-def largest_steps(lines: dict[str, list[float]]) -> dict[str, float]:
-    """The largest step of the probability from one point of each line to the next: at least 1 / (LINE_POINTS - 1)
-    where it goes from 0 to 1."""
-    return {emotion: torch.tensor(line).diff().abs().max().item() for emotion, line in lines.items()}
-
-
 def smoothness_figure(lines: dict[str, list[float]]) -> dict[str, Any]:
-    """The largest steps as a figure of all faces."""
-    steps: dict[str, float | None] = {**dict.fromkeys(EMOTIONS), **largest_steps(lines)}
+    """The largest step of the probability from one point of each line to the next as a figure of all faces: at least
+    1 / (LINE_POINTS - 1) where it goes from 0 to 1."""
+    steps: dict[str, float | None] = dict.fromkeys(EMOTIONS)
+    steps |= {emotion: torch.tensor(line).diff().abs().max().item() for emotion, line in lines.items()}
     known = torch.tensor([value for value in steps.values() if value is not None])
     summary = {"all": summary_of(steps, mean(known), False)}
     title = "largest step of the probability on the line from Neutral"
     return {"smoothness": Figure(title, summary, None, False, False)}
+
+
+def mean_change(faces: Tensor, others: Tensor) -> float:
+    """Mean absolute difference of two batches uint8 [B,H,W], in the 0..1 range."""
+    return (faces.float() - others.float()).abs().mean().item() / 255
+
+
+def structural_similarity(faces: Tensor, others: Tensor) -> float:
+    """Mean SSIM of two batches uint8 [B,H,W] (Wang et al., 2004: gaussian window of 11 pixels, sigma 1.5)."""
+    x, y = faces[:, None].double(), others[:, None].double()
+    steps = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
+    line = torch.exp(-(steps**2) / (2 * SSIM_SIGMA**2))
+    blur = partial(F.conv2d, weight=(line[:, None] * line / line.sum() ** 2)[None, None].to(x.device))
+    mean_x, mean_y = blur(x), blur(y)
+    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity = similarity / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return similarity.mean().item()
+
+
+def frechet_distance(features: Tensor, others: Tensor) -> float:
+    """Distance of two clouds of features, float [N,D] and [M,D], taken as gaussians (Heusel et al., 2017, eq. 6)."""
+    a, b = features.double().numpy(), others.double().numpy()
+    covariance_a, covariance_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # tr sqrt(AB) = the sum of the square roots of AB's eigenvalues, which are those of sqrt(A) B sqrt(A)
+    values, vectors = np.linalg.eigh(covariance_a)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    overlap = np.sqrt(np.linalg.eigvalsh(root @ covariance_b @ root).clip(0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + covariance_a.trace() + covariance_b.trace() - 2 * overlap)

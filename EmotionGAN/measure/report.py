@@ -50,18 +50,17 @@ def aim_value(report: Report, aim: Aim) -> float | None:
     return figure["edits"]["all"][aim.value]
 
 
-def is_percent(report: Report, aim: Aim) -> bool:
-    return aim.value == "share" or bool(report["figures"].get(aim.figure, {}).get("percent"))
-
-
 def aims_table(reports: Sequence[Report]) -> str:
     """The aims, what was measured of each generator, and whether the last one reaches them."""
     names = columns_of(reports) if len(reports) > 1 else ["measured"]
     rows = []
     for aim in AIMS:
-        value, percent = aim_value(reports[-1], aim), any(is_percent(report, aim) for report in reports)
+        value = aim_value(reports[-1], aim)
         if value is None:
             continue
+        percent = aim.value == "share" or any(
+            report["figures"].get(aim.figure, {}).get("percent", False) for report in reports
+        )
         reached = (aim.low is None or value >= aim.low) and (aim.high is None or value <= aim.high)
         cells = [measured(report, aim, percent) for report in reports]
         rows.append(

@@ -99,8 +99,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose --help ends with an example, and begins with how the command was started."""
-    parser = Parser(prog=program_name(), description=description, epilog=f"example:\n  {example}", allow_abbrev=False)
+    """A parser whose --help ends with an example, and begins with how the command was started: `python -m
+    EmotionGAN.learn` for a module's."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    prog = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+    parser = Parser(prog=prog, description=description, epilog=f"example:\n  {example}", allow_abbrev=False)
     parser.register("type", Path, path)
     return parser
 
@@ -110,12 +113,6 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found '' (the working folder is .)")
     return Path(text)
-
-
-def program_name() -> str | None:
-    """`python -m EmotionGAN.learn` for a module's command; None, for argparse's own, otherwise."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
 
 
 def as_settings(settings: type, args: argparse.Namespace, **more: Any) -> Any:

@@ -13,7 +13,7 @@ from core_code.core_utils.checkpoints import OLD_FIGURES
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_whole
 from core_code.core_utils.flags import run_name
-from core_code.core_utils.history import read_history
+from core_code.core_utils.logs import read_history
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_losses
 from core_code.models.architectures import ARCHITECTURES
 

@@ -79,7 +79,9 @@ def probe_all(settings: EvaluationSettings) -> dict[str, dict[str, Accuracies]]:
             if key not in known:
                 net.to(settings.device)
                 if which == MEASURED:
-                    measure_norms(net, batches["train"], size, settings.dtype)
+                    bar = tqdm(batches["train"], desc="measuring the norms", unit=" batches", leave=False, delay=2)
+                    with autocast(settings.device, settings.dtype):
+                        update_bn((evaluation_view(faces, size, settings.dtype) for faces, _, _ in bar), net)
                 known[key] = probe(net, batches, size, settings.dtype, f"{experiment}, {which}")
             results[experiment][which] = known[key]
     return results
@@ -118,13 +120,6 @@ def nets_to_compare(folder: Path, name: str, experiment: str, kind: str) -> tupl
     if settings["weights"] == "none":
         nets[MEASURED] = copy.deepcopy(before)
     return {**nets, AFTER: after.drop_head()}, (settings["weights"], state["seed"], settings["image_size"])
-
-
-def measure_norms(net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype) -> None:
-    """Set the batch norms' statistics to the mean over the batches of these faces; nothing else changes."""
-    bar = tqdm(batches, desc="measuring the norms", unit=" batches", leave=False, delay=2)
-    with autocast(batches.device, dtype):
-        update_bn((evaluation_view(faces, image_size, dtype) for faces, _, _ in bar), net)
 
 
 def probe(

@@ -142,17 +142,12 @@ class Part:
         study, needs, generator = self.study, tuple[str, ...](), self.study.generator
         if study.learn_generators and self.size < 1:
             folder = generator_folder(study, self.size)
-            command = (
-                "-m",
-                "EmotionGAN.learn",
-                *as_words(dest=folder, seed=study.seed),
-                *self.flags(output_root=False),
-            )
+            words = as_words(dest=folder, seed=study.seed) + self.flags(output_root=False)
+            command = ("-m", "EmotionGAN.learn", *words)
             name = part_name("generator", self.size)
-            yield Step(
-                name, command + study.generator_flags, (), "generator", learning_steps(study), faces=self.faces,
-                size=self.size,
-            )  # fmt: skip
+            config, given = LearnConfig(), flag_values(study.generator_flags)
+            steps = sum(int(given.get(part, getattr(config, part))) for part in ("discriminator_steps", "steps"))
+            yield Step(name, command + study.generator_flags, (), "generator", steps, faces=self.faces, size=self.size)
             needs, generator = (name,), folder / "generator"
         expands = images == EXPANSION
         each = None if expands else 1 if images == OWN_CODES else study.num_augments
@@ -228,12 +223,6 @@ class Part:
             f"{net}_{name}", ("train_model.py", *command, *arm.flags), needs, "training", per_epoch * epochs, net,
             experiment, seed, study.image_size, epochs, self.faces, self.size,
         )  # fmt: skip
-
-
-def learning_steps(study: StudySettings) -> int:
-    """How many steps the learning of a generator has."""
-    config, given = LearnConfig(), flag_values(study.generator_flags)
-    return sum(int(given.get(name, getattr(config, name))) for name in ("discriminator_steps", "steps"))
 
 
 def flag_values(words: Sequence[str]) -> Mapping[str, str]:

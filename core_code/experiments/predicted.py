@@ -85,6 +85,8 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
     for key, splits in predictions.items():
         net, size, seed = key
         counts = torch.bincount(train.labels[: round(size * len(train))], minlength=len(train.emotions))
+        trained = class_shares(EXPANDED_SHARES, counts)
+        assert trained is not None
         seeds = [other for other in seeds_of(study, size) if (net, size, other) in predictions]
         place = seeds.index(seed)
         turned = (seeds[place + 1 :] + seeds[:place])[: len(OTHER_SEEDS)]
@@ -94,17 +96,10 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
             for kind in ("logits", "tta"):
                 logits: dict[str, Tensor] = dict(getattr(found, kind))
                 for name in [name for name in logits if ARMS[name].rebalanced]:
-                    logits[name + ADJUSTED] = adjusted(logits[name], counts)
+                    logits[name + ADJUSTED] = for_shares(logits[name], trained, counts / counts.sum())
                 for name, other in zip(OTHER_SEEDS, turned, strict=False):
                     others = getattr(predictions[net, size, other][split], kind)
                     logits |= {name: others["baseline"]} if "baseline" in others else {}
                 kinds.append(logits)
             derived[key][split] = found._replace(logits=kinds[0], tta=kinds[1])
     return derived
-
-
-def adjusted(logits: Tensor, counts: Tensor) -> Tensor:
-    """The logits of a net that saw the emotions in the shares of the expanded set, for those of the training faces."""
-    trained = class_shares(EXPANDED_SHARES, counts)
-    assert trained is not None
-    return for_shares(logits, trained, counts / counts.sum())

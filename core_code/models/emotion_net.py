@@ -46,7 +46,8 @@ class EmotionNet(nn.Module):
         self.nn_model = build(self.architecture)
         if stem == SMALL_STEM:
             make_stem_small(self.nn_model, self.architecture)
-        set_head(self.nn_model, self.architecture, make_head(self.architecture.features, hidden_head, len(emotions)))
+        head = make_head(self.architecture.features, hidden_head, len(emotions))
+        self.nn_model.set_submodule(self.architecture.head, head)
         if head_only:
             self.nn_model.requires_grad_(False)
             self.head.requires_grad_(True)
@@ -71,7 +72,7 @@ class EmotionNet(nn.Module):
 
     def drop_head(self) -> "EmotionNet":
         """From now on give features float [B,F], F as in the table of architectures, in place of logits."""
-        set_head(self.nn_model, self.architecture, nn.Identity())
+        self.nn_model.set_submodule(self.architecture.head, nn.Identity())
         return self
 
     def load_backbone(self, weights: str) -> None:
@@ -118,7 +119,7 @@ def make_stem_small(model: nn.Module, architecture: Architecture) -> None:
     assert isinstance(convolution, nn.Conv2d)
     convolution.stride = (1, 1)
     for pooling in architecture.stem[1:]:
-        set_submodule(model, pooling, nn.Identity())
+        model.set_submodule(pooling, nn.Identity())
 
 
 def make_head(features: int, hidden: bool, outputs: int) -> nn.Module:
@@ -126,17 +127,6 @@ def make_head(features: int, hidden: bool, outputs: int) -> nn.Module:
     if not hidden:
         return nn.Linear(features, outputs)
     return nn.Sequential(nn.Linear(features, HIDDEN_HEAD), nn.ReLU(), nn.Linear(HIDDEN_HEAD, outputs))
-
-
-def set_head(model: nn.Module, architecture: Architecture, head: nn.Module) -> None:
-    """Put `head` where the architecture has its classifier."""
-    set_submodule(model, architecture.head, head)
-
-
-def set_submodule(model: nn.Module, path: str, module: nn.Module) -> None:
-    """Put `module` at a dotted path."""
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)
 
 
 def download_imagenet(name: str) -> dict[str, Tensor]:

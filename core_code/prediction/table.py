@@ -28,11 +28,6 @@ class Prediction:
     error: str | None = None
 
     @property
-    def without_face(self) -> str:
-        """What stands in place of the emotion where there is no face."""
-        return NOT_READ if self.error else NO_FACE
-
-    @property
     def emotion(self) -> str | None:
         """The likeliest emotion."""
         return self.emotions[self.probabilities.index(max(self.probabilities))] if self.probabilities else None
@@ -66,7 +61,8 @@ def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     is escaped, for pandas does not take it otherwise."""
     table = face_table(predictions).rename(columns={"emotion": "reading"})
     names = [str(one.picture).encode(errors="backslashreplace").decode() for one in predictions]
-    return table.assign(picture=names, reading=[one.emotion or one.without_face for one in predictions])
+    readings = [one.emotion or (NOT_READ if one.error else NO_FACE) for one in predictions]
+    return table.assign(picture=names, reading=readings)
 
 
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Predictions of trained nets: logits of a whole data set, and nets out of their checkpoints."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,11 @@ from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, shown
-from core_code.core_utils.flags import NO_TTA
+from core_code.core_utils.flags import FLIP, NO_TTA, TEN_CROP, TTA_KINDS
+from core_code.core_utils.transforms import RESIZE_TO_CROP, as_floats, central_weights, evaluation_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
 from core_code.models.emotion_net import PREFIX, EmotionNet, build
-from core_code.training.tta import views_of
 
 SHIPPED_CLASSIFIER = Path(__file__).parents[1] / "models" / "shipped" / "classifier.pth"
 PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
@@ -52,6 +53,30 @@ def predict_batch(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.
     with autocast(faces.device, dtype):
         logits = [net(view).float() for view in views_of(faces, image_size, tta, dtype)]
     return torch.stack(logits).mean(0)
+
+
+def views_of(faces: Tensor, size: int, kind: str = NO_TTA, dtype: torch.dtype = torch.float32) -> Iterator[Tensor]:
+    """The views of a batch of faces, one after the other: `dtype` [B,3,size,size] in [0,1] each.
+
+    `faces` uint8 [B,H,W]. `none`: the evaluation view alone. `flip`: it and its mirror image. `ten_crop`: of the face
+    resized to 256/224 of `size` the four corners and the centre crop, and the same of its mirror image (ten crops as in
+    A. Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 4.1; their
+    order is that of torchvision's TenCrop). Raises ValueError for another kind.
+    """
+    if kind not in TTA_KINDS:
+        raise ValueError(f"test-time augmentation {kind!r}, expected one of {', '.join(TTA_KINDS)}")
+    if kind != TEN_CROP:
+        view = evaluation_view(faces, size, dtype)
+        yield from (view, view.flip(-1)) if kind == FLIP else (view,)
+        return
+    side = round(size * RESIZE_TO_CROP)
+    rows, columns = (central_weights(source, side, side).to(faces.device) for source in faces.shape[1:])
+    resized = (rows @ as_floats(faces) @ columns.T).clamp_(0, 1)
+    end, centre = side - size, round((side - size) / 2)
+    for whole in (resized, resized.flip(-1)):
+        for top, left in ((0, 0), (0, end), (end, 0), (end, end), (centre, centre)):
+            crop = whole[:, top : top + size, left : left + size]
+            yield crop.to(dtype)[:, None].expand(-1, 3, -1, -1)
 
 
 def check_finite(outputs: Tensor, what: str) -> Tensor:

@@ -18,8 +18,7 @@ from tqdm import tqdm
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.distributed.job import barrier, check_same, is_main_process, rank
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.history import history_path, write_history
-from core_code.core_utils.logs import TrainingLog
+from core_code.core_utils.logs import TrainingLog, history_path, write_history
 from core_code.core_utils.signals import catch_sigterm, exit_with_message
 from core_code.core_utils.weights import load_optimizer
 from core_code.training.ema import WeightEMA

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from core_code.datasets.augmentations import compiling as augmentation_compile
-from core_code.datasets.augmentations.compiling import choose_editor
+from core_code.datasets.augmentations.compiling import COMPILE_SECONDS, choose_editor, compile_editor, seconds_saved
 from EmotionGAN import compiled
-from EmotionGAN.compiled import COMPILE_SECONDS, compile_editor, seconds_saved
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 

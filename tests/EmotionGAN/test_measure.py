@@ -12,8 +12,7 @@ from scipy.spatial.distance import cdist, cosine
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from core_code.core_utils.emotions import EMOTIONS
-from EmotionGAN.measure import metrics as quality
-from EmotionGAN.measure import sheets
+from EmotionGAN.measure import quality, sheets
 from EmotionGAN.measure.diversity import diversity_figures, mean_cosine_distance, pixel_differences, same_emotion
 from EmotionGAN.measure.dlib_faces import Look
 from EmotionGAN.measure.face_sets import Edits, FaceSet, around, augment, edits_to_others

@@ -5,7 +5,7 @@ import torch
 
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import DEFAULT_GENERATOR, WEIGHTS_FILE, Editor
-from EmotionGAN.measure.metrics import mean_change
+from EmotionGAN.measure.quality import mean_change
 
 FOLDERS = {"gaussian": DEFAULT_GENERATOR, "linear": DEFAULT_GENERATOR.with_name("fer2013_linear_48")}
 

@@ -12,8 +12,8 @@ import pytest
 from core_code.core_utils import files
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write, read_json, remove_stale_files
-from core_code.core_utils.history import read_history
 from core_code.core_utils.locks import exclusive_lock
+from core_code.core_utils.logs import read_history
 from core_code.datasets.cache import load_or_make, map_arrays
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.curves import read_log

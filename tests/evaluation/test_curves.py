@@ -8,7 +8,7 @@ import torch
 import train_model
 from core_code import evaluate
 from core_code.core_utils.errors import InputError, run_command
-from core_code.core_utils.history import history_path, write_history
+from core_code.core_utils.logs import history_path, write_history
 from core_code.evaluation import curves
 from core_code.training.loop import describe
 

@@ -7,7 +7,7 @@ from torchvision.transforms import functional
 
 from core_code.core_utils.flags import TTA_KINDS
 from core_code.core_utils.transforms import evaluation_view
-from core_code.training.tta import views_of
+from core_code.training.inference import views_of
 
 
 @pytest.fixture

@@ -64,26 +64,21 @@ def expansion_on_disk(folder: Path, train: FER2013) -> tuple[int, list[int] | No
 def draw_examples(
     path: Path, settings: Settings, train: FER2013, plan: Plan, images_of: Callable[[np.ndarray], np.ndarray]
 ) -> Path:
-    """The sheet of examples; `images_of` gives the images uint8 [R,48,48] of R rows of the plan. Returns the path."""
-    shown = example_faces(plan, train.labels.numpy())
+    """The sheet of examples: of each emotion with images the first of the faces with most. `images_of` gives the images
+    uint8 [R,48,48] of R rows of the plan. Returns the path."""
+    with_images, counts = np.unique(plan.faces, return_counts=True)
+    shown = pd.Series(counts, with_images).groupby(train.labels.numpy()[with_images]).idxmax()  # by label
     augmented = settings.mode == AUGMENTATIONS
     shown_of_each = min(settings.num_augments, MOST_ROWS) if augmented else len(EMOTIONS)
-    rows = np.flatnonzero(np.isin(plan.faces, list(shown.values())) & (plan.ks < shown_of_each))
+    rows = np.flatnonzero(np.isin(plan.faces, shown) & (plan.ks < shown_of_each))
     sheet: dict[int, list[np.ndarray | None]] = {
-        face: [train.faces[face].numpy(), *[None] * shown_of_each] for face in shown.values()
+        face: [train.faces[face].numpy(), *[None] * shown_of_each] for face in shown.tolist()
     }
     for row, image in zip(rows, images_of(rows), strict=True):
         sheet[int(plan.faces[row])][1 + plan.ks[row]] = image
-    faces, titles = list(sheet.values()), [EMOTIONS[label] for label in shown]
+    faces, titles = list(sheet.values()), [EMOTIONS[label] for label in shown.index]
     title = f"{train.dataset}: training faces and their {settings.mode}"
     if augmented:
         numbers = ["original", *map(str, range(1, shown_of_each + 1))]
         return face_sheet(path, list(zip(*faces, strict=True)), numbers, titles, title)
     return face_sheet(path, faces, titles, ["original", *EMOTIONS], title)
-
-
-def example_faces(plan: Plan, labels: np.ndarray) -> dict[int, int]:
-    """{label: face}: of each emotion with images, the first of the faces with most."""
-    faces, counts = np.unique(plan.faces, return_counts=True)
-    best = pd.Series(counts, faces).groupby(labels[faces]).idxmax()
-    return dict(zip(best.index.tolist(), best.tolist(), strict=True))
