@@ -17,7 +17,7 @@ from core_code.core_utils.photos.given import Picture, as_photographs
 from core_code.core_utils.photos.photographs import cut, face_crops
 from core_code.core_utils.weights import state_dict_mismatch, unwrapped, with_counters
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.edit.photographs import add_changes, changes_of, generator_view
+from EmotionGAN.edit.photographs import add_changes, generator_view, luminance
 from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.images import from_range, resize, to_range
 from EmotionGAN.networks.discriminator import Discriminator
@@ -148,12 +148,23 @@ class Editor:
         rows = [row for row, found in enumerate(crops) for _ in found]
         views = [generator_view(cut(given.photographs[row].pixels, crop), config)
                  for row, found in enumerate(crops) for crop in found]  # fmt: skip
-        changes = iter(changes_of(self, torch.cat(views), codes[rows]).numpy())
+        changes = iter(self.luminance_changes(torch.cat(views), codes[rows], torch.arange(len(rows))).numpy())
         edited = [
             add_changes(photograph, found, [next(changes) for _ in found], strength).pixels
             for photograph, found in zip(given.photographs, crops, strict=True)
         ]
         return given.in_their_shape(edited)
+
+    @torch.inference_mode()
+    def luminance_changes(self, views: Tensor, codes: Tensor, faces: Tensor, batch_size: int = 64) -> Tensor:
+        """The change of luminance at each code [M,2] of the view, float [N,C,S,S] in [-1,1], whose index `faces` [M]
+        has: float [M,S,S] in grey levels, -255 to 255, on the CPU. With a progress bar."""
+        batches = list(zip(faces.split(batch_size), codes.split(batch_size), strict=True))
+        changes = []
+        for batch, at in tqdm(batches, desc="editing", unit="batch", delay=2, leave=False):
+            images = views[batch].to(self.device, memory_format=torch.channels_last)
+            changes.append(luminance(self.generate(images, at) - images, self.generator.config.colours).cpu())
+        return torch.cat(changes) * 127.5
 
     def codes_of(self, to: str | Sequence, count: int) -> Tensor:
         """Emotions' names or codes (x, y), one for all of `count` pictures or one for each, as codes float32 [count,2].

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box
-from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
-from EmotionGAN.edit.photographs import add_changes, luminance_changes, shrunk
+from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels, cut
+from EmotionGAN.edit.photographs import add_changes, generator_view, shrunk
 from EmotionGAN.editor import Editor
 from EmotionGAN.walk import walk, write_gif
 
@@ -19,6 +22,15 @@ GAP, TITLE_HEIGHT, FONT_SIZE = 8, 26, 16
 AROUND = 0.2  # of the crops' common box is shown beside it
 
 GIF_SIDE = 640  # pixels of the longer side
+
+
+def luminance_changes(editor: Editor, photograph: Photograph, crops: Sequence[Box], codes: Tensor) -> np.ndarray:
+    """The change of luminance of each of F crops at each code [M,2]: float [M,F,S,S] in grey levels, -255 to 255, at
+    the generator's size S. With a progress bar."""
+    views = torch.cat([generator_view(cut(photograph.pixels, crop), editor.generator.config) for crop in crops])
+    points = codes.repeat_interleave(len(crops), dim=0)
+    faces = torch.arange(len(crops)).repeat(len(codes))
+    return editor.luminance_changes(views, points, faces).unflatten(0, (len(codes), len(crops))).numpy()
 
 
 def write_sheet(path: Path, editor: Editor, photograph: Photograph, crops: Sequence[Box], strength: float) -> int:

@@ -6,32 +6,20 @@ Pixels are uint8 [H,W,C] throughout: grey (C = 1), RGB (3), either with transpar
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from core_code.core_utils.photos.face_finder import Box
-from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels, cut
+from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
 from EmotionGAN.images import resize
-from EmotionGAN.networks.generator import Generator, GeneratorConfig
+from EmotionGAN.networks.generator import GeneratorConfig
 
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in PIL's "L"
 FADE_WIDTH = 0.14  # of a crop's side: over so much the change fades in
-BATCH_SIZE = 64
 STRIP = 1 << 20  # pixels
-
-
-class Generates(Protocol):
-    """What of an Editor is used here."""
-
-    generator: Generator
-    device: torch.device
-
-    def generate(self, images: Tensor, codes: Tensor) -> Tensor: ...
 
 
 def shrunk(photograph: Photograph, crops: Sequence[Box], longest: int) -> tuple[Photograph, list[Box]]:
@@ -65,28 +53,6 @@ def generator_view(crop: np.ndarray, config: GeneratorConfig) -> Tensor:
 def grey(colours: np.ndarray) -> np.ndarray:
     """float [H,W,1] or RGB [H,W,3] -> luminance [H,W]."""
     return colours[:, :, 0] if colours.shape[2] == 1 else colours @ GREY_OF_RGB
-
-
-def luminance_changes(editor: Generates, photograph: Photograph, crops: Sequence[Box], codes: Tensor) -> np.ndarray:
-    """The change of luminance of each of F crops at each code [M,2]: float [M,F,S,S] in grey levels, -255 to 255, at
-    the generator's size S. With a progress bar."""
-    views = torch.cat([generator_view(cut(photograph.pixels, crop), editor.generator.config) for crop in crops])
-    points = codes.repeat_interleave(len(crops), dim=0)
-    faces = torch.arange(len(crops)).repeat(len(codes))
-    return changes_of(editor, views, points, faces).unflatten(0, (len(codes), len(crops))).numpy()
-
-
-@torch.inference_mode()
-def changes_of(editor: Generates, views: Tensor, codes: Tensor, faces: Tensor | None = None) -> Tensor:
-    """The change of luminance at each code [M,2] of the view, float [N,C,S,S] in [-1,1], whose index `faces` [M] has
-    (None: of each view in turn): float [M,S,S] in grey levels, -255 to 255, on the CPU. With a progress bar."""
-    faces = torch.arange(len(views)) if faces is None else faces
-    batches = list(zip(faces.split(BATCH_SIZE), codes.split(BATCH_SIZE), strict=True))
-    changes = []
-    for batch, at in tqdm(batches, desc="editing", unit="batch", delay=2, leave=False):
-        images = views[batch].to(editor.device, memory_format=torch.channels_last)
-        changes.append(luminance(editor.generate(images, at) - images, editor.generator.config.colours).cpu())
-    return torch.cat(changes) * 127.5
 
 
 def luminance(images: Tensor, colours: str) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.photographs import check_format, face_crops, read_photograph, write_photograph
-from EmotionGAN.edit.album import write_sheet, write_walk
-from EmotionGAN.edit.photographs import add_changes, luminance_changes
+from EmotionGAN.edit.album import luminance_changes, write_sheet, write_walk
+from EmotionGAN.edit.photographs import add_changes
 from EmotionGAN.editor import Editor
 
 

@@ -5,9 +5,8 @@ import json
 import pytest
 import torch
 
-from core_code.datasets.augmentations import compiling as augmentation_compile
+from core_code.datasets.augmentations import compiling
 from core_code.datasets.augmentations.compiling import COMPILE_SECONDS, choose_editor, compile_editor, seconds_saved
-from EmotionGAN import compiled
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 
@@ -24,7 +23,7 @@ def editor(tmp_path) -> Editor:
 def pretended(monkeypatch):
     """Compiling succeeds at once and changes nothing; notes the batch sizes that it was asked for."""
     asked = []
-    monkeypatch.setattr(augmentation_compile, "compile_editor", lambda editor, size: asked.append(size) or editor)
+    monkeypatch.setattr(compiling, "compile_editor", lambda editor, size: asked.append(size) or editor)
     return asked
 
 
@@ -57,7 +56,7 @@ def test_the_user_decides_before_the_manifest(editor, tmp_path, pretended):
 def test_in_bfloat16_it_pays_with_matrix_units_alone(editor, monkeypatch):
     editor.dtype = torch.bfloat16
     for there in (False, True):
-        monkeypatch.setattr(compiled, "has_matrix_units", lambda device, there=there: there)
+        monkeypatch.setattr(compiling, "has_matrix_units", lambda device, there=there: there)
         assert (seconds_saved(editor, 10**9) > 0) is there
 
 
@@ -73,7 +72,7 @@ def test_a_compiler_that_is_missing_is_said_in_one_line_and_nothing_changes(edit
 
         return fail
 
-    monkeypatch.setattr(compiled.torch, "compile", missing)
+    monkeypatch.setattr(compiling.torch, "compile", missing)
     with pytest.raises(RuntimeError, match=r"^No working C\+\+ compiler found in: \('g\+\+',\)$"):
         compile_editor(editor, 4)
     assert choose_editor(editor, True, tmp_path, 1, 4) == (editor, False)

@@ -15,7 +15,8 @@ from core_code.core_utils.photos.face_finder import Box, crop_box
 from core_code.core_utils.photos.photographs import Photograph, cut, read_photograph
 from EmotionGAN.edit import photographs
 from EmotionGAN.edit.__main__ import main
-from EmotionGAN.edit.photographs import add_changes, generator_view, luminance_changes
+from EmotionGAN.edit.album import luminance_changes
+from EmotionGAN.edit.photographs import add_changes, generator_view
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.generator import GeneratorConfig, build_generator
 from EmotionGAN.walk import LEG_FRAMES, shortest_round, walk
