@@ -47,11 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "the order in which they finish plays a part",
     )  # fmt: skip
     flags.add_augmentations_flag(parser, "with --byol: what create_augmentations.py made, or none")
-    flags.add_output_flag(parser)
-    flags.add_data_flags(parser, max_faces=False)
-    flags.add_network_flags(parser)
-    flags.add_device_flags(parser)
-    flags.add_accelerate_flag(parser)
+    flags.add_training_flags(parser, max_faces=False)
     args = parser.parse_args(arguments)
     if args.net_name is None and args.plot_results is None:
         parser.error("--net_name is required (unless --plot_results is given)")

@@ -36,11 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
         f"with {flags.NO_AUGMENTATIONS}",
     )  # fmt: skip
-    flags.add_output_flag(parser)
-    flags.add_data_flags(parser)
-    flags.add_network_flags(parser)
-    flags.add_device_flags(parser)
-    flags.add_accelerate_flag(parser)
+    flags.add_training_flags(parser)
     args = parser.parse_args(arguments)
     flags.fill_in(args, ARCHITECTURES[args.net_name].byol_defaults)
     return args

@@ -46,11 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_augmentations_flag(parser, "what create_augmentations.py made")
     parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"))
-    flags.add_output_flag(parser)
-    flags.add_data_flags(parser, own_labels=True)
-    flags.add_network_flags(parser)
-    flags.add_device_flags(parser)
-    flags.add_accelerate_flag(parser)
+    flags.add_training_flags(parser, own_labels=True)
     args = parser.parse_args(arguments)
     check_faces(parser, args)
     if args.recipe is None:

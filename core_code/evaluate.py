@@ -1,7 +1,5 @@
 """Evaluate trained nets on val and test, alone and voting.
 
-    python -m core_code.evaluate --net_name resnet18 --exp_names Baseline Augmented Expanded
-
 Figures are also given on those test faces of which no exact copy is in Training; every model and vote is compared
 with the first experiment, face by face. With `--probe byol` BYOL checkpoints are judged by a linear classifier on
 their frozen features: see evaluation/probe.py. With `--from_log` curves are drawn again: see evaluation/curves.py.

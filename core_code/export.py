@@ -1,7 +1,4 @@
-"""Write a trained classifier as an ONNX file, for use without PyTorch.
-
-python -m core_code.export --checkpoint checkpoints/ckpt_resnet18_Baseline_best_validation.pth
-"""
+"""Write a trained classifier as an ONNX file, for use without PyTorch: `python -m core_code.export`."""
 
 from pathlib import Path
 

@@ -1,8 +1,4 @@
-"""Predict the emotions of the faces in pictures, or in a clip, with trained nets.
-
-python -m core_code.predict photo.jpg
-python -m core_code.predict clip.mp4 --csv clip.csv
-"""
+"""Predict the emotions of the faces in pictures, or in a clip, with trained nets: `python -m core_code.predict`."""
 
 import argparse
 import sys

@@ -1,7 +1,5 @@
 """Soft labels for the training faces and their generated images, by teachers that have not seen them.
 
-    python -m core_code.soft_labels --net_name resnet18 --exp_name teachers --weights none --image_size 48
-
 The training faces are split into folds; each fold, and what was generated from its faces, is labelled by nets trained
 on the others. `train_model.py --soft_labels` trains on the file.
 """
@@ -38,11 +36,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="the file to write (default: soft_labels/<net>_<exp>.npz below --output_root)")  # fmt: skip
     flags.add_boolean(parser, "--fine_tune", True, "True trains the whole nets, False new heads alone")
     flags.add_recipe_flags(parser, RECIPES, STEMS)
-    flags.add_output_flag(parser)
-    flags.add_data_flags(parser)
-    flags.add_network_flags(parser)
-    flags.add_device_flags(parser)
-    flags.add_accelerate_flag(parser)
+    flags.add_training_flags(parser)
     args = parser.parse_args(arguments)
     args.recipe = args.recipe or (SCRATCH if args.weights == "none" else PUBLISHED)
     flags.fill_in_recipe(parser, args, recipe_values(args.recipe, args.net_name, args.image_size))

@@ -1,8 +1,4 @@
-"""Train a generator on labelled faces: `python -m EmotionGAN.learn`.
-
-`torchrun --standalone --nproc_per_node N -m EmotionGAN.learn ...` shares every batch among N processes, which end where
-one ends (docs/scaling.md).
-"""
+"""Train a generator on labelled faces: `python -m EmotionGAN.learn`."""
 
 import argparse
 import math

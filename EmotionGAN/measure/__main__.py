@@ -1,7 +1,4 @@
-"""Judge a generator by independent classifiers, small nets and dlib: `python -m EmotionGAN.measure`.
-
-The classifiers must have been trained on real faces alone (train_model.py with --emotion_transform_prob 0).
-"""
+"""Judge a generator by independent classifiers, small nets and dlib: `python -m EmotionGAN.measure`."""
 
 import argparse
 import shlex

@@ -275,6 +275,15 @@ def add_generator_flag(parser: argparse.ArgumentParser) -> None:
                         "checkpoint file (default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
 
 
+def add_training_flags(parser: argparse.ArgumentParser, **data: Any) -> None:
+    """What a classifier's trainings share: output, data (see add_data_flags), network, device, acceleration."""
+    add_output_flag(parser)
+    add_data_flags(parser, **data)
+    add_network_flags(parser)
+    add_device_flags(parser)
+    add_accelerate_flag(parser)
+
+
 def add_editor_flags(parser: argparse.ArgumentParser) -> None:
     """Which generator, and how it computes: --generator, --accelerate and the flags of the device."""
     add_generator_flag(parser)

@@ -1,7 +1,5 @@
 """Fit the model that the sample faces are sampled from, on FER2013's Training faces and no others.
 
-python -m core_code.datasets.fit_sample_model --data_root data/fer2013
-
 It needs `pip install -r requirements-measure.txt`: dlib finds the landmarks.
 """
 
@@ -35,7 +33,9 @@ SHARPENING, SHARPENED = 1.0, 1.2  # by how much, of details of what width in pix
 
 def main() -> None:
     """Parse arguments, fit, write."""
-    parser = make_parser((__doc__ or " ").splitlines()[0], "python -m core_code.datasets.fit_sample_model")
+    parser = make_parser(
+        (__doc__ or " ").splitlines()[0], "python -m core_code.datasets.fit_sample_model --data_root data/fer2013"
+    )
     parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
     parser.add_argument("--components", type=count, default=COMPONENTS)
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")

@@ -1,7 +1,4 @@
-"""Whether the sample faces are worth learning from: readable, found by dlib, and no copies of Training faces.
-
-python -m core_code.evaluation.check_sample_faces --judge checkpoints/ckpt_resnet18_Regular_best_validation.pth
-"""
+"""Whether the sample faces are worth learning from: readable, found by dlib, and no copies of Training faces."""
 
 from pathlib import Path
 

@@ -1,7 +1,5 @@
-"""The curves of training runs, plotted again from their histories (JSON lines) or from logs, published ones too.
-
-python -m core_code.evaluate --from_log logs/history_*.jsonl
-"""
+"""The curves of training runs, plotted again from their histories (JSON lines) or from logs, published ones too:
+`python -m core_code.evaluate --from_log`."""
 
 import argparse
 import math

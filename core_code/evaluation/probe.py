@@ -1,9 +1,5 @@
-"""The accuracy of a linear classifier on a net's frozen features, before and after BYOL pre-training.
-
-    python -m core_code.evaluate --probe byol --net_name resnet18 --exp_names Regular
-
-It judges a pre-training in minutes, without a fine-tune.
-"""
+"""The accuracy of a linear classifier on a net's frozen features, before and after BYOL pre-training, which judges that
+in minutes, without a fine-tune: `python -m core_code.evaluate --probe byol`."""
 
 import copy
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""How a net's features tell the emotions apart: a t-SNE map of faces, and silhouette scores.
-
-python -m core_code.evaluate --net_name resnet18 --exp_names Baseline --tsne True --tsne_on val
-"""
+"""How a net's features tell the emotions apart: a t-SNE map of faces, and silhouette scores."""
 
 import copy
 from collections.abc import Mapping

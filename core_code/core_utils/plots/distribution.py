@@ -34,10 +34,7 @@ def distribution_table(
 def plot_distribution(
     path: Path, dataset: str, emotions: Sequence[str], before: Sequence[int], after: Sequence[int] | None = None
 ) -> Path:
-    """Write a PNG of bars with counts and percentages; pale before and full after expansion where `after` is given.
-
-    Returns the path. Raises InputError when it cannot be written.
-    """
+    """Write a PNG of bars with counts and percentages; pale before and full after expansion where `after` is given."""
     figure = Figure(figsize=(10, 4.5))
     axes = figure.add_subplot()
     width = 0.8 if after is None else 0.42
