@@ -27,20 +27,18 @@ def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judge
     ratios: dict[str, Summary] = {}
     edit_splits = faces.splits_of(edits.rows)
     for split, mask in faces.splits().items():
-        distance: dict[str, float | None] = {}
-        halves: dict[str, float | None] = {}
+        distances: dict[str, float | None] = dict.fromkeys(EMOTIONS)
+        halves, times = distances.copy(), distances.copy()
         for index, emotion in enumerate(EMOTIONS):
             shown = real.features[mask & (faces.labels == index)]
             edited = judged.features[edit_splits[split] & (edits.targets == index)]
-            enough = len(shown) >= FEWEST and len(edited) >= 2
-            distance[emotion] = frechet_distance(edited, shown) if enough else None
-            halves[emotion] = frechet_distance(shown[::2], shown[1::2]) if enough else None
-        times = {
-            emotion: (value / halves[emotion] if value is not None and halves[emotion] else None)  # type: ignore[operator]
-            for emotion, value in distance.items()
-        }
-        of_edits[split], of_halves[split] = summary_of(distance, None, False), summary_of(halves, None, False)
-        ratios[split] = summary_of(times, None, False)
+            if len(shown) >= FEWEST and len(edited) >= 2:
+                distances[emotion] = distance = frechet_distance(edited, shown)
+                halves[emotion] = between = frechet_distance(shown[::2], shown[1::2])
+                times[emotion] = distance / between if between else None
+        of_edits[split], of_halves[split], ratios[split] = (
+            summary_of(values, None, False) for values in (distances, halves, times)
+        )
     return {
         "frechet": Figure("Frechet distance to real faces (real: their halves')", of_edits, of_halves, False, False),
         "frechet_ratio": Figure("Frechet distance, times the real halves'", ratios, None, False, False),

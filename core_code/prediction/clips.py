@@ -5,10 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 import numpy as np
@@ -63,10 +63,8 @@ def predict_clip(
     Raises InputError when there is no face in it.
     """
     emotions = emotions_of(nets)
-    find = whole_frame
     if settings.face_detector == "dlib":
         load_dlib()
-        find = find_in_frame
     rows: list[np.ndarray] = []
     latest = Latest(settings.smooth)
     total = reader.frame_count(settings.seconds)
@@ -76,7 +74,7 @@ def predict_clip(
         frames = reader.frames(settings.seconds)
         if settings.webcam is not None:
             frames = until_interrupted(frames)
-        for group in follow(frames, find, settings.detect_every):
+        for group in follow(frames, partial(find_in_frame, settings.face_detector), settings.detect_every):
             found = rows_of(group, nets, settings, latest)
             rows.append(found)
             if writer:
@@ -92,16 +90,12 @@ def predict_clip(
     return clip_table(faces, emotions)
 
 
-def find_in_frame(frame: Frame) -> list[Box]:
-    """The boxes that dlib finds, from left to right."""
+def find_in_frame(detector: str, frame: Frame) -> list[Box]:
+    """The boxes that dlib finds, from left to right, or, for `none`, the frame as one face."""
+    if detector == "none":
+        return [Box(0, 0, frame.pixels.shape[1], frame.pixels.shape[0])]
     grey = np.array(Image.fromarray(frame.pixels).convert("L"))
     return sorted((box for box, _ in detect(grey, LONGEST_SEARCHED)), key=lambda box: (box.left, box.top))
-
-
-def whole_frame(frame: Frame) -> list[Box]:
-    """The frame as one face."""
-    height, width, _ = frame.pixels.shape
-    return [Box(0, 0, width, height)]
 
 
 @dataclass
@@ -151,29 +145,18 @@ def draw_frame(frame: Frame, rows: np.ndarray, emotions: tuple[str, ...]) -> np.
     return drawn(Photograph(frame.pixels), faces, numbered=True).pixels
 
 
-@contextmanager
-def interruption() -> Iterator[list[bool]]:
-    """Within it Ctrl-C puts True into the list, and interrupts nothing."""
-    heard: list[bool] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        heard.append(True)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def until_interrupted(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """The frames of a camera, until Ctrl-C."""
+    """The frames of a camera, until Ctrl-C, which interrupts nothing else."""
+    heard: list[bool] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(True))
     print("Ctrl-C ends the recording", file=sys.stderr)
-    with interruption() as heard:
+    try:
         for frame in frames:
             yield frame
             if heard:
                 return
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def report(settings: PredictionSettings, reader: ClipReader, table: pd.DataFrame, emotions: tuple[str, ...]) -> None:
