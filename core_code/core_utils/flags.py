@@ -89,7 +89,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         help, default = options.get("help", ""), options.get("default")
         told = "(default" in help or help == argparse.SUPPRESS or isinstance(default, list)
         if default not in (None, argparse.SUPPRESS) and not told:
