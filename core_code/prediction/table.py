@@ -61,8 +61,8 @@ def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     is escaped, for pandas does not take it otherwise."""
     table = face_table(predictions).rename(columns={"emotion": "reading"})
     names = [str(one.picture).encode(errors="backslashreplace").decode() for one in predictions]
-    readings = [one.emotion or (NOT_READ if one.error else NO_FACE) for one in predictions]
-    return table.assign(picture=names, reading=readings)
+    shown = [one.emotion or (NOT_READ if one.error else NO_FACE) for one in predictions]
+    return table.assign(picture=names, reading=shown)
 
 
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
