@@ -142,6 +142,16 @@ def kind_of(name: str) -> str:
 
 def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[str], emotions: Sequence[str]) -> Splits:
     """Decode all files, several at a time; says on stderr what is passed over and which emotions have no face."""
+    warn(data_root, files, passed_over, emotions)
+    with ThreadPoolExecutor() as threads:
+        decoded = threads.map(read_face, [data_root / file.name for file in files])
+        bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
+        faces = [face.ravel() for face in bar]
+    return by_phase(faces, [file.label for file in files], [file.phase for file in files])
+
+
+def warn(data_root: Path, files: list[ImageFile], passed_over: Counter[str], emotions: Sequence[str]) -> None:
+    """Print which files are no images, and which emotions a phase lacks."""
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
         print(f"{data_root}: passed over {passed_over.total()} files: {kinds}", file=sys.stderr)
@@ -149,11 +159,6 @@ def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[st
         found = {file.label for file in files if file.phase == phase}
         if missing := [emotion for label, emotion in enumerate(emotions) if label not in found]:
             print(f"warning: {data_root}: no face of {', '.join(missing)} in {PHASES[phase]}", file=sys.stderr)
-    with ThreadPoolExecutor() as threads:
-        decoded = threads.map(read_face, [data_root / file.name for file in files])
-        bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
-        faces = [face.ravel() for face in bar]
-    return by_phase(faces, [file.label for file in files], [file.phase for file in files])
 
 
 def read_face(path: Path, content: bytes | None = None) -> np.ndarray:

@@ -10,8 +10,10 @@ from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.fer2013 import FER2013
+from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.settings import EvaluationSettings
+from core_code.models.emotion_net import EmotionNet
 from core_code.models.smallest_views import check_views
 from core_code.training.inference import Trained, check_finite, load_trained, predict
 
@@ -51,11 +53,8 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
     Raises InputError.
     """
     splits = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
-    for name, (net, _) in nets.items():
-        if net.emotions != splits["val"].emotions:
-            own, theirs = ", ".join(net.emotions), ", ".join(splits["val"].emotions)
-            raise InputError(f"{name}: the net predicts {own}; the faces' labels are {theirs} (see --dataset "
-                             "own_labels)")  # fmt: skip
+    for name, trained in nets.items():
+        check_emotions(trained.net, splits["val"], name)
     train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
     novel = without_copies(splits["test"].faces, train.faces)
     predictions = {}
@@ -71,6 +70,13 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
     if novel.any():
         predictions[NOVEL] = predictions["test"].subset(novel)
     return predictions
+
+
+def check_emotions(net: EmotionNet, faces: LabelledFaces, name: str) -> None:
+    """Raise InputError unless a net predicts the emotions that the faces are labelled with."""
+    if net.emotions != faces.emotions:
+        own, theirs = ", ".join(net.emotions), ", ".join(faces.emotions)
+        raise InputError(f"{name}: the net predicts {own}; the faces' labels are {theirs} (see --dataset own_labels)")
 
 
 def without_copies(faces: Tensor, others: Tensor) -> Tensor:
