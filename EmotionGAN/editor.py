@@ -20,9 +20,10 @@ from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.edit.photographs import add_changes, generator_view, luminance
 from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.images import from_range, resize, to_range
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
-from EmotionGAN.networks.generator import Generator, GeneratorConfig, accelerate_generator, build_generator
+from EmotionGAN.networks.generator import Generator, accelerate_generator, build_generator
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"

@@ -24,7 +24,7 @@ from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.steps import Steps
 from EmotionGAN.learn.trainer import Trainer
-from EmotionGAN.networks.generator import GeneratorConfig
+from EmotionGAN.networks.config import GeneratorConfig
 
 BLOCK = 8  # steps between two looks at the clock, of which one has the R1 penalty
 

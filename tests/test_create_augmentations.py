@@ -21,9 +21,10 @@ from core_code.datasets.augmentations.plan import Settings, make_plan
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import Editor, save_generator
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import save_face_encoder
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import build_generator
 
 SCRIPT = Path(create_augmentations.__file__)
 

@@ -6,7 +6,8 @@ import torch
 
 import create_augmentations
 from EmotionGAN.editor import save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 
 def differences(one: object, other: object, at: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels
 from EmotionGAN.images import resize
-from EmotionGAN.networks.generator import GeneratorConfig
+from EmotionGAN.networks.config import GeneratorConfig
 
 GREY_OF_RGB = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as in PIL's "L"
 FADE_WIDTH = 0.14  # of a crop's side: over so much the change fades in

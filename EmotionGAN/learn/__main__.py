@@ -66,8 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.learn.data import BalancedFaces
     from EmotionGAN.learn.run import run
     from EmotionGAN.learn.trainer import Trainer
+    from EmotionGAN.networks.config import GeneratorConfig
     from EmotionGAN.networks.face_encoder import check_settings
-    from EmotionGAN.networks.generator import GeneratorConfig
 
     values = {field.name: getattr(args, field.name, None) for field in fields(GeneratorConfig)}
     values |= {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}

@@ -45,11 +45,13 @@ def load_face_encoder(folder: Path) -> Discriminator | None:
 def check_settings(given: Mapping[str, Any], where: str) -> dict[str, int]:
     """The settings of a discriminator among those `given`. Raises InputError, naming `where` they stand, for one that
     is missing or beyond reason."""
-    settings = {name: given.get(name) for name in LARGEST}
+    settings: dict[str, int] = {}
     for name, largest in LARGEST.items():
-        if type(settings[name]) is not int or not 1 <= settings[name] <= largest:
-            found = json.dumps(settings[name])
+        value = given.get(name)
+        if type(value) is not int or not 1 <= value <= largest:
+            found = json.dumps(value)
             raise InputError(f"{where}: {name} is {found}, expected a whole number from 1 to {largest}")
+        settings[name] = value
     if settings["width"] << settings["layers"] > 16384 or settings["image_size"] < 2 ** settings["layers"]:
         raise InputError(f"{where}: {settings['layers']} layers do not fit width and image_size")
     return settings

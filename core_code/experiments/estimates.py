@@ -26,7 +26,7 @@ from EmotionGAN.learn.config import NETWORK, LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.run import run_steps
 from EmotionGAN.learn.trainer import Trainer
-from EmotionGAN.networks.generator import GeneratorConfig
+from EmotionGAN.networks.config import GeneratorConfig
 
 MOST_FACES = 32  # of a step timed on a CPU: a whole batch at 224 px takes long there and is no more exact
 TRIALS = 3

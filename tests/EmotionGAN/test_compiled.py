@@ -8,7 +8,8 @@ import torch
 from core_code.datasets.augmentations import compiling
 from core_code.datasets.augmentations.compiling import COMPILE_SECONDS, choose_editor, compile_editor, seconds_saved
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from EmotionGAN.edit.__main__ import main
 from EmotionGAN.edit.album import luminance_changes
 from EmotionGAN.edit.photographs import add_changes, generator_view
 from EmotionGAN.editor import Editor, save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 from EmotionGAN.walk import LEG_FRAMES, shortest_round, walk
 
 GREY = np.array([0.299, 0.587, 0.114])

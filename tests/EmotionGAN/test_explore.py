@@ -28,7 +28,8 @@ from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.explore import __main__ as explore
 from EmotionGAN.explore.faces import cut, faces_of_photo, one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 CPU = torch.device("cpu")
 FACES = torch.randint(0, 256, (3, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

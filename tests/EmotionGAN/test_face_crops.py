@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.face_crops import FADE_WIDTH, cut_out, find_boxes, put_back
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 BOXES = torch.tensor([[8.0, 4.0, 40.0, 36.0], [0.0, 0.0, 48.0, 48.0]])
 

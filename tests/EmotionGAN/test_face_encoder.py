@@ -7,9 +7,10 @@ import torch
 
 from core_code.core_utils.errors import InputError
 from EmotionGAN.editor import Editor, save_generator
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import encode_images, load_face_encoder, save_face_encoder
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import build_generator
 
 CPU = torch.device("cpu")
 CONFIG = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")

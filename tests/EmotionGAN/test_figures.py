@@ -25,7 +25,8 @@ from EmotionGAN.figures.space import (
     shares_at,
 )
 from EmotionGAN.figures.walk import on_map, write_face_walk
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 

@@ -14,7 +14,8 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import write_json
 from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, load_generator, save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 from EmotionGAN.networks.warp import warp_and_paint
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")

@@ -16,7 +16,8 @@ from EmotionGAN.editor import save_generator
 from EmotionGAN.measure import dlib_faces, report, small_net
 from EmotionGAN.measure.__main__ import main
 from EmotionGAN.measure.summary import Figure, summary_of
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 TINY = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="fer2013")
 

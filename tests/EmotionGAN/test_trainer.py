@@ -18,8 +18,8 @@ from EmotionGAN.learn.data import VIEW_NUMBERS, BalancedFaces, plan_edits, rando
 from EmotionGAN.learn.run import run_steps
 from EmotionGAN.learn.steps import Edits
 from EmotionGAN.learn.trainer import Trainer
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
-from EmotionGAN.networks.generator import GeneratorConfig
 from EmotionGAN.networks.overlay import Overlay, standardise
 from EmotionGAN.sheets import sample_sheet
 

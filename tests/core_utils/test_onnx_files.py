@@ -19,7 +19,8 @@ from core_code.core_utils.transforms import evaluation_view
 from core_code.models.emotion_net import EmotionNet
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.export.__main__ import main as export_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")

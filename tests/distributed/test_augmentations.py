@@ -9,7 +9,8 @@ import torch
 
 from core_code.core_utils.locks import exclusive_lock
 from EmotionGAN.editor import save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 TWO, FOUR = pytest.param(2), pytest.param(4, marks=pytest.mark.slow)
 WAYS = {

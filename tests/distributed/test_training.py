@@ -9,7 +9,8 @@ import torch
 
 import create_augmentations
 from EmotionGAN.editor import save_generator
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 FOUR = pytest.param(4, marks=pytest.mark.slow)
 # 91 faces in batches of 16: the last one is of eleven faces, which no two or four processes can share evenly

@@ -25,9 +25,10 @@ from core_code.datasets.fer2013_csv import read_csv
 from core_code.datasets.image_folder import load_folder
 from core_code.search.files import read_study
 from EmotionGAN.editor import load_generator, save_generator
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import load_face_encoder, save_face_encoder
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import build_generator
 
 
 def csv_of(path: Path, *pixels: str) -> Path:

@@ -19,9 +19,10 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.curves import draw_logs, read_log
 from core_code.training.settings import data_provenance
 from EmotionGAN.editor import Editor, save_generator
+from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import save_face_encoder
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.generator import build_generator
 
 TEXTS = {
     "deep nesting": lambda text, rng: "[" * rng.choice((500, 100_000)) + text,

@@ -30,7 +30,8 @@ from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
 from EmotionGAN.learn.run import run_steps
 from EmotionGAN.learn.trainer import Trainer
-from EmotionGAN.networks.generator import GeneratorConfig, build_generator
+from EmotionGAN.networks.config import GeneratorConfig
+from EmotionGAN.networks.generator import build_generator
 
 CPU = torch.device("cpu")
 SIZE = 8
