@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 webdriver = pytest.importorskip("selenium.webdriver")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -44,10 +45,20 @@ def driver(request, file) -> Iterator["Chrome"]:
         browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
         metrics = {"width": request.param, "height": 844, "deviceScaleFactor": 1, "mobile": request.param < 800}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get(file.as_uri())
+        open_page(browser, file.as_uri())
         yield browser
         assert browser.get_log("browser") == [], "errors in the browser's console"
         browser.quit()
+
+
+def open_page(browser: "Chrome", address: str) -> None:
+    """Open a page with pictures; again where a browser under load goes on showing the empty one it starts with."""
+
+    def is_open(browser: "Chrome") -> bool:
+        browser.get(address)
+        return browser.current_url == address and bool(browser.execute_script("return document.images.length"))
+
+    WebDriverWait(browser, 60).until(is_open)
 
 
 def shown_splits(driver: "Chrome") -> set[str]:
