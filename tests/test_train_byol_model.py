@@ -97,7 +97,10 @@ def test_the_validation_loss_and_the_feature_std_are_those_of_the_saved_net(ther
 
 def test_validation_leaves_the_net_as_it_is(there):
     batches = FaceBatches(FER2013(phase="val"), 14, torch.device("cpu"))
-    training = TrainingSettings(1, 1e-3, 0.0, "adam", "none", image_size=32, seed=1, dtype=torch.float32)
+    training = TrainingSettings(
+        epochs=1, lr=1e-3, weight_decay=0.0, optimizer="adam", scheduler="none", image_size=32, seed=1,
+        dtype=torch.float32,
+    )  # fmt: skip
     task = make_byol_task("small", batches, batches, training, weights="none")
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
     assert task.measure(1, last=False) == task.measure(2, last=True)

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     from EmotionGAN.networks.config import GeneratorConfig
     from EmotionGAN.networks.face_encoder import check_settings
 
-    values = {field.name: getattr(args, field.name, None) for field in fields(GeneratorConfig)}
+    values = {field.name: getattr(args, field.name) for field in fields(GeneratorConfig) if hasattr(args, field.name)}
     values |= {"colours": "grey", "framing": "fer2013", "emotions": EMOTIONS}
     generator_config = GeneratorConfig.from_dict(values, "the flags")
     config = flags.as_settings(LearnConfig, args)

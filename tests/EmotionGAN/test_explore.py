@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core_code.core_utils.checkpoints import FINAL, KEYS, CheckpointFiles
+from core_code.core_utils.checkpoints import FINAL, TYPES, CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos import photographs
@@ -153,7 +153,7 @@ def checkpoint(tmp_path, small):
     """A checkpoint of an untrained small net for views of 40 pixels, and the net itself."""
     torch.manual_seed(2)
     net = EmotionNet(small)
-    state = dict.fromkeys(KEYS, 0) | {"net": net.state_dict(), "settings": {"image_size": 40}}
+    state = dict.fromkeys(TYPES, 0) | {"net": net.state_dict(), "settings": {"image_size": 40}}
     return CheckpointFiles(tmp_path, small, "my_run").save(FINAL, state), net.eval()
 
 

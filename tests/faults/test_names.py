@@ -8,7 +8,7 @@ import optuna_study
 import train_byol_model
 import train_model
 from core_code import evaluate
-from core_code.core_utils.checkpoints import KEYS, KINDS, CheckpointFiles
+from core_code.core_utils.checkpoints import KINDS, TYPES, CheckpointFiles
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import save_weights
 from core_code.core_utils.flags import run_name
@@ -54,7 +54,7 @@ def test_the_longest_names_make_files(name, inside):
     files = CheckpointFiles(inside, "densenet201", run_name(name), byol=True)
     with files.exclusive_run():
         for kind in KINDS:
-            assert files.save(kind, dict.fromkeys(KEYS)).is_file()
+            assert files.save(kind, dict.fromkeys(TYPES)).is_file()
 
 
 @pytest.mark.parametrize("key", ["net_name", "exp_name"])
@@ -87,7 +87,7 @@ def test_a_study_cannot_name_a_picture_elsewhere(key, inside):
 @pytest.mark.parametrize("key", ["name", "experiment"])
 def test_a_checkpoint_with_another_name_inside_is_refused(key, inside):
     files = CheckpointFiles(inside, "resnet18", "E")
-    state = dict.fromkeys(KEYS) | {"name": "resnet18", "experiment": "E", key: "../../x"}
+    state = dict.fromkeys(TYPES) | {"name": "resnet18", "experiment": "E", key: "../../x"}
     save_weights(files.path("best_validation"), state)
     with pytest.raises(InputError, match=rf"a checkpoint of {key} '\.\./\.\./x', expected"):
         files.load("best_validation")

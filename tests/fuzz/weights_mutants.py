@@ -91,8 +91,9 @@ def read_weights(mutant: Weights) -> None:
 def make_task(optimizer: str) -> ClassifierTask:
     """A training of seven faces."""
     training = TrainingSettings(
-        5, 1e-3, 1e-5, optimizer, "cosine" if optimizer == "adam" else "step", SIZE, 3, torch.float32
-    )
+        epochs=5, lr=1e-3, weight_decay=1e-5, optimizer=optimizer,
+        scheduler="cosine" if optimizer == "adam" else "step", image_size=SIZE, seed=3, dtype=torch.float32,
+    )  # fmt: skip
     train, val = FaceBatches(training_faces(), 4, CPU, shuffle=True), FaceBatches(training_faces(), 7, CPU)
     return ClassifierTask(seeded(lambda: EmotionNet(NET)), train, val, training)
 
