@@ -1,14 +1,17 @@
 """Exit handlers for Ctrl-C and SIGTERM: both stop a loop between two steps, with a message of what is saved."""
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 TERMINATED = 143  # the shell's convention: 128 + SIGTERM
+PARENT = "END_WITH_PARENT"  # an environment variable: the process without which this one ends
 
 
 class Terminated(KeyboardInterrupt):
@@ -30,6 +33,22 @@ def catch_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end_with_parent() -> None:
+    """SIGTERM for this process once the one that PARENT names is its parent no more, as after a kill -9.
+
+    A command that another one started then saves what it has and ends, so that a new start finds nobody writing.
+    """
+    parent = os.environ.pop(PARENT, None)
+
+    def watch() -> None:
+        while os.getppid() == int(parent or 0):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def exit_with_message(interrupt: KeyboardInterrupt, message: str) -> NoReturn:

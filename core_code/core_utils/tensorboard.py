@@ -1,5 +1,6 @@
 """Figures and pictures of a training for TensorBoard, beside the files that are always written."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError("--tensorboard needs tensorboard: pip install tensorboard") from error
+        silence_writer_thread()
         with writing_to(folder):
             self.writer = SummaryWriter(folder)
 
@@ -42,6 +44,17 @@ class Board:
             with Image.open(path) as image, writing_to(self.writer.log_dir):
                 self.writer.add_image(name, np.array(image.convert("RGB")), step, dataformats="HWC")
                 self.writer.flush()
+
+
+def silence_writer_thread() -> None:
+    """No traceback of TensorBoard's own thread: it hands its error to the next call, which raises it here."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if type(args.thread).__name__ != "_AsyncWriterThread":
+            before(args)
+
+    threading.excepthook = hook
 
 
 @contextmanager

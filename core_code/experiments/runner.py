@@ -17,7 +17,7 @@ from tqdm import tqdm
 from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, drop_cut_line, make_folder
-from core_code.core_utils.signals import catch_sigterm
+from core_code.core_utils.signals import PARENT, catch_sigterm
 from core_code.core_utils.streams import LIVE_BARS
 from core_code.experiments.plan import Step
 
@@ -138,7 +138,7 @@ def run_steps(steps: Sequence[Step], at_once: int, output_root: Path, longest_s:
 def start(step: Step, at_once: int, output_root: Path) -> Running:
     """Start a step's command, a script of the repository or a module of it, with this Python."""
     command = step.command if step.command[0] == "-m" else (str(REPOSITORY / step.command[0]), *step.command[1:])
-    environment, log = dict(os.environ), None
+    environment, log = {**os.environ, PARENT: str(os.getpid())}, None
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), environment.get("PYTHONPATH"))))
     if at_once > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))

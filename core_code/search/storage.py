@@ -92,6 +92,11 @@ def open_study(storage: str, files: StudyFiles, direction: StudyDirection, setti
                 f"{without_password(storage)}: its study {files.run} was made with {key} {made.get(key)}, expected "
                 f"{settings.get(key)}: go on with the same settings, or give another --exp_name"
             )
+    if study.direction != direction:
+        raise InputError(
+            f"{without_password(storage)}: its study {files.run} is to {study.direction.name.lower()} its value, "
+            f"expected to {direction.name.lower()} it: give another --exp_name"
+        )
     return study
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,18 @@ def test_without_tensorboard_one_line_tells_what_to_install(tmp_path, monkeypatc
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's own thread
-def test_a_folder_that_takes_no_more_is_named(tmp_path):
+def test_a_folder_that_takes_no_more_is_named_and_a_traceback_of_the_writer_is_not_shown(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
     board = Board(tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "runs").touch()
     with pytest.raises(InputError, match=r"runs: cannot be written \("):
         for step in range(100):
             board.scalars({"loss": 1.0}, step)
+    board.writer.file_writer.event_writer._async_writer._worker.join()
+    assert not shown
+    thread = threading.Thread(target=[].pop)  # another thread's is shown as before
+    thread.start()
+    thread.join()
+    assert [args.exc_type for args in shown] == [IndexError]

@@ -114,6 +114,43 @@ def test_an_interruption_ends_the_running_steps(tmp_path, step):
     assert f"{tmp_path}/work.py a" not in left
 
 
+KILLED = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[2])
+from core_code.experiments import runner
+from core_code.experiments.plan import Step
+folder = pathlib.Path(sys.argv[1])
+runner.REPOSITORY = folder
+runner.run_steps([Step("a", ("work.py", sys.argv[2], str(folder)), (), "training", 1)], 1, folder)
+"""
+WORK = """
+import sys, pathlib, time
+sys.path.insert(0, sys.argv[1])
+from core_code.core_utils.errors import run_command
+def main():
+    pathlib.Path(sys.argv[2], "started").touch()
+    try:
+        time.sleep(600)
+    finally:
+        pathlib.Path(sys.argv[2], "ended").touch()
+run_command(main)
+"""
+
+
+def test_a_step_ends_by_itself_when_the_study_is_killed(tmp_path):
+    (tmp_path / "work.py").write_text(WORK)
+    study = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), str(Path.cwd())], stderr=subprocess.PIPE)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    assert not (tmp_path / "ended").exists()
+    study.kill()
+    study.communicate()
+    end = time.monotonic() + 60
+    while not (tmp_path / "ended").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (tmp_path / "ended").exists()
+
+
 GOOD = json.dumps({"step": "a", "command": "c", "status": 0, "seconds": 1.5, "hardware": "h", "error": ""}).encode()
 
 

@@ -217,3 +217,12 @@ def test_a_journal_that_is_no_file_is_refused(tmp_path, what):
         os.mkfifo(path)
     with pytest.raises(InputError, match="no file, expected the path of a journal file"):
         open_storage(str(path))
+
+
+def test_a_study_whose_direction_was_changed_by_hand_is_one_line(files, tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    open_study(url, files, optuna.study.StudyDirection.MAXIMIZE, SETTINGS)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("UPDATE study_directions SET direction = 'MINIMIZE'")
+    with pytest.raises(InputError, match="study resnet18_E is to minimize its value, expected to maximize it"):
+        open_study(url, files, optuna.study.StudyDirection.MAXIMIZE, SETTINGS)
