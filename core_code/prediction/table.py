@@ -57,12 +57,12 @@ def face_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
 
 
 def csv_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """face_table with the emotion as `reading`, which also says why there is none. What is no UTF-8 in a picture's name
+    """face_table whose column `emotion` also says why there is none. What is no UTF-8 in a picture's name
     is escaped, for pandas does not take it otherwise."""
-    table = face_table(predictions).rename(columns={"emotion": "reading"})
+    table = face_table(predictions)
     names = [str(one.picture).encode(errors="backslashreplace").decode() for one in predictions]
     shown = [one.emotion or (NOT_READ if one.error else NO_FACE) for one in predictions]
-    return table.assign(picture=names, reading=shown)
+    return table.assign(picture=names, emotion=shown)
 
 
 def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def printed_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     percent = 100 * table[[*predictions[0].emotions]]
     boxes = (one.box for one in predictions)
     where = pd.Series([f"{box.width}x{box.height} at ({box.left}, {box.top})" if box else "" for box in boxes])
-    head = table[["picture", "face"]].assign(where=where, emotion=table.reading)
+    head = table[["picture", "face"]].assign(where=where, emotion=table.emotion)
     return pd.concat([head, percent], axis=1)
 
 
@@ -85,7 +85,7 @@ def as_json(predictions: Sequence[Prediction], checkpoints: Sequence[Path], vote
         "faces": [
             {
                 "picture": str(one.picture), "face": one.face, "box": vars(one.box) if one.box else None,
-                "reading": one.emotion, "confidence": one.confidence, "probabilities": one.by_emotion,
+                "emotion": one.emotion, "confidence": one.confidence, "probabilities": one.by_emotion,
                 "note": None if one.box else one.error or NO_FACE,
             }
             for one in predictions

@@ -56,7 +56,7 @@ def test_a_training_its_evaluation_and_its_predictions_use_these_names(folders, 
     predict.main(["own/test/bored", "--checkpoint", str(checkpoint), "--face_detector", "none", "--json", "out.json",
                   "--draw", "drawn", "--device", "cpu"])  # fmt: skip
     first = json.loads(Path("out.json").read_text())["faces"][0]
-    assert tuple(first["probabilities"]) == NAMES and first["reading"] in NAMES
+    assert tuple(first["probabilities"]) == NAMES and first["emotion"] in NAMES
     table = Classifier.load(checkpoint, device="cpu").predict(smooth_faces(2), find_faces=False)
     assert list(table.columns[-3:]) == list(NAMES)
     with pytest.raises(InputError, match="own: the net predicts Contempt, bored, happy; the faces' labels are Angry"):

@@ -86,7 +86,7 @@ def check(row: dict, chances: torch.Tensor) -> None:
     """A face's entry against its probabilities [7]."""
     assert list(row["probabilities"]) == list(EMOTIONS)
     assert list(row["probabilities"].values()) == pytest.approx(chances.tolist(), abs=1e-5)
-    assert row["reading"] == EMOTIONS[int(chances.argmax())]
+    assert row["emotion"] == EMOTIONS[int(chances.argmax())]
     assert row["confidence"] == pytest.approx(chances.max().item(), abs=1e-5)
 
 
@@ -100,12 +100,12 @@ def test_cut_out_faces_get_the_probabilities_of_the_net(there, capsys):
     (table,) = printed_tables(capsys.readouterr().out)
     for printed, entry in zip(table, found["faces"], strict=True):
         wanted = {emotion: f"{100 * chance:.1f}" for emotion, chance in entry["probabilities"].items()}
-        where = {"picture": entry["picture"], "face": "1", "where": "48x48 at (0, 0)", "emotion": entry["reading"]}
+        where = {"picture": entry["picture"], "face": "1", "where": "48x48 at (0, 0)", "emotion": entry["emotion"]}
         assert printed == where | wanted
     with open("out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for row, entry in zip(rows, found["faces"], strict=True):
-        assert (row["picture"], row["reading"], row["right"]) == (entry["picture"], entry["reading"], "48")
+        assert (row["picture"], row["emotion"], row["right"]) == (entry["picture"], entry["emotion"], "48")
         assert [float(row[emotion]) for emotion in EMOTIONS] == list(entry["probabilities"].values())
 
 
@@ -161,7 +161,7 @@ def test_faces_in_a_scene_are_found_from_left_to_right(there, scenes, capsys):
     drawn = np.array(Image.open("drawn/scene_read.png"))
     assert drawn.shape == (480, 640, 3)
     for row in found[:2]:
-        colour = ImageColor.getrgb(EMOTION_COLOURS[EMOTIONS.index(row["reading"])])
+        colour = ImageColor.getrgb(EMOTION_COLOURS[EMOTIONS.index(row["emotion"])])
         assert (drawn[row["box"]["bottom"] - 1, row["box"]["left"] + 20] == colour).all()
     untouched = np.array(Image.open("scene.png"))
     assert (drawn[-40:] == untouched[-40:]).all()
@@ -251,7 +251,7 @@ def test_damaged_pictures_are_rows_and_the_rest_is_predicted(there, capsys):
     found = json.loads(Path("out.json").read_text())["faces"]
     assert found[2:] == whole and "a.png: not a readable picture" in found[0]["note"]
     rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
-    assert [row["reading"] for row in rows[:2]] == ["cannot be read"] * 2 and len(rows) == 5
+    assert [row["emotion"] for row in rows[:2]] == ["cannot be read"] * 2 and len(rows) == 5
     assert len(list(Path("drawn").iterdir())) == 3
     with pytest.raises(InputError, match=r"a\.png: not a readable picture"):
         there("cut/a.png", "--face_detector", "none")
