@@ -104,7 +104,7 @@ def test_a_study_leaves_its_pkl_pictures_tables_and_the_winners_command_and_is_r
     for name, value in study.best_params.items():
         assert getattr(by_command, name) == getattr(by_study, name) == value
     assert (by_command.weights, by_command.image_size, by_command.emotion_transform_prob) == ("none", 32, 0)
-    assert by_command.fine_tune is True
+    assert by_command.fine_tune is True and by_command.recipe == by_study.recipe == "published"
     given = train_model.parse_arguments([*command[2:], "--lr", "0.5", "--study", str(RESULTS)])
     assert (given.lr, given.optimizer) == (0.5, study.best_params["optimizer"])
 

@@ -67,7 +67,12 @@ def test_a_run_leaves_its_files_and_the_best_epoch_has_the_lowest_validation_los
     assert (last["epoch"], last["name"], last["experiment"]) == (3, "small", "E")
     losses = [record["validation_loss"] for record in last["history"]]
     assert checkpoint("best_validation")["epoch"] == 1 + losses.index(min(losses))
-    assert f"best epoch: {1 + losses.index(min(losses))} of 3" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"best epoch: {1 + losses.index(min(losses))} of 3" in output
+    words = output.split("fine-tune: ")[1].splitlines()[0].split()
+    assert words[:2] == ["python", "train_model.py"]
+    args = train_model.parse_arguments(words[2:])
+    assert (args.load_byol, args.fine_tune, args.weights, args.image_size) == (True, True, "none", 32)
     lines = [line for line in log_text().splitlines() if line.startswith("epoch ")]
     assert len(lines) == 3
     for line, record in zip(lines, last["history"], strict=True):

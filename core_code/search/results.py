@@ -1,7 +1,6 @@
 """The results of a study: counts, tables of its trials, the best values, and the command that trains with them."""
 
 import argparse
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,11 @@ from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.tables import as_markdown
 from core_code.search.files import read_study, settings_of
+from core_code.training.next_command import next_command
+from core_code.training.recipes import PUBLISHED
 
 FAILURE = "failure"
 BEST_SHOWN = 10
-# Flags that the winner's command repeats where they differ from the training scripts' defaults.
-REPEATED = {
-    "dataset": "fer2013", "data_root": "data/fer2013", "weights": "imagenet", "image_size": 224,
-    "augmentations_folder": "data/fer2013_augmentations",
-}  # fmt: skip
 
 
 def one_of(*names: str) -> Callable[[str], str]:
@@ -142,12 +138,11 @@ def winner_command(study: optuna.Study) -> str:
     """The line that trains with the best trial's values, exact to the last digit. Raises InputError."""
     settings = settings_of(study)
     given: dict[str, Any] = {"net_name": settings["net_name"], "exp_name": settings["exp_name"], "fine_tune": True}
-    if not settings["byol"]:
-        given["emotion_transform_prob"] = 0
-    given |= best_values(study)
-    given |= {name: settings[name] for name, usual in REPEATED.items() if settings.get(name, usual) != usual}
-    script = "train_byol_model.py" if settings["byol"] else "train_model.py"
-    return shlex.join(["python", script, *(str(part) for name in given for part in (f"--{name}", given[name]))])
+    if settings["byol"]:
+        return next_command("train_byol_model.py", settings, **given, **best_values(study))
+    if settings.get("weights") == "none":
+        given["recipe"] = PUBLISHED  # every trial's, which is not the default for random weights
+    return next_command("train_model.py", settings, **given, emotion_transform_prob=0, **best_values(study))
 
 
 def read_complete(path: Path) -> optuna.Study:

@@ -26,6 +26,7 @@ from core_code.training.classifier import ClassifierTask
 from core_code.training.classifier_data import BYOLRun, ClassifierData, ClassifierRun, classifier_data
 from core_code.training.inference import load_byol, predict
 from core_code.training.loop import Record, auxiliary_of, log_message, open_log, run_epochs
+from core_code.training.next_command import next_command
 from core_code.training.recipes import PARTS
 from core_code.training.settings import HEAD, OF_CLASSIFIERS, WHOLE_NET, data_provenance, resume_settings
 
@@ -159,7 +160,8 @@ def report_byol(
         log,
     )
     log_message(f"checkpoints: {files.path('*')}\nplot: {plot}\nlog: {log.path}", log)
-    names = f"--net_name {run.net_name} --exp_name {run.exp_name}"
-    log_message(
-        f"fine-tune: python train_model.py {names} --emotion_transform_prob 0 --load_byol True --fine_tune True", log
-    )
+    command = next_command(
+        "train_model.py", vars(run), net_name=run.net_name, exp_name=run.exp_name, emotion_transform_prob=0,
+        load_byol=True, fine_tune=True, augmentations_folder=None,
+    )  # fmt: skip
+    log_message(f"fine-tune: {command}", log)

@@ -11,6 +11,7 @@ import optuna
 import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from core_code.core_utils.errors import InputError
@@ -59,7 +60,7 @@ def study(files):
 
 def reopen(files):
     """The study in a journal file, as each start of the script opens it."""
-    return open_study(str(files.folder / "journal.log"), files, "maximize", SETTINGS)
+    return open_study(str(files.folder / "journal.log"), files, StudyDirection.MAXIMIZE, SETTINGS)
 
 
 def run(study, files, make_task, trials, seed=1, epochs=9, deadline=None):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 
 from core_code.core_utils.errors import InputError
 from core_code.search.files import StudyFiles, read_study
@@ -85,16 +86,16 @@ def a_study_is_resumed(storage, files):
         return trial.suggest_float("lr", 1e-5, 1e-2, log=True)
 
     for trials in (2, 2, 4):
-        study = open_study(storage, files, "maximize", SETTINGS)
+        study = open_study(storage, files, StudyDirection.MAXIMIZE, SETTINGS)
         run_trials(study, files, objective, trials, deadline, seed=1)
         assert len(study.trials) == trials
-    again = open_study(storage, files, "maximize", {**SETTINGS, "data_root": "elsewhere"})
+    again = open_study(storage, files, StudyDirection.MAXIMIZE, {**SETTINGS, "data_root": "elsewhere"})
     kept = read_study(files.results)
     assert [trial.params for trial in kept.trials] == [trial.params for trial in again.trials]
     assert kept.best_trial.number == ranking(again)[0].number and len(kept.trials) == 4
     for change in ({"epochs": 5}, {"byol": True}, {"image_size": 64}):
         with pytest.raises(InputError) as error:
-            open_study(storage, files, "maximize", {**SETTINGS, **change})
+            open_study(storage, files, StudyDirection.MAXIMIZE, {**SETTINGS, **change})
         assert f"{next(iter(change))} " in str(error.value) and "another --exp_name" in str(error.value)
         assert "secret" not in str(error.value)
 
@@ -130,7 +131,7 @@ def test_a_storage_that_does_not_work_is_an_error_of_one_line(files, tmp_path, s
     (tmp_path / "text.txt").write_text("These are the notes of a user.\n" * 100)
     (tmp_path / "picture.png").write_bytes(bytes(range(128, 256)) * 9)
     with pytest.raises(InputError) as error:
-        open_study(storage.format(here=tmp_path), files, "maximize", SETTINGS)
+        open_study(storage.format(here=tmp_path), files, StudyDirection.MAXIMIZE, SETTINGS)
     message = str(error.value)
     assert "\n" not in message and "secret" not in message
     assert (tmp_path / "text.txt").read_text().startswith("These are the notes")
@@ -144,27 +145,28 @@ def test_a_study_without_our_settings_is_not_changed(files):
     other = optuna.create_study(storage=storage, study_name="resnet18_E")
     other.optimize(lambda trial: 1.0, n_trials=1)
     with pytest.raises(InputError, match="another --exp_name"):
-        open_study(storage, files, "maximize", SETTINGS)
+        open_study(storage, files, StudyDirection.MAXIMIZE, SETTINGS)
 
 
 def test_a_journal_that_a_full_disk_cut_off_goes_on(files, tmp_path, capsys):
     journal = tmp_path / "study.log"
-    study = open_study(str(journal), files, "maximize", SETTINGS)
+    study = open_study(str(journal), files, StudyDirection.MAXIMIZE, SETTINGS)
     study.add_trial(optuna.trial.create_trial(value=0.5))
     whole = journal.read_bytes()
     for cut in (1, 5, 40):
         journal.write_bytes(whole + whole.splitlines()[-1][:cut])
-        again = open_study(str(journal), files, "maximize", SETTINGS)
+        again = open_study(str(journal), files, StudyDirection.MAXIMIZE, SETTINGS)
         assert "study.log: its last line was cut off" in capsys.readouterr().err
         again.add_trial(optuna.trial.create_trial(value=0.25))
-        assert [trial.value for trial in open_study(str(journal), files, "maximize", SETTINGS).trials] == [0.5, 0.25]
+        again = open_study(str(journal), files, StudyDirection.MAXIMIZE, SETTINGS)
+        assert [trial.value for trial in again.trials] == [0.5, 0.25]
 
 
 def test_a_question_mark_in_the_folder_is_part_of_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for root in ("a?mode=ro", "b?", "100% ?"):
         files = StudyFiles(Path(root) / "studies", "resnet18", "E")
-        open_study(storage_url(None, files), files, "maximize", SETTINGS)
+        open_study(storage_url(None, files), files, StudyDirection.MAXIMIZE, SETTINGS)
         assert (tmp_path / root / "studies" / "optuna_study_resnet18_E.db").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"a?mode=ro", "b?", "100% ?"}
 
@@ -176,23 +178,23 @@ def test_a_question_mark_in_the_folder_is_part_of_its_name(tmp_path, monkeypatch
 def test_a_password_in_the_query_is_shown_to_nobody(files, url):
     assert "hidden" not in without_password(url)
     with pytest.raises(InputError) as error:
-        open_study(url + "&connect_timeout=1", files, "maximize", SETTINGS)
+        open_study(url + "&connect_timeout=1", files, StudyDirection.MAXIMIZE, SETTINGS)
     assert "hidden" not in str(error.value)
 
 
 def test_a_database_that_is_given_as_a_journal_is_called_one(files):
-    open_study(storage_url(None, files), files, "maximize", SETTINGS)
+    open_study(storage_url(None, files), files, StudyDirection.MAXIMIZE, SETTINGS)
     with pytest.raises(InputError, match="a database of SQLite, expected a journal file: give --storage sqlite:///"):
-        open_study(str(files.folder / "optuna_study_resnet18_E.db"), files, "maximize", SETTINGS)
+        open_study(str(files.folder / "optuna_study_resnet18_E.db"), files, StudyDirection.MAXIMIZE, SETTINGS)
 
 
 @pytest.mark.parametrize("odd", ["99", "-4", "null"])
 def test_a_damaged_line_of_a_journal_is_one_line(files, tmp_path, odd):
     journal = tmp_path / "study.log"
-    open_study(str(journal), files, "maximize", SETTINGS).ask()
+    open_study(str(journal), files, StudyDirection.MAXIMIZE, SETTINGS).ask()
     journal.write_bytes(journal.read_bytes().replace(b'"op_code":4', b'"op_code":' + odd.encode()))
     with pytest.raises(InputError, match=r"study\.log: this storage does not work \("):
-        open_study(str(journal), files, "maximize", SETTINGS)
+        open_study(str(journal), files, StudyDirection.MAXIMIZE, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +204,14 @@ def test_a_damaged_line_of_a_journal_is_one_line(files, tmp_path, odd):
 )  # fmt: skip
 def test_a_database_with_a_damaged_trial_is_one_line(files, tmp_path, change):
     storage = f"sqlite:///{tmp_path}/study.db"
-    open_study(storage, files, "maximize", SETTINGS).ask().suggest_categorical("optimizer", ["adam", "sgd"])
+    open_study(storage, files, StudyDirection.MAXIMIZE, SETTINGS).ask().suggest_categorical(
+        "optimizer", ["adam", "sgd"]
+    )
     with closing(sqlite3.connect(tmp_path / "study.db")) as database:
         database.execute(f"UPDATE {change}")
         database.commit()
     with pytest.raises(InputError, match=r"study\.db: this storage does not work \("):
-        open_study(storage, files, "maximize", SETTINGS)
+        open_study(storage, files, StudyDirection.MAXIMIZE, SETTINGS)
 
 
 @pytest.mark.parametrize("what", ["a pipe", "a device", "a folder"])
@@ -221,8 +225,8 @@ def test_a_journal_that_is_no_file_is_refused(tmp_path, what):
 
 def test_a_study_whose_direction_was_changed_by_hand_is_one_line(files, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
-    open_study(url, files, optuna.study.StudyDirection.MAXIMIZE, SETTINGS)
+    open_study(url, files, StudyDirection.MAXIMIZE, SETTINGS)
     with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
         database.execute("UPDATE study_directions SET direction = 'MINIMIZE'")
     with pytest.raises(InputError, match="study resnet18_E is to minimize its value, expected to maximize it"):
-        open_study(url, files, optuna.study.StudyDirection.MAXIMIZE, SETTINGS)
+        open_study(url, files, StudyDirection.MAXIMIZE, SETTINGS)
