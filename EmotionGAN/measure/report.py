@@ -161,7 +161,7 @@ def card_text(report: Report, earlier: Sequence[Report] = ()) -> str:
         f"{', '.join(report['judges'])}.",
         aims_table([*earlier, report]),
         *([comparison_table([*earlier, report])] if earlier else []),
-        *(f"**{split} faces**\n\n{figures_table(report, split)}" for split in report["faces"]),
+        *(f"**{split} faces**\n\n{figures_table(report, split)}" for split, count in report["faces"].items() if count),
     ]
     if report["change"]:
         change = report["change"]

@@ -89,6 +89,7 @@ def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, 
             "features_to_each_other", "cas", "detectability", "frechet", "smoothness"}  # fmt: skip
     assert keys <= found["figures"].keys() and "found" not in found["figures"]
     assert "pip install dlib-bin face_recognition_models" in printed and found["faces"] == {"all": 14}
+    assert "**other faces**" not in report.card_text({**found, "faces": {"all": 14, "other": 0}})
     assert {path.name for path in plots.glob("*.png")} == {
         f"generator_{kind}_tiny_fer2013.png" for kind in ("worst", "sheet", "centres")
     }
