@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,8 @@ class Editor:
         a list. Raises InputError for a picture that cannot be read or has no face, and for an unknown emotion.
         """
         given = as_photographs(pictures)
+        if not 0 <= strength <= 100:
+            raise InputError(f"strength {strength}, expected a number from 0 to 100")
         config, detector = self.generator.config, "dlib" if find_faces else "none"
         crops = [face_crops(photo, detector, config.framing, name) for photo, name in zip(*given.named, strict=True)]
         codes = self.codes_of(to, len(crops))
@@ -172,7 +175,8 @@ class Editor:
 
         Raises InputError for an unknown emotion and for another number of them.
         """
-        one_for_all = isinstance(to, str) or all(isinstance(value, int | float) for value in to)
+        to = to.tolist() if isinstance(to, np.ndarray | Tensor) else to
+        one_for_all = isinstance(to, str) or not isinstance(to, Sequence) or all(isinstance(x, Real) for x in to)
         targets = [to] * count if one_for_all else list(to)
         if len(targets) != count:
             raise InputError(f"{len(targets)} emotions or codes for {count} pictures, expected one, or one for each")
@@ -184,7 +188,10 @@ class Editor:
             if target.capitalize() not in self.space.emotions:
                 raise InputError(f"{target!r}: no emotion, expected one of {', '.join(self.space.emotions)}")
             return self.space.centres[self.space.emotions.index(target.capitalize())]
-        code = torch.as_tensor(target, dtype=torch.float32)
+        try:
+            code = torch.as_tensor(target, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError):  # of texts, of None, of lists in lists
+            code = torch.empty(0)
         if code.shape != (2,) or not (code.abs() <= 1).all():
             raise InputError(f"{target!r}: no code, expected two numbers from -1 to 1")
         return code

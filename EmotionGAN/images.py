@@ -6,9 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core_code.core_utils.transforms import check_uint8
+
 
 def to_range(faces: Tensor, size: int, channels: int) -> Tensor:
-    """uint8 [B,H,W] -> float [B,channels,size,size] in [-1,1], channels last, grey repeated over the channels."""
+    """uint8 [B,H,W] -> float [B,channels,size,size] in [-1,1], channels last, grey repeated over the channels. Raises
+    InputError, see check_uint8."""
+    check_uint8(faces)
     images = resize(faces[:, None].float(), (size, size)) / 127.5 - 1
     return images.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 

@@ -36,7 +36,10 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of matrix products: bfloat16 for `bf16`, float32 for `fp32`, for `auto` what has_fast_bf16 finds."""
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "fp32"
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
+    if precision not in dtypes:
+        raise InputError(f"--precision {precision}: expected auto, {', '.join(dtypes)}")
+    return dtypes[precision]
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import Shard
+from core_code.core_utils.errors import InputError
 
 SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -93,8 +94,15 @@ def evaluation_view(faces: Tensor, size: int, dtype: torch.dtype = torch.float32
 
 
 def as_floats(faces: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 0..1."""
+    """uint8 0..255 -> float32 0..1. Raises InputError, see check_uint8."""
+    check_uint8(faces)
     return faces.to(torch.float32).div_(255)
+
+
+def check_uint8(faces: Tensor) -> None:
+    """Raise InputError for faces of another dtype: floats from 0 to 1 would be taken for black."""
+    if faces.dtype != torch.uint8:
+        raise InputError(f"faces of {faces.dtype}, expected torch.uint8, 0 to 255")
 
 
 def random_crops(

@@ -10,7 +10,7 @@ import torch
 
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import MEAN_VOTE, NO_TTA
+from core_code.core_utils.flags import LARGEST_VIEW, MEAN_VOTE, NO_TTA, TTA_KINDS
 from core_code.core_utils.photos.face_finder import load_dlib
 from core_code.core_utils.photos.given import Given, Picture, as_photographs
 from core_code.core_utils.photos.photographs import face_crops
@@ -41,6 +41,10 @@ class Classifier:
         device and precision: as the flags of the commands. tta: one of flags.TTA_KINDS. image_size: side of the views
         in pixels, None for what each net was trained on. Raises InputError.
         """
+        if tta not in TTA_KINDS:
+            raise InputError(f"tta {tta!r}, expected one of {', '.join(TTA_KINDS)}")
+        if image_size not in (None, *range(1, LARGEST_VIEW + 1)):
+            raise InputError(f"image_size {image_size!r}, expected a whole number from 1 to {LARGEST_VIEW}, or None")
         paths = [Path(each) for each in ([path] if isinstance(path, Path | str) else path or [])]
         paths = paths or [SHIPPED_CLASSIFIER]
         settings = PredictionSettings([], paths, MEAN_VOTE, "none", *pick_hardware(device, precision), tta, image_size)

@@ -51,8 +51,28 @@ def test_faces_in_photographs_are_found_and_all_else_stays(editor):
 @pytest.mark.parametrize(
     "to, message",
     [("Bored", "'Bored': no emotion, expected one of Angry"), ((0.2, 3), "no code, expected two numbers from -1 to 1"),
-     (["Happy"], "1 emotions or codes for 3 pictures")],
+     (["Happy"], "1 emotions or codes for 3 pictures"), (None, "None: no code"), (5, "5: no code"),
+     ([(0.1, "a"), None, [[]]], r"\(0.1, 'a'\): no code"), ((float("nan"), 0), "no code")],
 )  # fmt: skip
 def test_targets_that_are_none(editor, faces, to, message):
     with pytest.raises(InputError, match=message):
         editor.edit_pictures(faces, to)
+
+
+def test_codes_of_any_numbers(editor, faces):
+    expected = editor.edit_pictures(faces, (0.5, -0.25))
+    for code in (np.array([0.5, -0.25], np.float32), torch.tensor([0.5, -0.25]), (np.float32(0.5), np.float64(-0.25)),
+                 torch.tensor([[0.5, -0.25]] * 3)):  # fmt: skip
+        assert (editor.edit_pictures(faces, code) == expected).all()
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf"), 1e39, -1])
+def test_a_strength_that_is_none(editor, faces, strength):
+    with pytest.raises(InputError, match=r"strength .*, expected a number from 0 to 100"):
+        editor.edit_pictures(faces, "Happy", strength=strength)
+
+
+def test_faces_of_floats_are_not_taken_for_black(editor):
+    for edit in (editor.edit, editor.edit_all):
+        with pytest.raises(InputError, match=r"faces of torch\.float32, expected torch\.uint8"):
+            edit(torch.rand(2, 48, 48), torch.zeros(2, 2))

@@ -22,6 +22,13 @@ from core_code.prediction import classifier as module
 FACES = smooth_faces(4)
 
 
+def closed() -> Image.Image:
+    """A PIL image whose pixels are gone."""
+    image = Image.new("L", (4, 4))
+    image.close()
+    return image
+
+
 @pytest.fixture
 def trained(tmp_path, small) -> tuple[Path, np.ndarray]:
     """A checkpoint at 32 pixels, and its probabilities of FACES worked out here."""
@@ -84,11 +91,40 @@ def test_several_checkpoints_vote(trained):
     "pictures, message",
     [(FACES.astype(np.float32), "an array of float32, expected an array or tensor of uint8"), ([], "no pictures were"),
      (np.zeros((2, 2, 2, 2, 2), np.uint8), r"an array \[2, 2, 2, 2\], expected"), ([3], "picture 0: int, expected"),
-     ("missing.png", "missing.png: no such picture")],
+     ("missing.png", "missing.png: no such picture"), (None, "picture 0: NoneType, expected"),
+     (np.array(3, np.uint8), r"an array \[\], expected \[H,W\]"), (np.zeros(5, np.uint8), r"an array \[5\], expected"),
+     (torch.zeros(4, 4, dtype=torch.bfloat16), "an array of torch.bfloat16, expected"),
+     ([Image.new("RGB", (0, 5))], "picture 0: not a readable picture"),
+     (closed(), "picture 0: not a readable picture")],
 )  # fmt: skip
 def test_what_is_no_picture(trained, pictures, message):
     with pytest.raises(InputError, match=message):
         Classifier.load(trained[0], device="cpu").predict(pictures, find_faces=False)
+
+
+def test_arrays_of_unusual_kinds_are_what_they_hold(trained):
+    path, expected = trained
+    kinds = [np.matrix(FACES[0]), np.ma.masked_array(FACES[0], FACES[0] > 9), np.asfortranarray(FACES[0]),
+             torch.from_numpy(FACES[0]).to_sparse()]  # fmt: skip
+    for face in kinds:
+        probabilities = Classifier.load(path, device="cpu", precision="fp32").probabilities(face)
+        np.testing.assert_allclose(probabilities, expected[:1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [({"tta": "twice"}, "tta 'twice', expected one of none, flip, ten_crop"),
+     ({"precision": "fp8"}, "--precision fp8: expected auto, bf16, fp32"),
+     *(({"image_size": side}, "image_size .*, expected a whole number from 1") for side in (0, -1, 1.5, "big", 5000))],
+)  # fmt: skip
+def test_settings_that_no_classifier_can_have(trained, settings, message):
+    with pytest.raises(InputError, match=message):
+        Classifier.load(trained[0], **{"device": "cpu"} | settings)
+
+
+def test_faces_of_floats_are_not_taken_for_black(trained):
+    with pytest.raises(InputError, match=r"faces of torch\.float32, expected torch\.uint8"):
+        Classifier.load(trained[0], device="cpu").probabilities_of(torch.rand(2, 48, 48))
 
 
 def test_a_missing_checkpoint_is_named():

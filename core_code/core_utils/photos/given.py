@@ -1,15 +1,17 @@
 """Pictures as a Python user has them, arrays, tensors, PIL images or paths, one or many, as photographs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.photographs import Photograph, from_image, read_photograph
+from core_code.core_utils.photos.pictures import decoding
 
 Picture = np.ndarray | Tensor | Image.Image | Path | str
 
@@ -48,10 +50,10 @@ def as_photographs(pictures: Picture | Sequence[Picture]) -> Given:
     """
     if isinstance(pictures, np.ndarray | Tensor):
         array = as_array(pictures, 0)
-        if array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4):
+        if array.ndim < 3 or (array.ndim == 3 and array.shape[2] <= 4):
             return given_of([array], single=True)
         return given_of(list(array), batch=True)
-    if isinstance(pictures, Image.Image | Path | str):
+    if isinstance(pictures, Image.Image | Path | str) or not isinstance(pictures, Iterable):
         return given_of([pictures], single=True)
     return given_of(list(pictures))
 
@@ -67,7 +69,8 @@ def given_of(pictures: Sequence[Picture], batch: bool = False, single: bool = Fa
         if isinstance(picture, Path | str):
             photograph = read_photograph(Path(picture))
         elif isinstance(picture, Image.Image):
-            photograph = from_image(picture, Path(f"picture {place}"))
+            with decoding(where := Path(f"picture {place}"), "picture"):
+                photograph = from_image(picture, where)
         else:
             array = as_array(picture, place)
             if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4) or not array.size:
@@ -83,8 +86,9 @@ def given_of(pictures: Sequence[Picture], batch: bool = False, single: bool = Fa
 
 def as_array(picture: Picture, place: int) -> np.ndarray:
     """An array or tensor of pixels as an array uint8. Raises InputError for anything else."""
-    array = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
-        found = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(picture).__name__
+    if isinstance(picture, Tensor) and picture.dtype == torch.uint8:
+        picture = picture.detach().to_dense().cpu().numpy()
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
+        found = f"an array of {picture.dtype}" if isinstance(picture, np.ndarray | Tensor) else type(picture).__name__
         raise InputError(f"picture {place}: {found}, expected an array or tensor of uint8, a PIL image or a path")
-    return array
+    return np.asarray(picture)  # of a matrix, or an array with a mask, its values alone

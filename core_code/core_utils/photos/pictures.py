@@ -62,21 +62,28 @@ def open_picture(path: Path, largest: int, what: str, content: bytes | None = No
             raise InputError(f"{path}: {size} bytes, expected at most {BYTES_A_PIXEL * largest}")
         if size > LARGE:
             stack.enter_context(one_large)
-        try:
-            image = stack.enter_context(Image.open(file, formats=readable_formats()))
-            if image.width * image.height > largest or max(image.size) > LONGEST_SIDE:
-                found = f"{image.width}x{image.height} pixels"
-                raise InputError(f"{path}: {found}, expected at most {largest} pixels, and {LONGEST_SIDE} a side")
-            check_codec(image, file, path, largest)
-            if image.width * image.height > LARGE:
-                stack.enter_context(one_large)
-            yield image
-        except InputError:
-            raise
-        except Exception as error:  # Pillow raises nearly anything on damaged files
-            raise InputError(
-                f"{path}: not a readable {what} (of no known format, damaged, truncated or too large)"
-            ) from error
+        stack.enter_context(decoding(path, what))
+        image = stack.enter_context(Image.open(file, formats=readable_formats()))
+        if image.width * image.height > largest or max(image.size) > LONGEST_SIDE:
+            found = f"{image.width}x{image.height} pixels"
+            raise InputError(f"{path}: {found}, expected at most {largest} pixels, and {LONGEST_SIDE} a side")
+        check_codec(image, file, path, largest)
+        if image.width * image.height > LARGE:
+            stack.enter_context(one_large)
+        yield image
+
+
+@contextmanager
+def decoding(path: Path, what: str) -> Iterator[None]:
+    """Within it every error of Pillow is an InputError that names `path`, see open_picture."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises nearly anything on damaged files
+        raise InputError(
+            f"{path}: not a readable {what} (of no known format, damaged, truncated or too large)"
+        ) from error
 
 
 def check_codec(image: Image.Image, file: BinaryIO, path: Path, largest: int) -> None:
