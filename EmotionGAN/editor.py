@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.devices import autocast, pick_device
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, one_line
 from core_code.core_utils.files import load_weights, read_json, save_weights, write_json
 from core_code.core_utils.photos.given import Picture, as_photographs
 from core_code.core_utils.photos.photographs import cut, face_crops
@@ -114,7 +114,18 @@ class Editor:
         if encoder:
             fingerprint += "+" + hashlib.sha256((path / ENCODER_FILE).read_bytes()).hexdigest()
             encoder = encoder.to(device).to(memory_format=torch.channels_last)
-        return cls(generator, space, device, dtype, path.name, fingerprint, encoder)
+        editor = cls(generator, space, device, dtype, one_line(path.name), fingerprint, encoder)
+        editor.check_outputs(weights)
+        return editor
+
+    @torch.inference_mode()
+    def check_outputs(self, path: Path) -> None:
+        """Raise InputError where a grey face becomes no finite numbers: they would be written as black."""
+        face = torch.zeros(1, self.generator.config.channels, self.image_size, self.image_size, device=self.device)
+        if not self.generate(face, self.space.centres[:1]).isfinite().all():
+            raise InputError(
+                f"{path}: the generator's outputs are not all finite numbers: it has diverged, or is damaged"
+            )
 
     @property
     def image_size(self) -> int:

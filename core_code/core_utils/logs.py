@@ -56,6 +56,11 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
     atomic_write(path, lambda file: file.write(lines.encode()))
 
 
+def is_figure(value: object) -> bool:
+    """Whether it is a number, and no whole one that is too large for a float."""
+    return type(value) is float or (type(value) is int and abs(value) < 1 << 64)
+
+
 def read_history(path: Path) -> list[dict[str, float]]:
     """The records of write_history. Raises InputError, with the line, for a file that is missing or holds others."""
     try:
@@ -70,8 +75,8 @@ def read_history(path: Path) -> list[dict[str, float]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
-        values = record.values() if isinstance(record, dict) else [None]
-        if not all(type(value) in (int, float) for value in values) or record.get("epoch") != number:
+        figures = isinstance(record, dict) and all(map(is_figure, record.values()))
+        if not figures or record.get("epoch") != number:
             raise InputError(f"{path}, line {number}: expected the figures of epoch {number} as a JSON object")
         history.append(record)
     return history

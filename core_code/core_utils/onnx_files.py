@@ -39,8 +39,11 @@ def export_onnx(
     tensors [B,...] that it returns. metadata: plain values, written as JSON into the file. float16: weights are stored
     in half the size, and computed with in float32. onnxruntime computes the whole batch and its first row; returns the
     largest difference from PyTorch's outputs. Raises InputError, and writes nothing, where it is above `tolerance`,
-    where onnx or onnxruntime is missing, and for a file that cannot be written.
+    where onnx or onnxruntime is missing, and for a file that cannot be written or does not end in .onnx: it could take
+    the place of a checkpoint or a picture.
     """
+    if path.suffix != ".onnx":
+        raise InputError(f"{path}: unknown ending {path.suffix!r}, expected .onnx")
     onnx, onnxruntime = load_onnx()
     with warnings.catch_warnings(action="ignore"):  # of tracing, and that this exporter is the older one
         content: Any = io.BytesIO()

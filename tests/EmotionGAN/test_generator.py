@@ -348,6 +348,20 @@ def test_a_wrong_generator_is_a_one_line_error_naming_the_file(tmp_path, kind):
     assert ("config.json" if kind.startswith("config") else "generator.pth") in str(error.value)
 
 
+def test_a_generator_whose_outputs_are_no_numbers_is_refused_before_it_edits(tmp_path):
+    generator = build_generator(OVERLAY)
+    torch.nn.init.constant_(next(p for p in generator.parameters() if p.ndim == 4), 1e38)
+    save_generator(tmp_path / "mine", generator, half_precision=False)
+    with pytest.raises(InputError, match=r"generator\.pth: the generator's outputs are not all finite numbers"):
+        Editor.load(tmp_path / "mine", "cpu")
+
+
+@pytest.mark.parametrize("name, shown", [("caf\udce9", r"caf\udce9"), ("a\nb", r"a\nb"), ("\x1b[31m", r"\x1b[31m")])
+def test_a_folder_s_name_is_shown_without_what_cannot_be_printed(tmp_path, name, shown):
+    save_generator(tmp_path / name, build_generator(OVERLAY))
+    assert Editor.load(tmp_path / name, "cpu").name == shown
+
+
 def test_a_missing_generator_is_named():
     with pytest.raises(InputError, match=r"nowhere\.ckpt: no such generator"):
         load_generator("nowhere.ckpt")

@@ -71,6 +71,14 @@ def test_only_our_own_temporary_files_are_removed(tmp_path):
     assert set(os.listdir(tmp_path)) == left
 
 
+@pytest.mark.parametrize("figure", ["1" + "0" * 400, "-18446744073709551616", '"0.5"', "true", "[]", "null"])
+def test_a_figure_of_a_history_is_a_number_that_can_be_drawn(tmp_path, figure):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"epoch": 1, "loss": NaN}\n{"epoch": 2, "loss": ' + figure + "}\n")
+    with pytest.raises(InputError, match=r"history\.jsonl, line 2: expected the figures of epoch 2"):
+        read_history(path)
+
+
 @pytest.mark.parametrize("read", [read_json, read_history, read_log])
 @pytest.mark.parametrize("what", ["pipe", "/dev/zero", "sparse"])
 def test_what_never_ends_is_not_read(tmp_path, read, what):

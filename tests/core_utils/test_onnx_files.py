@@ -102,6 +102,15 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path):
     assert not (tmp_path / "x.onnx").exists()
 
 
+@pytest.mark.parametrize("command", [export.main, export_generator])
+def test_no_other_kind_of_file_is_written_over(tmp_path, command):
+    for name in ("checkpoint.pth", "photo.png", "onnx"):
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(InputError, match=rf"{name}: unknown ending .*, expected \.onnx"):
+            command(["--output", str(tmp_path / name)])
+        assert (tmp_path / name).read_bytes() == b"mine"
+
+
 def test_without_onnx_one_line_tells_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="onnx is missing, which ONNX files need: pip install onnx onnxruntime"):

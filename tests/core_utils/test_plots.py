@@ -67,3 +67,12 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_or
     assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == list(EMOTIONS)
     assert axes.get_yticklabels()[0].get_text() == "Angry (8)"
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
+
+
+def test_names_that_look_like_formulas_or_lack_letters_are_drawn_as_they_stand(tmp_path, saved_figures, recwarn):
+    names = (r"$\frac$", "$x^{$", "10 $ and 20 $", "\U0001f600", "x" * 250, "<b>", "_")
+    plots.plot_confusion_matrix([[1] * 7 for _ in names], names, tmp_path / "c.png", "$_$")
+    assert tuple(label.get_text() for label in saved_figures[0].axes[0].get_xticklabels()) == names
+    with Image.open(tmp_path / "c.png") as image:
+        assert min(image.size) > 300
+    assert not recwarn.list

@@ -1,5 +1,6 @@
 """How every picture is written: drawn without a screen, in one resolution, whole or not at all."""
 
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,10 @@ from matplotlib.figure import Figure
 from core_code.core_utils.files import atomic_write
 
 DPI = 150
+
+matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in a name begins no formula
+for said in ("Glyph", "Tight layout"):  # a letter that the font has not is an empty box, a long name is cut
+    warnings.filterwarnings("ignore", said)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
