@@ -53,5 +53,5 @@ def kill_and_compare(name, kills, seed, shop, tmp_path):
 def check_study(folder, expected):
     """A study that was interrupted draws other values than an unbroken one; its trials must be as many as asked for."""
     trials = read_study(folder / "optuna_study_output/optuna_study_results_small_E.pkl").trials
-    assert sum(map(is_counted, trials)) == expected
-    assert sum(trial.state.name == "COMPLETE" for trial in trials) == expected
+    ends = [trial.state.name for trial in trials if is_counted(trial)]
+    assert len(ends) == expected and set(ends) <= {"COMPLETE", "PRUNED"}, ends
