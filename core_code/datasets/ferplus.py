@@ -82,7 +82,7 @@ def read_votes(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"Usage {row[usage][:20]!r}, expected one of {', '.join(USAGES)}")
             votes = [row[place].strip() for place in places]
             if not all(vote.isascii() and vote.isdigit() and len(vote) < 4 for vote in votes):
-                raise ValueError(f"votes {', '.join(votes)[:60]}, expected whole numbers")
+                raise ValueError(f"votes {', '.join(votes)[:60]}, expected whole numbers below 1000")
             found[PHASES[USAGES.index(row[usage].strip())]].append([int(vote) for vote in votes])
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from error

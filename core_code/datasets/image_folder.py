@@ -65,12 +65,12 @@ def load_folder(data_root: Path, own: Sequence[str] = ()) -> Splits:
 
 def own_labels(data_root: Path) -> tuple[str, ...]:
     """The names of the folders in train, validation and test, each once, sorted. Raises InputError where these are not
-    2 to 256, and for a comma in one."""
+    2 to 256, and for a comma or what cannot be printed (a line break, no UTF-8) in one."""
     phases = find_phases(data_root) if data_root.is_dir() else []
     names = sorted({folder.name for phase in phases for folder in subfolders(phase)})
-    if not 2 <= len(names) <= 256 or any("," in name for name in names):
+    if not 2 <= len(names) <= 256 or any("," in name or not name.isprintable() for name in names):
         raise InputError(f"{data_root}: {len(names)} folders with labels of your own in train, validation and test, "
-                         "expected 2 to 256, without a comma in their names")  # fmt: skip
+                         "expected 2 to 256, of printable characters without a comma")  # fmt: skip
     return tuple(names)
 
 

@@ -1,5 +1,7 @@
 """Reading augmentations back: whatever lies there, once packed quickly, and never those of other faces."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -112,11 +114,14 @@ def damage_png(path, damage: str) -> None:
     elif damage == "folder":
         path.unlink()
         path.mkdir()
+    elif damage == "pipe":
+        path.unlink()
+        os.mkfifo(path)
 
 
 @pytest.mark.parametrize(
     "damage",
-    ["truncated", "no end", "empty", "text", "flipped", "colour", "palette", "size", "jpeg", "folder"],
+    ["truncated", "no end", "empty", "text", "flipped", "colour", "palette", "size", "jpeg", "folder", "pipe"],
 )
 def test_a_damaged_png_is_named_with_the_command_that_makes_it_again(train, tmp_path, damage):
     make(tmp_path / "made", train)

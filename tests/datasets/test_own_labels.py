@@ -74,10 +74,13 @@ def test_where_a_generator_is_involved_a_line_tells_so(folders, capsys):
     assert "invalid choice: 'own_labels'" in capsys.readouterr().err
 
 
-def test_one_label_alone_or_a_comma_are_no_labels(tmp_path):
+@pytest.mark.parametrize("name", ["sad, or so", "a\nb", "\x1b[31mred", "caf\udce9", "\u202eabc"])
+def test_one_label_alone_or_a_comma_or_what_cannot_be_printed_are_no_labels(tmp_path, name):
     (tmp_path / "train" / "happy").mkdir(parents=True)
     with pytest.raises(InputError, match="1 folders with labels of your own"):
         FER2013(tmp_path, "train", "own_labels")
-    (tmp_path / "train" / "sad, or so").mkdir()
-    with pytest.raises(InputError, match=r"2 folders with labels of your own in .*without a comma"):
+    (tmp_path / "train" / name).mkdir()
+    with pytest.raises(
+        InputError, match=r"2 folders with labels of your own in .*of printable characters without a comma"
+    ):
         FER2013(tmp_path, "train", "own_labels")

@@ -164,6 +164,17 @@ def test_damage_is_named_with_the_command_that_makes_the_shard_again(train, tmp_
     assert contents(tmp_path / "made") == whole
 
 
+def test_a_pipe_in_place_of_a_shard_is_not_waited_for(train, tmp_path):
+    make(tmp_path / "made", train, storage="shards")
+    path = tmp_path / "made" / "shard_00002.tar"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(
+        InputError, match=r"shard_00002\.tar: a device or a pipe; remove it, and generate it again with"
+    ):
+        Augmentations.open(tmp_path / "made", train)
+
+
 def flipped(content: bytearray, place: int) -> bytes:
     content[place] ^= 4
     return bytes(content)

@@ -1,6 +1,7 @@
 """Images in tar files of ten thousand (WebDataset's shards): few files and sequential reading, however many images."""
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -76,12 +77,17 @@ def contents_of(folder: Path, names: list[str], most_bytes: int) -> Iterator[byt
                 if shard:
                     yield held[split_name(name)[1]]
                     continue
-                with open(f"{folder}/{name}", "rb", buffering=0) as file:
-                    yield file.read(most_bytes)
+                with open(f"{folder}/{name}", "rb", buffering=0, opener=at_once) as file:
+                    yield file.read(most_bytes) or b""
             except KeyError as error:
                 raise BadImage("no longer in the shard", name) from error
             except OSError as error:
                 raise BadImage(f"cannot be read ({error.strerror})", name) from error
+
+
+def at_once(path: str, flags: int) -> int:
+    """An opener that does not wait for a writer: a pipe is an empty file."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def members(folder: Path, shard: str) -> list[tuple[str, bytes]]:
@@ -90,6 +96,8 @@ def members(folder: Path, shard: str) -> list[tuple[str, bytes]]:
     try:
         if (size := path.stat().st_size) > LARGEST_SHARD:
             raise BadImage(f"a file of {size} bytes, expected at most {LARGEST_SHARD}", shard)
+        if not path.is_file() and not path.is_dir():
+            raise BadImage("a device or a pipe", shard)
         return tar_members(path.read_bytes())
     except OSError as error:
         raise BadImage(f"cannot be read ({error.strerror})", shard) from error
