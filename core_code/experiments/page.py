@@ -22,6 +22,7 @@ from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.experiments import tables
 from core_code.experiments.comparisons import LAST_EPOCH
+from core_code.experiments.predicted import ADJUSTED
 
 TEMPLATES = Path(__file__).parent / "templates"
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -60,6 +61,7 @@ def as_page(results: dict[str, Any], plots: Path) -> str:
     return render(
         "page.html", results, style=Markup(style), script=Markup(script), digest=digest, signed=tables.signed,
         pictures=[picture(entry, plots) for entry in results.get("pictures", [])], colours=EMOTION_COLOURS,
+        adjusted=[name for name in results["experiments"] if name.endswith(ADJUSTED)],
     )  # fmt: skip
 
 

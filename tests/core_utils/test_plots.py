@@ -3,6 +3,7 @@
 from PIL import Image
 
 from core_code.core_utils.plots import training as plots
+from core_code.core_utils.plots.palette import EMOTION_COLOURS, colours_of
 
 HISTORY = [
     {"epoch": 1, "validation_accuracy": 0.3},
@@ -76,3 +77,8 @@ def test_names_that_look_like_formulas_or_lack_letters_are_drawn_as_they_stand(t
     with Image.open(tmp_path / "c.png") as image:
         assert min(image.size) > 300
     assert not recwarn.list
+
+
+def test_emotions_of_ones_own_have_colours_of_their_own():
+    assert len(set(colours_of([str(number) for number in range(9)]))) == 9
+    assert colours_of(EMOTIONS) == list(EMOTION_COLOURS)

@@ -278,3 +278,10 @@ def test_dots_lie_along_the_axis_as_their_figures_do(results, plots):
     assert axis[60] == pytest.approx(low, abs=0.011) and 3 < len(axis) < 10
     slope = (high - low) / 4
     assert all(x == pytest.approx(low + slope * (value - 60), abs=0.02) for value, x in axis.items())
+
+
+def test_a_net_of_other_logits_is_no_other_way_of_training(tmp_path):
+    results = synthetic_results()
+    names = [name for name in results["experiments"] if not name.endswith("_adjusted")]
+    results["experiments"] = {**results["experiments"], "expanded_adjusted": "its logits corrected"}
+    assert f"in {len(names)} ways (" in as_page(results, tmp_path)
