@@ -1,7 +1,7 @@
 """Soft labels for the training faces and their generated images, by teachers that have not seen them.
 
 The training faces are split into folds; each fold, and what was generated from its faces, is labelled by nets trained
-on the others. `train_model.py --soft_labels` trains on the file.
+on the others (training/cross_fitting.py). `train_model.py --soft_labels` trains on the file.
 """
 
 import argparse

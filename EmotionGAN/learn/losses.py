@@ -1,7 +1,8 @@
 """The losses of adversarial training, each a small function of what the two networks return.
 
 GANmut (CVPR 2021), section 3, with logistic adversarial losses (Goodfellow et al., 2014, non-saturating) instead of
-Wasserstein's and R1 (Mescheder et al., 2018) instead of the gradient penalty; config.py holds the weights.
+Wasserstein's and R1 (Mescheder et al., 2018) instead of the gradient penalty; config.py holds the weights;
+steps.py sums them up: discriminator_terms, generator_terms.
 
 Each loss is the mean over the whole batch, of which every process has B rows; a process may have none. Its gradient is
 that of these rows' share of the mean.

@@ -1,4 +1,5 @@
-"""Soft labels: what teachers predict for training faces, and for the images generated from them, in an .npz file."""
+"""The file of soft labels (.npz): what teachers predict for training faces and the images generated from them. How the
+labels are made is in cross_fitting.py."""
 
 import hashlib
 from dataclasses import dataclass

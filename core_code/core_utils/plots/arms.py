@@ -63,7 +63,7 @@ def plot_accuracy_by_share(
 
 
 def plot_differences(differences: Sequence[Difference], path: Path, title: str) -> Path:
-    """A row for each difference, in points of percent: its mean, filled where it is significant, and its interval."""
+    """A row for each difference, in percentage points: its mean, filled where it is significant, and its interval."""
     figure = Figure(figsize=(7.4, 0.9 + 0.32 * len(differences)))
     axes = figure.add_subplot()
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -74,7 +74,7 @@ def plot_differences(differences: Sequence[Difference], path: Path, title: str) 
         axes.annotate(f"{row.mean:+.2f}", (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     axes.set_yticks(range(len(differences)), [row.name for row in differences], fontsize=9)
     axes.set_ylim(len(differences) - 0.5, -0.5)
-    axes.set_xlabel("points of percent")
+    axes.set_xlabel("percentage points")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_title(title, fontsize=10, loc="left")
