@@ -10,8 +10,9 @@ from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.files import write_json
-from core_code.core_utils.metrics.scores import Scores, mean_vote, most_wrong, reliability, score, surest_vote
+from core_code.core_utils.metrics.scores import Scores, most_wrong, reliability, score
 from core_code.core_utils.metrics.significance import McNemar, mcnemar
+from core_code.core_utils.metrics.votes import mean_vote, surest_vote
 from core_code.core_utils.plots.evaluation import plot_most_wrong, plot_reliability
 from core_code.core_utils.plots.training import plot_confusion_matrix
 from core_code.core_utils.tables import as_markdown, confusion_table, write_csv

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from core_code.core_utils.metrics.scores import mean_vote, surest_vote
+from core_code.core_utils.metrics.votes import mean_vote, surest_vote
 from core_code.experiments.arms import ARMS, CLASSIC
 from core_code.experiments.predicted import ADJUSTED, OTHER_SEEDS
 

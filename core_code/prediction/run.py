@@ -13,7 +13,7 @@ from tqdm import tqdm
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import write_json
 from core_code.core_utils.flags import NO_TTA, SUREST_VOTE
-from core_code.core_utils.metrics.scores import mean_vote, surest_vote
+from core_code.core_utils.metrics.votes import mean_vote, surest_vote
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.models.smallest_views import check_views
 from core_code.prediction.drawing import draw_predictions

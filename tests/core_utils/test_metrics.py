@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from core_code.core_utils.metrics.scores import mean_vote, most_wrong, score, surest_vote
+from core_code.core_utils.metrics.scores import most_wrong, score
+from core_code.core_utils.metrics.votes import mean_vote, surest_vote
 
 
 @pytest.fixture

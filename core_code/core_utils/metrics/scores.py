@@ -1,4 +1,4 @@
-"""Accuracies of predictions as shares in [0,1], confusion matrices, calibration, and votes of several models."""
+"""Accuracies of predictions as shares in [0,1], confusion matrices, calibration, and logits for other class shares."""
 
 from typing import NamedTuple
 
@@ -86,18 +86,6 @@ def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     confidences, predictions = logits.double().softmax(1).amax(1), logits.argmax(1)
     wrong = (predictions != labels).nonzero()[:, 0]
     return wrong[confidences[wrong].argsort(descending=True, stable=True)[:count]]
-
-
-def surest_vote(logits: list[Tensor]) -> Tensor:
-    """For each face the logits of the model that has the highest top logit, of equals the first. [N,C] -> [N,C]."""
-    stacked = torch.stack(logits)
-    surest = stacked.amax(2).argmax(0)
-    return stacked[surest, torch.arange(stacked.shape[1], device=stacked.device)]
-
-
-def mean_vote(logits: list[Tensor]) -> Tensor:
-    """The logarithm of the mean of the models' softmaxes. [N,C] each -> [N,C]."""
-    return torch.stack([one.double().softmax(1) for one in logits]).mean(0).log()
 
 
 def for_shares(logits: Tensor, trained: Tensor, real: Tensor) -> Tensor:
