@@ -186,7 +186,7 @@ def learning(kills: int, shop: Path) -> Series:
         step = torch.load(path, weights_only=True)["step"] if path.exists() else 0
         return {line["step"]: line for line in map(json.loads, logged(folder)[: step // EVERY])}
 
-    steps = EVERY * (3 * kills - 1)
+    steps = EVERY * (6 * kills - 1)  # a fast machine takes some before it is killed
     return Series(
         ["-m", "EmotionGAN.learn", *SAMPLE, "--dest", "run", "--image_size", "16", "--width", "4", "--blocks", "1",
          "--critic_layers", "2", "--critic_width", "4", "--batch_size", "4", "--critic_batch_size", "4",
