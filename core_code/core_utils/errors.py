@@ -59,6 +59,8 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
         except OSError as error:
             print(f"error: {as_input_error(error)}", file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt as interrupt:  # while the last words are printed
+            sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
 
 
 def run_reporting(main: Callable[[], None], go_on: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.signals import Terminated
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,3 +71,17 @@ for name in ("core_code.evaluate", "core_code.soft_labels", "core_code.experimen
     done = subprocess.run([sys.executable, "-B", "-OO", "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("--help") >= 12
+
+
+@pytest.mark.parametrize(("interrupt", "status"), [(Terminated, 143), (KeyboardInterrupt, 130)])
+def test_an_interruption_while_the_error_is_printed_has_its_status(interrupt, status):
+    class Interrupting(InputError):
+        def __str__(self) -> str:
+            raise interrupt
+
+    def main() -> None:
+        raise Interrupting("too late")
+
+    with pytest.raises(SystemExit) as end:
+        run_command(main)
+    assert end.value.code == status
