@@ -1,5 +1,6 @@
 """Files that appear whole under their names or not at all, and readers that fail in one line."""
 
+import errno
 import glob
 import json
 import os
@@ -22,6 +23,16 @@ except ImportError:  # Windows
 
 LARGEST_TEXT = 1 << 28  # bytes
 LONGEST_CUT = 1 << 20  # bytes of a line that was cut off
+
+
+def check_writable(path: Path) -> None:
+    """For commands to call before their long work: make the folder of a file to write. Raises InputError where that
+    fails, where the folder may not be written to, and where another folder stands in the file's place."""
+    make_folder(path.parent)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file to write")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written ({os.strerror(errno.EACCES)})")
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:

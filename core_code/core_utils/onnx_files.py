@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import atomic_write
+from core_code.core_utils.files import atomic_write, check_writable
 
 OPSET = 20  # the first with bicubic sampling at points, which generators may use
 BATCH = "batch"
@@ -44,6 +44,7 @@ def export_onnx(
     """
     if path.suffix != ".onnx":
         raise InputError(f"{path}: unknown ending {path.suffix!r}, expected .onnx")
+    check_writable(path)
     onnx, onnxruntime = load_onnx()
     with warnings.catch_warnings(action="ignore"):  # of tracing, and that this exporter is the older one
         content: Any = io.BytesIO()

@@ -92,7 +92,10 @@ def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes, str]]
 
 def columns_of(path: Path, header: bytes) -> list[int]:
     """How many columns the header has, and where each of COLUMNS stands in it, whatever its case."""
-    names = [field.strip(AROUND_FIELD).lower() for field in header.removeprefix(b"\xef\xbb\xbf").split(b",")]
+    header = header.removeprefix(b"\xef\xbb\xbf")
+    if b"," not in header and (separator := next((mark for mark in (b";", b"\t") if mark in header), None)):
+        raise InputError(f"{path}, line 1: columns are separated by {shown(separator)}, expected by ','")
+    names = [field.strip(AROUND_FIELD).lower() for field in header.split(b",")]
     for column in COLUMNS:
         if column.lower().encode() not in names:
             expected = f"expected a header with the columns {', '.join(COLUMNS)}"

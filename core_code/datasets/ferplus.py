@@ -64,7 +64,10 @@ def read_votes(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no such file; --labels ferplus needs FERPlus's votes: put {VOTES_NAME}, of "
                          "https://github.com/microsoft/FERPlus, beside the CSV")  # fmt: skip
     text = read_whole(path).decode("utf-8-sig", "replace")
-    rows = csv.reader(text.replace("\0", " ").splitlines())
+    lines = text.replace("\0", " ").splitlines()
+    if lines and "," not in lines[0] and (separator := next((mark for mark in ";\t" if mark in lines[0]), None)):
+        raise InputError(f"{path}, line 1: columns are separated by {separator!r}, expected by ','")
+    rows = csv.reader(lines)
     names = [name.strip().lower() for name in next(rows, [])]
     for column in ("usage", *COLUMNS):
         if column not in names:

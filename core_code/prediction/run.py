@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import write_json
+from core_code.core_utils.files import check_writable, write_json
 from core_code.core_utils.flags import NO_TTA, SUREST_VOTE
 from core_code.core_utils.metrics.votes import mean_vote, surest_vote
 from core_code.core_utils.tables import as_markdown, write_csv
@@ -86,8 +86,7 @@ def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> Non
         path = getattr(settings, name)
         if not path:
             continue
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, expected a file to write")
+        check_writable(path)
         if path.exists() and any(path.samefile(other) for other in inputs):
             raise InputError(f"{path}: would be written over, but it is an input")
         if other := written.get(Path(os.path.realpath(path))):

@@ -111,6 +111,16 @@ def test_no_other_kind_of_file_is_written_over(tmp_path, command):
         assert (tmp_path / name).read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("command", [export.main, export_generator])
+@pytest.mark.parametrize("place, said", [("folder.onnx", "is a folder"), ("file/x.onnx", "file: is a file")])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_exported(tmp_path, monkeypatch, command, place, said):
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: pytest.fail("exported"))
+    with pytest.raises(InputError, match=said):
+        command(["--output", str(tmp_path / place)])
+
+
 def test_without_onnx_one_line_tells_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="onnx is missing, which ONNX files need: pip install onnx onnxruntime"):

@@ -38,13 +38,14 @@ def test_face_i_has_its_own_images_whatever_the_folders(train, tmp_path, folders
             )
 
 
-def test_any_folder_will_do_and_missing_images_are_done_without(train, tmp_path):
+def test_any_folder_will_do_and_missing_images_are_said_and_done_without(train, tmp_path, capsys):
     make(tmp_path / "made", train)
     (tmp_path / "made" / "3" / "3_0.png").rename(tmp_path / "made" / "39" / "3_0.png")
     for k in range(3):
         (tmp_path / "made" / "5" / f"5_{k}.png").unlink()
     (tmp_path / "made" / "7" / "notes.txt").write_text("not an image")
     store = Augmentations.open(tmp_path / "made", train)
+    assert "made: 3 of 120 images are missing; generate them again with: " in capsys.readouterr().err
     counts = store.first.diff().tolist()
     assert counts == [0 if face == 5 else 3 for face in range(40)]
     assert np.array_equal(store.images[store.first[3]].numpy(), pixels(tmp_path / "made" / "39" / "3_0.png"))

@@ -301,6 +301,15 @@ def test_a_missing_column_is_named(tmp_path, fer2013_csv, column):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_another_separator_is_named(tmp_path, fer2013_csv, separator):
+    path = fer2013_csv(tmp_path) / "icml_face_data.csv"
+    path.write_text(path.read_text().replace(",", separator))
+    with pytest.raises(InputError) as error:
+        FER2013(tmp_path, "train")
+    assert str(error.value) == f"{path}, line 1: columns are separated by {separator!r}, expected by ','"
+
+
 @pytest.mark.parametrize("text", ["", "emotion, Usage, pixels\n", "emotion, Usage, pixels\n\n\n"])
 def test_a_csv_without_rows_is_an_error(tmp_path, text):
     (tmp_path / "icml_face_data.csv").write_text(text)

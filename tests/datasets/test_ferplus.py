@@ -146,6 +146,7 @@ def test_with_generated_faces_it_is_an_error_of_one_line(capsys, small, flags, s
         (lambda text: "\n".join([HEADER, *text.splitlines()[6:41], *text.splitlines()[1:6], *text.splitlines()[41:]]),
          "% of its labels of train agree with the CSV's, expected about two thirds"),
         (lambda text: "", "line 1: no column 'usage'"),
+        (lambda text: text.replace(",", ";"), "line 1: columns are separated by ';', expected by ','"),
         (lambda text: "\0x" + text, "line 1: no column"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The images on disk: augmentations that replace training faces, and the expansion that is added to them."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.distributed.data_parallel import Shard
+from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, read_manifest
@@ -117,5 +119,8 @@ def load_images(folder: Path, mode: str, faces: FER2013) -> ImagePack:
         )
     if mode == EXPANSION and len(pack.ks) and pack.ks.max() >= len(EMOTIONS):
         raise InputError(f"{folder / str(pack.ks.max())}: expected folders named 0 to {len(EMOTIONS) - 1}")
+    if (absent := manifest["images"] - len(pack.faces)) > 0 and is_main_process():
+        print(f"warning: {folder}: {absent} of {manifest['images']} images are missing; generate them again with: "
+              f"{manifest['command']}", file=sys.stderr)  # fmt: skip
     known = int(np.searchsorted(pack.faces, len(faces)))
     return ImagePack(pack.faces[:known], pack.ks[:known], pack.images[:known])
