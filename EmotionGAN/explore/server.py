@@ -10,6 +10,7 @@ import io
 import json
 import secrets
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -36,6 +37,7 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+MOST_THREADS = 64  # of this process; a page has at most a few connections
 LABEL_HEIGHT = 0.085  # of an emotion's name, in units of the square; page.css knows it too
 HEADERS = {
     "Cache-Control": "no-store",
@@ -198,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(self.server.explorer.answer(self.path[len(prefix) - 1 :]))
 
+    do_HEAD = do_GET
+
     def send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.kind)
@@ -205,7 +209,8 @@ class Handler(BaseHTTPRequestHandler):
         for header in HEADERS.items():
             self.send_header(*header)
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Errors of http.server itself as JSON too."""
@@ -230,6 +235,10 @@ class ExplorerServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_address[1]}/{self.token}/"
+
+    def verify_request(self, request: Any, address: Any) -> bool:
+        """Whether there is a thread for one more connection; others are closed."""
+        return threading.active_count() < MOST_THREADS
 
     def handle_error(self, request: Any, address: Any) -> None:
         """Print exceptions, except those of closed connections."""

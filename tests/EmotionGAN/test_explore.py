@@ -4,9 +4,12 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -27,7 +30,7 @@ from core_code.models.emotion_net import EmotionNet
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.explore import __main__ as explore
 from EmotionGAN.explore.faces import cut, faces_of_photo, one_of_each_first
-from EmotionGAN.explore.server import Explorer, ExplorerServer
+from EmotionGAN.explore.server import MOST_THREADS, Explorer, ExplorerServer
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.generator import build_generator
 
@@ -274,3 +277,38 @@ def test_who_does_not_know_the_printed_address_sees_nothing(editor):
             assert refused.value.code == 403
         assert urlopen(server.url + "space", timeout=20).status == 200
         server.shutdown()
+
+
+def test_connections_that_are_kept_open_are_limited_and_the_server_goes_on(editor):
+    server = ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    opened = [socket.create_connection(server.server_address, timeout=20) for _ in range(MOST_THREADS)]
+    try:
+        assert opened[-1].recv(1) == b""  # closed at once
+        assert threading.active_count() <= MOST_THREADS
+        for connection in opened:
+            connection.close()
+        for _ in range(100):  # until the threads have seen that
+            if threading.active_count() < MOST_THREADS // 2:
+                break
+            time.sleep(0.1)
+        with urlopen(server.url, timeout=20) as answer:
+            assert answer.status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_head_request_has_the_headers_alone(editor):
+    server = ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        connection = HTTPConnection(*server.server_address, timeout=20)
+        connection.request("HEAD", f"/{server.token}/face?face=0")
+        answer = connection.getresponse()
+        assert answer.status == 200 and int(answer.headers["Content-Length"]) > 0 and answer.read() == b""
+        connection.request("GET", f"/{server.token}/face?face=0")  # on the same connection: no body was left in it
+        assert connection.getresponse().read().startswith(b"\x89PNG")
+    finally:
+        server.shutdown()
+        server.server_close()
