@@ -65,7 +65,7 @@ def distributed_session() -> Iterator[None]:
     processes. Of errors that are the same everywhere, or follow from another's, one is shown.
     """
     global job
-    if job or int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+    if job or os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         yield
         return
     if os.environ["RANK"] != "0":
@@ -106,14 +106,30 @@ def join() -> Job:
     import torch
     from torch import distributed
 
-    number, size, local = (int(os.environ.get(key, "0")) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    number, size, local = place_in_job()
     if torch.cuda.is_available():
         torch.cuda.set_device(local % torch.cuda.device_count())
-    store, _, _ = next(distributed.rendezvous("env://", timeout=ANSWER_WITHIN))
+    try:
+        store, _, _ = next(distributed.rendezvous("env://", timeout=ANSWER_WITHIN))
+    except (ValueError, RuntimeError) as error:  # of MASTER_ADDR and MASTER_PORT: missing, wrong, or nobody is there
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"process {number} of {size}: cannot reach the first one ({reason[0][:200]})") from error
     store = distributed.PrefixStore(agree_on_session_name(store, number, size), store)
     groups = distributed.PrefixStore("group", store)
     distributed.init_process_group(store=groups, rank=number, world_size=size, timeout=ANSWER_WITHIN)
     return Job(number, size, local, os.environ.get("GROUP_RANK", "0"), store)
+
+
+def place_in_job() -> tuple[int, int, int]:
+    """RANK, WORLD_SIZE and LOCAL_RANK, as torchrun sets them. Raises InputError where they are no such numbers."""
+    texts = [os.environ.get(key, "0") for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    number, size, local = (int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1 for text in texts)
+    if not (0 <= number < size and local >= 0):
+        raise InputError(
+            "the environment has RANK={}, WORLD_SIZE={} and LOCAL_RANK={}, expected whole numbers, RANK below "
+            "WORLD_SIZE; start the processes with torchrun, or unset these".format(*map(repr, texts))
+        )
+    return number, size, local
 
 
 def agree_on_session_name(store: "Store", number: int, size: int) -> str:
