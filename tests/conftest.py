@@ -13,8 +13,13 @@ from core_code.models.architectures import ARCHITECTURES, Architecture, HyperPar
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A shell starts what runs in the background with Ctrl-C ignored; tests of interruptions need it heard.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@pytest.fixture(autouse=True)
+def signals_heard() -> None:
+    """Ctrl-C and SIGTERM as at a start: a shell starts what runs in the background with Ctrl-C ignored, and a command
+    that was interrupted ignores both until its end."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
     loop that was interrupted puts what is saved into the message; outside of one, `go_on` is the message.
     """
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's, or nonsense, would fail when matplotlib is loaded
-    with catch_sigterm():
+    with catch_sigterm() as handler:
         end_with_parent()
         try:
             with reliable_output():
@@ -61,6 +61,8 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
             sys.exit(2)
         except KeyboardInterrupt as interrupt:  # while the last words are printed
             sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+        finally:
+            handler.close()
 
 
 def run_reporting(main: Callable[[], None], go_on: str) -> None:
