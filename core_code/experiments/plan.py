@@ -278,7 +278,7 @@ def steps_learned(folder: Path) -> int:
     """How many steps the generator in a folder has been trained for; its log is written after its weights."""
     path = folder / LOG
     lines = path.read_bytes().splitlines() if path.is_file() else []
-    with suppress(ValueError, KeyError, TypeError, IndexError):  # a last line that was cut off
+    with suppress(ValueError, LookupError, TypeError, OverflowError, RecursionError):  # a last line that was cut off
         return int(json.loads(lines[-1])["step"])
     return 0
 

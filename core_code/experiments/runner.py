@@ -162,6 +162,8 @@ def read_ledger(output_root: Path) -> dict[str, list[dict]]:
             record = json.loads(line)
             if any(not isinstance(record[name], kind) for name, kind in RECORD.items()):
                 raise ValueError("another type")
+            if not 0 <= record["seconds"] <= sys.float_info.max:
+                raise ValueError("no time")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not a record of an experiment; remove the line") from error
         records.setdefault(record["step"], []).append(record)

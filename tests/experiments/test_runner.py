@@ -13,7 +13,7 @@ import pytest
 
 from core_code.core_utils.errors import InputError
 from core_code.experiments import runner
-from core_code.experiments.plan import Step
+from core_code.experiments.plan import Step, steps_learned
 
 SCRIPT = """
 import sys, time, pathlib
@@ -118,7 +118,7 @@ KILLED = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[2])
 from core_code.experiments import runner
-from core_code.experiments.plan import Step
+from core_code.experiments.plan import Step, steps_learned
 folder = pathlib.Path(sys.argv[1])
 runner.REPOSITORY = folder
 runner.run_steps([Step("a", ("work.py", sys.argv[2], str(folder)), (), "training", 1)], 1, folder)
@@ -155,13 +155,22 @@ GOOD = json.dumps({"step": "a", "command": "c", "status": 0, "seconds": 1.5, "ha
 
 
 @pytest.mark.parametrize(
-    "line", [b"nonsense", b'{"step": "a"}', b"\xff\xfe", b"[]", b"null", GOOD.replace(b"1.5", b'"x"')]
-)
+    "line", [b"nonsense", b'{"step": "a"}', b"\xff\xfe", b"[]", b"null", GOOD.replace(b"1.5", b'"x"'),
+             *(GOOD.replace(b"1.5", value) for value in (b"-1", b"NaN", b"Infinity", b"9" * 400))]
+)  # fmt: skip
 def test_the_error_of_a_damaged_ledger_names_the_line(tmp_path, line):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/experiments.jsonl").write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
     with pytest.raises(InputError, match="line 2: not a record"):
         runner.read_ledger(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "steps"), [(b'{"step": 70}', 70), (b"[" * 100_000, 0), (b'{"step": 1e999}', 0), (b'{"st', 0), (b"", 0)]
+)
+def test_steps_of_a_damaged_log_of_a_generator_count_as_none(line, steps, tmp_path):
+    (tmp_path / "learning.jsonl").write_bytes(line)
+    assert steps_learned(tmp_path) == steps
 
 
 def test_a_ledger_that_a_full_disk_cut_off_goes_on(tmp_path, capsys):
