@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core_code.core_utils import flags
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.tables import as_markdown
-from core_code.search.files import read_study, settings_of
+from core_code.search.files import is_plain, read_study, settings_of
 from core_code.training.next_command import next_command
 from core_code.training.recipes import PUBLISHED
 
@@ -92,7 +92,8 @@ def trials_table(study: optuna.Study, trials: Sequence[FrozenTrial]) -> pd.DataF
     value = "loss" if settings_of(study)["byol"] else "accuracy"
     rows = [
         {"trial": trial.number, "state": trial.state.name.lower(), value: trial.value,
-         "epoch": trial.user_attrs.get("best_epoch"), **trial.params,
+         "epoch": epoch if isinstance(epoch := trial.user_attrs.get("best_epoch"), int) and is_plain(epoch) else None,
+         **trial.params,
          "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None}
         for trial in trials
     ]  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 
 from core_code.core_utils.errors import InputError
 from core_code.search.files import StudyFiles, read_study, settings_of
-from core_code.search.results import best_values, describe_counts
+from core_code.search.results import best_values, describe_counts, trials_table
 
 # Optuna 3.1.1, Python 3.11: pickle.dump of create_study(direction="maximize", sampler=TPESampler(seed=1), pruner=
 # MedianPruner(n_startup_trials=2)) after 16 trials of lr, optimizer (Adam, SGD), weight_decay, scheduler (StepLR,
@@ -47,6 +47,16 @@ def small_study(settings=SETTINGS):
 def written(tmp_path):
     study = small_study()
     return study, StudyFiles(tmp_path, "resnet18", "E").write(study)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "shown"), [(7, 7), (float("inf"), None), (1e308, None), ("x", None), (1 << 80, None)]
+)
+def test_a_trial_s_epoch_that_is_none_is_left_out_of_the_table(epoch, shown):
+    study = small_study()
+    study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"best_epoch": epoch}))
+    found = trials_table(study, study.trials)["epoch"]
+    assert found[0] == 1 and (found[6] == shown if shown else found.isna()[6])
 
 
 def same(one, other):
