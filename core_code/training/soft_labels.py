@@ -95,7 +95,7 @@ def whats_wrong(arrays: dict[str, np.ndarray], faces: int, emotions: int) -> str
                 return f"{name} is missing"
             continue
         array, like = arrays[name], arrays.get(beside)
-        if array.dtype.kind != kind or array.ndim != axes:
+        if array.dtype.kind != kind or array.ndim != axes or not array.dtype.isnative:
             return f"{name} is {array.dtype} of {array.ndim} axes"
         if kind == "f" and (array.shape[-1] != emotions or not probabilities_fit(array)):
             return f"{name} holds something else than probabilities of {emotions} emotions"

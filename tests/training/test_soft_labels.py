@@ -189,6 +189,7 @@ def test_a_run_on_soft_labels_goes_on_and_equals_an_unbroken_one(there, capsys):
         ({"faces": np.ones((40, 7), np.float32)}, "faces holds something else than probabilities of 7 emotions"),
         ({"faces": np.ones((40, 1), np.float32)}, "faces holds something else than probabilities of 7 emotions"),
         ({"faces": np.ones((40, 7), np.int64)}, "faces is int64 of 2 axes"),
+        ({"faces": np.full((40, 7), 1 / 7, ">f8")}, "faces is >f8 of 2 axes"),
         ({"augmentations_keep": np.ones((40, 3), bool)}, "augmentations_keep is of another size than augmentations"),
         ({"expansion_rows": np.zeros(3, np.int64)}, "expansion_rows is of another size than expansion"),
         ({"faces": np.array([{}, []], dtype=object)}, "not a readable file of soft labels"),
