@@ -137,17 +137,14 @@ def columns_of(reports: Sequence[Report]) -> list[str]:
 def read_report(path: Path) -> Report:
     """The JSON of an earlier measurement. Raises InputError for another file, also of an earlier version's."""
     report = read_json(path)
-    try:
-        sound = isinstance(report["generator"], str)
-        for figure in report["figures"].values():
-            sound &= isinstance(figure["title"], str) and "all" in figure["edits"] and "percent" in figure
-            for of in ("edits", "real"):
-                for summary in (figure[of] or {}).values():
-                    plain = [summary["mean"], summary["worst"], summary["overall"], *summary["emotions"].values()]
-                    sound &= all(value is None or isinstance(value, int | float) for value in plain)
-        if not sound:
+    try:  # all that the tables take of it
+        for aim in AIMS:
+            measured(report, aim, percent=True)
+        comparison_table([report])
+        texts = [report["generator"], *(figure["title"] for figure in report["figures"].values())]
+        if not all(isinstance(text, str) for text in texts):
             raise TypeError("another type")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not the figures of python -m EmotionGAN.measure; measure that generator anew, "
                          "and give its generator_quality_….json") from error  # fmt: skip
     return report

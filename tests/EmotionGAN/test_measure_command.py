@@ -71,6 +71,27 @@ def test_other_files_are_no_reports(text, tmp_path):
         report.read_report(path)
 
 
+@pytest.mark.parametrize(
+    ("figure", "place", "value"),
+    [("cas", ["real"], None), ("cas", ["real"], {}), ("cas", ["edits", "all", "mean"], 10**400),
+     ("cas", ["edits", "all", "worst"], "x"), ("target_at_the_centre", ["edits", "all", "worst_emotion"], ...),
+     ("frechet_ratio", ["percent"], ...), ("frechet_ratio", ["title"], 3)],
+)  # fmt: skip
+def test_a_damaged_figure_of_another_generator_is_told_before_anything_is_measured(figure, place, value, tmp_path):
+    path, damaged = tmp_path / "other.json", report_of("a")
+    path.write_text(json.dumps(damaged))
+    assert report.read_report(path) == json.loads(json.dumps(damaged))
+    inner = damaged["figures"][figure]
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    if value is ...:
+        del inner[place[-1]]
+    path.write_text(json.dumps(damaged))
+    with pytest.raises(InputError, match="not the figures of python"):
+        report.read_report(path)
+
+
 def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, monkeypatch, capsys):
     monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
     monkeypatch.setattr(small_net, "EPOCHS", 1)
