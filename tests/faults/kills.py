@@ -27,6 +27,7 @@ PLAN = {
 }
 SAMPLE = ["--dataset", "sample", "--device", "cpu", "--precision", "fp32"]
 VIEWS = ["--image_size", "32", "--weights", "none"]
+STEPS = 5  # for each kill: on a busy machine one comes later than it was meant to
 EVERY = 4  # steps between two checkpoints of a learning run
 Kept = dict[Any, Any]
 
@@ -90,13 +91,13 @@ def wait_for_a_moment(process: Process, series: Series, before: int, draws: rand
 
 def augmentations(kills: int, shop: Path) -> Series:
     """Augmentations, of which each one is a step; as many as give each kill some seconds of work."""
-    faces = 60 * (kills + 2)
+    faces = 100 * (kills + 2)
     return images(["--generator", str(shop / "tiny"), "--num_augments", "10", "--max_faces", str(faces)], stride=150)
 
 
 def expansion(kills: int, shop: Path) -> Series:
     """The expansion, about five images a face."""
-    faces = 80 * (kills + 2)
+    faces = 130 * (kills + 2)
     return images(
         ["--generator", str(shop / "tiny"), "--expand_dataset", "True", "--max_faces", str(faces)], stride=100
     )
@@ -139,7 +140,7 @@ def epochs(name: str, file: str, kills: int, flags: list[str], shop: Path) -> Se
     net = name.removeprefix("byol_")
     return Series(
         [SMALL_NET, script(file), *SAMPLE, *VIEWS, "--net_name", net, "--exp_name", "E", "--max_faces", "64",
-         "--batch_size", "32", "--epochs", str(3 * kills), "--augmentations_folder", str(shop / "images"), *flags],
+         "--batch_size", "32", "--epochs", str(STEPS * kills), "--augmentations_folder", str(shop / "images"), *flags],
         lambda folder, said, before: before + len(re.findall("^epoch ", said, re.MULTILINE)),
         lambda folder: epochs_in(folder / f"checkpoints/ckpt_{name}_E_last_trained_epoch.pth"),
         again=("--resume", "True"),
@@ -157,7 +158,7 @@ def study(kills: int, shop: Path) -> Series:
     """A study; a trial that is told is in its database."""
     return Series(
         [SMALL_NET, script("optuna_study.py"), *SAMPLE, *VIEWS, "--net_name", "small", "--exp_name", "E",
-         "--train_faces", "64", "--val_faces", "70", "--epochs", "2", "--n_trials", str(3 * kills)],
+         "--train_faces", "64", "--val_faces", "70", "--epochs", "2", "--n_trials", str(STEPS * kills)],
         lambda folder, said, before: before + len(re.findall(r"^trial \d+: .* in epoch ", said, re.MULTILINE)),
         lambda folder: trials_in(folder / "optuna_study_output/optuna_study_small_E.db"),
     )  # fmt: skip

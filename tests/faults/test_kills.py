@@ -8,7 +8,7 @@ import random
 import shutil
 
 import pytest
-from kills import PLAN, SERIES, kill_again_and_again
+from kills import PLAN, SERIES, STEPS, kill_again_and_again
 from processes import check_whole, finish, unlike
 
 from core_code.search.files import read_study
@@ -43,7 +43,7 @@ def kill_and_compare(name, kills, seed, shop, tmp_path):
     end = series.kept(broken)
     assert {key: end[key] for key in kept} == kept
     if name == "study":
-        check_study(broken, 3 * kills)
+        check_study(broken, STEPS * kills)
     else:
         finish(series.command, unbroken)
         assert unlike(broken, unbroken) == []

@@ -166,6 +166,7 @@ def edited_batches(
 def write_batches(folder: Path, names: list[str], edited: Iterator[Batch], progress: "Progress") -> None:
     """Write the images as they are generated. When interrupted, ends with a message of how many are saved."""
     with ThreadPoolExecutor(WRITERS) as writers, catch_sigterm():
+        writers.submit(int).result()  # starts the thread: an interruption in its start would lose hold of it
         waiting: deque[Future[None]] = deque()
         written: list[int] = []  # counted where they are written: an interruption may lose hold of a waiting batch
 
