@@ -169,7 +169,10 @@ def test_other_settings_for_the_same_folder_are_refused(there, capsys):
     assert status == 2 and "--seed 1, this run has 2; use another --dest_folder" in error
 
 
-def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there, tmp_path):
+@pytest.mark.parametrize("bars", ["shown", "off"])
+def test_terminated_while_it_works_it_says_what_is_saved_and_ends_with_143(there, tmp_path, monkeypatch, bars):
+    if bars == "off":
+        monkeypatch.setenv("TQDM_DISABLE", "1")
     flags = ["--generator", "tiny", "--batch_size", "1", "--num_augments", "2000", "--precision", "fp32"]
     process = subprocess.Popen([sys.executable, SCRIPT, *flags], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 600

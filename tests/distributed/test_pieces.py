@@ -30,6 +30,7 @@ def test_the_pieces_agree_with_one_process(job, tmp_path, processes):
     ],
 )  # fmt: skip
 def test_an_environment_that_is_no_jobs_is_told_in_one_line(monkeypatch, environment, said):
+    monkeypatch.setenv("TQDM_DISABLE", "")  # which other ranks than 0 set: taken back after the test
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

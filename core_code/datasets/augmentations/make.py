@@ -188,7 +188,7 @@ def write_batches(folder: Path, names: list[str], edited: Iterator[Batch], progr
             writers.shutdown(wait=True)
             progress.show(sum(written))
             progress.bar.close()
-            saved = f"{progress.bar.n} of {progress.bar.total} images are saved in {folder}"
+            saved = f"{progress.done} of {progress.bar.total} images are saved in {folder}"
             exit_with_message(interrupt, f"{saved}; start the same command again to go on")
         except BaseException:
             writers.shutdown(wait=False, cancel_futures=True)
@@ -212,7 +212,7 @@ class Progress:
     """A bar of the images that all processes have done: per second, time left, and faces per second."""
 
     def __init__(self, plan: Plan, missing: np.ndarray, work: SharedWork) -> None:
-        self.found = len(plan) - int(missing.sum())
+        self.done = self.found = len(plan) - int(missing.sum())
         self.bar = tqdm(total=len(plan), initial=self.found, unit=" images", desc="generating", smoothing=0.1)
         self.faces_per_image = (int(plan.faces.max()) + 1) / len(plan)
         self.work = work
@@ -221,6 +221,7 @@ class Progress:
     def show(self, written: int) -> None:
         """`written`: images of this process so far."""
         seconds = time.perf_counter() - self.start
-        self.bar.update(self.found + self.work.report(written) - self.bar.n)
-        rate = (self.bar.n - self.found) * self.faces_per_image / max(seconds, 1e-9)
+        self.done = self.found + self.work.report(written)
+        self.bar.update(self.done - self.bar.n)
+        rate = (self.done - self.found) * self.faces_per_image / max(seconds, 1e-9)
         self.bar.set_postfix_str(f"{rate:.1f} faces/s", refresh=False)
