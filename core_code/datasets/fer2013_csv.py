@@ -93,14 +93,20 @@ def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes, str]]
 def columns_of(path: Path, header: bytes) -> list[int]:
     """How many columns the header has, and where each of COLUMNS stands in it, whatever its case."""
     header = header.removeprefix(b"\xef\xbb\xbf")
-    if b"," not in header and (separator := next((mark for mark in (b";", b"\t") if mark in header), None)):
-        raise InputError(f"{path}, line 1: columns are separated by {shown(separator)}, expected by ','")
+    check_separator(path, header)
     names = [field.strip(AROUND_FIELD).lower() for field in header.split(b",")]
     for column in COLUMNS:
         if column.lower().encode() not in names:
             expected = f"expected a header with the columns {', '.join(COLUMNS)}"
             raise InputError(f"{path}, line 1: no column '{column}', {expected}")
     return [len(names), *(names.index(column.lower().encode()) for column in COLUMNS)]
+
+
+def check_separator(path: Path, header: bytes) -> None:
+    """Raise InputError for a header that a spreadsheet has written with another separator."""
+    for mark in (b";", b"\t"):
+        if b"," not in header and mark in header:
+            raise InputError(f"{path}, line 1: columns are separated by {shown(mark)}, expected by ','")
 
 
 def decode_pixels(rows: list[tuple[bytes, str]]) -> Iterable[np.ndarray]:

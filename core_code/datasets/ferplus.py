@@ -13,7 +13,7 @@ import numpy as np
 from core_code.core_utils.emotions import FERPLUS_EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_whole
-from core_code.datasets.fer2013_csv import USAGES, find_csv
+from core_code.datasets.fer2013_csv import USAGES, check_separator, find_csv
 from core_code.datasets.splits import PHASES
 
 VOTES_NAME = "fer2013new.csv"
@@ -65,8 +65,7 @@ def read_votes(path: Path) -> dict[str, np.ndarray]:
                          "https://github.com/microsoft/FERPlus, beside the CSV")  # fmt: skip
     text = read_whole(path).decode("utf-8-sig", "replace")
     lines = text.replace("\0", " ").splitlines()
-    if lines and "," not in lines[0] and (separator := next((mark for mark in ";\t" if mark in lines[0]), None)):
-        raise InputError(f"{path}, line 1: columns are separated by {separator!r}, expected by ','")
+    check_separator(path, "".join(lines[:1]).encode())
     rows = csv.reader(lines)
     names = [name.strip().lower() for name in next(rows, [])]
     for column in ("usage", *COLUMNS):

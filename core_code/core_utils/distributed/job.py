@@ -112,8 +112,7 @@ def join() -> Job:
     try:
         store, _, _ = next(distributed.rendezvous("env://", timeout=ANSWER_WITHIN))
     except (ValueError, RuntimeError) as error:  # of MASTER_ADDR and MASTER_PORT: missing, wrong, or nobody is there
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"process {number} of {size}: cannot reach the first one ({reason[0][:200]})") from error
+        raise InputError(f"process {number} of {size}: cannot reach the first one ({first_line(error)})") from error
     store = distributed.PrefixStore(agree_on_session_name(store, number, size), store)
     groups = distributed.PrefixStore("group", store)
     distributed.init_process_group(store=groups, rank=number, world_size=size, timeout=ANSWER_WITHIN)
@@ -256,8 +255,12 @@ def answers_expected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"process {rank()} of {world_size()}: another process of this job has ended or does not answer "
-            f"({reason[0][:200]})"
+            f"({first_line(error)})"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What torch says of it, without the C++ frames below."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
