@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
 webdriver = pytest.importorskip("selenium.webdriver")
+StaleElementReferenceException = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
 
@@ -76,6 +77,8 @@ class Page:
 
     def __init__(self, driver: "Chrome", address: str) -> None:
         self.driver = driver
+        driver.get("about:blank")  # or a slow browser may still show the page before this one
+        WebDriverWait(driver, PATIENCE_S).until(lambda driver: not driver.find_elements("id", "body"))
         driver.get(address)
         self.wait_for("face=0")
 
@@ -94,7 +97,8 @@ class Page:
             near = shown and abs(float(shown["x"]) - x) < 0.01 and abs(float(shown["y"]) - y) < 0.01
             return bool(near) and all(part in urlencode(shown) for part in parts)
 
-        WebDriverWait(self.driver, PATIENCE_S).until(there)
+        waiting = WebDriverWait(self.driver, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException])
+        waiting.until(there)
 
     def point(self) -> tuple[float, float]:
         """Where the point is drawn, in the units of the space."""

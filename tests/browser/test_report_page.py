@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 webdriver = pytest.importorskip("selenium.webdriver")
+StaleElementReferenceException = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -113,8 +114,10 @@ def test_without_scripts_everything_is_there(driver, file):
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         driver.get(file.as_uri())
-        assert shown_splits(driver) == {"val", "test", "test_not_in_training"}
+        # Under load the page may still be read, or the one before it be shown, when `get` comes back.
+        wait = WebDriverWait(driver, 60, ignored_exceptions=[StaleElementReferenceException])
+        wait.until(lambda driver: shown_splits(driver) == {"val", "test", "test_not_in_training"})
         assert not driver.find_element("css selector", ".switch").is_displayed()
     finally:
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-        driver.get(file.as_uri())
+        open_page(driver, file.as_uri())
