@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from core_code.core_utils.devices import pick_hardware
     from core_code.core_utils.emotions import EMOTIONS
-    from core_code.core_utils.signals import catch_sigterm, exit_with_message
+    from core_code.core_utils.signals import catch_signals, exit_with_message
     from core_code.datasets.fer2013 import FER2013
     from core_code.training.inference import SHIPPED_CLASSIFIER
     from EmotionGAN.editor import Editor
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         faces, titles = data.faces[rows], [EMOTIONS[label] for label in data.labels[rows]]
     checkpoint = args.checkpoint or SHIPPED_CLASSIFIER
     explorer = Explorer(editor, faces, titles, load_classifier(checkpoint, device, dtype), checkpoint.name)
-    with catch_sigterm(), ExplorerServer(explorer, args.port) as server:
+    with catch_signals(), ExplorerServer(explorer, args.port) as server:
         print(f"{len(faces)} faces, generator {editor.name}: open {server.url} (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()

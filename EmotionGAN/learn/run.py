@@ -20,7 +20,7 @@ from core_code.core_utils.distributed.job import check_same, is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
 from core_code.core_utils.locks import exclusive_lock
-from core_code.core_utils.signals import catch_sigterm, exit_with_message
+from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.core_utils.tensorboard import NO_BOARD, Board
 from EmotionGAN.editor import save_generator
 from EmotionGAN.learn.data import BalancedFaces
@@ -58,7 +58,7 @@ def run(
     its last step or for so many minutes, with a compiled generator if `compiled`. Raises InputError where another
     process trains there. Interrupted, it reports once what is saved, and exits with the shell's status for the signal.
     """
-    with exclusive_lock(dest) if is_main_process() else nullcontext(), catch_sigterm():
+    with exclusive_lock(dest) if is_main_process() else nullcontext(), catch_signals():
         resume(trainer, dest)
         if trainer.step == 0:
             trainer.prepare(faces)

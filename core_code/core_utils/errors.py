@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sized
 from typing import NoReturn
 
-from core_code.core_utils.signals import TERMINATED, Terminated, catch_sigterm, end_with_parent
+from core_code.core_utils.signals import TERMINATED, Terminated, catch_signals, end_with_parent
 from core_code.core_utils.streams import reliable_output
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
@@ -51,7 +51,7 @@ def run_command(main: Callable[[], None], go_on: str = "start the same command a
     loop that was interrupted puts what is saved into the message; outside of one, `go_on` is the message.
     """
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's, or nonsense, would fail when matplotlib is loaded
-    with catch_sigterm() as handler:
+    with catch_signals() as handler:
         end_with_parent()
         try:
             with reliable_output():

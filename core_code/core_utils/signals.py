@@ -50,7 +50,7 @@ class Handler:
 
 
 @contextmanager
-def catch_sigterm() -> Iterator[Handler]:
+def catch_signals() -> Iterator[Handler]:
     """Within it SIGTERM raises Terminated, and of signals in quick succession the first one alone is heard."""
     outer = signal.getsignal(signal.SIGTERM)
     if isinstance(outer, Handler) or threading.current_thread() is not threading.main_thread():

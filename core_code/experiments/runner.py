@@ -17,7 +17,7 @@ from tqdm import tqdm
 from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, drop_cut_line, make_folder
-from core_code.core_utils.signals import PARENT, catch_sigterm
+from core_code.core_utils.signals import PARENT, catch_signals
 from core_code.core_utils.streams import LIVE_BARS
 from core_code.experiments.plan import Step
 
@@ -105,7 +105,7 @@ def run_steps(steps: Sequence[Step], at_once: int, output_root: Path, longest_s:
     failed: dict[str, str] = {}
     running: list[Running] = []
     end = time.monotonic() + longest_s
-    with catch_sigterm():
+    with catch_signals():
         try:
             while waiting or running:
                 if waiting and time.monotonic() > end:

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.logs import TrainingLog
-from core_code.core_utils.signals import catch_sigterm
+from core_code.core_utils.signals import catch_signals
 from core_code.search.files import StudyFiles
 from core_code.search.objective import Objective
 from core_code.search.results import FAILURE, describe_trial, is_counted
@@ -37,7 +37,7 @@ def run_trials(
 
     A KeyboardInterrupt (signals.Terminated for SIGTERM) leaves the running trial failed and not counted.
     """
-    with catch_sigterm():
+    with catch_signals():
         while trial := begin_trial(study, files.folder, n_trials, deadline, seed):
             run_trial(study, trial, objective, log)
             log_message(describe_trial(study, study.get_trials(deepcopy=False)[trial.number]), log)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.logs import TrainingLog
-from core_code.core_utils.signals import catch_sigterm
+from core_code.core_utils.signals import catch_signals
 from core_code.search.files import StudyFiles
 from core_code.search.results import describe_trial, is_counted
 from core_code.search.study import fail_abandoned
@@ -32,7 +32,7 @@ def run_workers(
     """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work, daemon=True) for _ in range(count)]
-    with catch_sigterm():
+    with catch_signals():
         try:
             with quiet_children():
                 for worker in workers:

@@ -19,7 +19,7 @@ from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles,
 from core_code.core_utils.distributed.job import barrier, check_same, is_main_process, rank
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.logs import TrainingLog, history_path, write_history
-from core_code.core_utils.signals import catch_sigterm, exit_with_message
+from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.core_utils.weights import load_optimizer
 from core_code.training.ema import WeightEMA
 from core_code.training.settings import FINE_TUNE_CHANGED, with_current_names
@@ -82,7 +82,7 @@ def run_epochs(
     check_same(len(history), "epochs in the last checkpoint")
     saved = len(history)
     save_history(files, log, history)
-    with catch_sigterm():
+    with catch_signals():
         try:
             for epoch in range(len(history) + 1, epochs + 1):
                 start = time.perf_counter()

@@ -23,7 +23,7 @@ from core_code.core_utils.distributed.shared_work import SharedWork
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import atomic_write, read_json, remove_stale_files, write_json
 from core_code.core_utils.locks import exclusive_lock
-from core_code.core_utils.signals import catch_sigterm, exit_with_message
+from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.datasets.augmentations.detection import write_faces_not_found
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_same, describe
 from core_code.datasets.augmentations.pack import files_below, list_images
@@ -165,7 +165,7 @@ def edited_batches(
 
 def write_batches(folder: Path, names: list[str], edited: Iterator[Batch], progress: "Progress") -> None:
     """Write the images as they are generated. When interrupted, ends with a message of how many are saved."""
-    with ThreadPoolExecutor(WRITERS) as writers, catch_sigterm():
+    with ThreadPoolExecutor(WRITERS) as writers, catch_signals():
         writers.submit(int).result()  # starts the thread: an interruption in its start would lose hold of it
         waiting: deque[Future[None]] = deque()
         written: list[int] = []  # counted where they are written: an interruption may lose hold of a waiting batch
