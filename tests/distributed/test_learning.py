@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import HERE, ROOT
 
 from core_code.core_utils.locks import exclusive_lock
 from EmotionGAN.learn.__main__ import main
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 # Faces that no two or three processes can share evenly. Of seven, two are edited at a second code and two at their own.
 TINY = ["--dataset", "sample", "--max_faces", "60", "--device", "cpu", "--precision", "fp32", "--image_size", "16",
