@@ -181,6 +181,18 @@ def test_a_new_run_starts_from_a_generators_weights(tmp_path, fer2013_csv):
         learn(root, tmp_path / "third", "--start_from", str(tmp_path / "first" / "generator"), "--width", "8")
 
 
+def test_a_generator_learns_with_its_paint_smoothed_and_strengthened(tmp_path, fer2013_csv):
+    root = fer2013_csv(tmp_path / "data")
+    learn(root, tmp_path / "sharp")
+    learn(root, tmp_path / "smooth", "--paint_blur", "0.6", "--paint_gain", "1.5")
+    config = json.loads((tmp_path / "smooth" / "generator" / "config.json").read_text())
+    assert (config["paint_blur"], config["paint_gain"]) == (0.6, 1.5)
+    sharp, smooth = weights(tmp_path / "sharp"), weights(tmp_path / "smooth")
+    assert any(not torch.equal(sharp[name], smooth[name]) for name in sharp), "learned without it"
+    with pytest.raises(InputError, match="the flags: paint_gain is 5.0, expected a number from 0 to 4"):
+        learn(root, tmp_path / "loud", "--paint_gain", "5")
+
+
 def test_it_stops_in_time_and_the_same_command_goes_on(tmp_path, fer2013_csv, capsys):
     root = fer2013_csv(tmp_path / "data")
     learn(root, tmp_path / "run", "--minutes", "0")
