@@ -36,8 +36,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         "and painted over; overlay: version 0.1's (default: warp; ganmut: plain)")  # fmt: skip
     parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
                         "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
-    parser.add_argument("--paint_blur", type=flags.non_negative, default=0.0, metavar="PIXELS", help="of warp: standard "
-                        "deviation of the gaussian that smooths what is painted, while learning and afterwards")  # fmt: skip
+    parser.add_argument("--paint_blur", type=flags.non_negative, default=0.0, metavar="PIXELS", help="of warp: what is "
+                        "painted is smoothed by a gaussian of this standard deviation")  # fmt: skip
     parser.add_argument("--paint_gain", type=flags.non_negative, default=1.0, metavar="N",
                         help="of warp: what is painted is then multiplied by this")  # fmt: skip
     parser.add_argument("--every", type=flags.count, default=500, help="steps between checkpoints and sheets")

@@ -189,7 +189,7 @@ def test_a_generator_learns_with_its_paint_smoothed_and_strengthened(tmp_path, f
     assert (config["paint_blur"], config["paint_gain"]) == (0.6, 1.5)
     sharp, smooth = weights(tmp_path / "sharp"), weights(tmp_path / "smooth")
     assert any(not torch.equal(sharp[name], smooth[name]) for name in sharp), "learned without it"
-    with pytest.raises(InputError, match="the flags: paint_gain is 5.0, expected a number from 0 to 4"):
+    with pytest.raises(InputError, match=r"the flags: paint_gain is 5\.0, expected a number from 0 to 4"):
         learn(root, tmp_path / "loud", "--paint_gain", "5")
 
 
