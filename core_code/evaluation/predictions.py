@@ -48,7 +48,7 @@ def load_nets(settings: EvaluationSettings) -> dict[str, Trained]:
 
 
 def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) -> dict[str, Predictions]:
-    """What nets on the device predict for val, test and, where there are such faces, test_not_in_training.
+    """What nets on the device predict for val, test and, where training has some faces of test, test_not_in_training.
 
     Raises InputError.
     """
@@ -67,7 +67,7 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
                 logits, _ = predict(net, batches, settings.image_size or size, settings.dtype, title, kind)
                 found[name] = check_finite(logits, f"{settings.net_name}, {title}")
         predictions[phase] = Predictions(data.faces, data.labels, by_kind.pop(NO_TTA), by_kind.get(settings.tta, {}))
-    if novel.any():
+    if 0 < novel.sum() < len(novel):
         predictions[NOVEL] = predictions["test"].subset(novel)
     return predictions
 

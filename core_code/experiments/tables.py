@@ -228,5 +228,6 @@ def plan_as_text(
     ending = f"in all about {duration(total)}{beside}, and a few minutes for the evaluation"
     if left:
         later = duration(sum(seconds[name] for name in left) / at_once)
-        ending += f"; {len(left)} steps do not fit into the budget and are left for the next start (about {later})"
+        do, are = ("steps do", "are") if len(left) > 1 else ("step does", "is")
+        ending += f"; {len(left)} {do} not fit into the budget and {are} left for the next start (about {later})"
     return "\n".join([f"{study.preset}: {study.what}", "", *commands, "", as_markdown(table), "", ending, ""])

@@ -36,7 +36,7 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any], data: Classifie
 
     Raises InputError.
     """
-    files, board = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name), run.board()
+    files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name)
     with local_main_first():
         data = data or classifier_data(run)
         net = starting_net(run, files, data.val.dataset.emotions).to(run.device)
@@ -48,6 +48,7 @@ def run_classifier(run: ClassifierRun, flags: Mapping[str, Any], data: Classifie
     if net.emotions != EMOTIONS:
         settings["emotions"] = ",".join(net.emotions)
     with files.exclusive_run():
+        board = run.board()
         log = open_log(run.output_root / "logs", flags, task, run.device, run.dtype)
         if not run.fine_tune:
             log_message(
@@ -110,7 +111,7 @@ def report_classifier(
 def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
     """Pre-train a net with BYOL and report; the script's `flags` go into the log. Raises InputError."""
     files = CheckpointFiles(run.output_root / "checkpoints", run.net_name, run.exp_name, byol=True)
-    resumed, board = run.resume and files.path(LAST).exists(), run.board("byol_")
+    resumed = run.resume and files.path(LAST).exists()
     folder = None if run.augmentations_folder == Path(NO_AUGMENTATIONS) else run.augmentations_folder
     with local_main_first():
         faces = FER2013(run.data_root, "train", run.dataset, run.max_faces)
@@ -123,6 +124,7 @@ def run_byol(run: BYOLRun, flags: Mapping[str, Any]) -> None:
         )  # fmt: skip
     settings = resume_settings(vars(run), "photometric", "prediction_lr") | data_provenance(faces, folder)
     with files.exclusive_run():
+        board = run.board("byol_")
         log = open_log(run.output_root / "logs", flags, task, run.device, run.dtype)
         without = int((augmentations.first.diff() == 0).sum()) if augmentations else len(faces)
         log_message(

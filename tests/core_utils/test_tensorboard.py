@@ -39,6 +39,13 @@ def test_a_training_writes_the_figures_of_its_history_and_the_confusion_matrix(d
     assert list(pictures) == ["confusion_matrix"]
 
 
+def test_a_training_that_cannot_start_leaves_no_run(data_there, small):
+    for train, flags in ((train_model, [*QUICK[:-1], "0.8"]), (train_byol_model, QUICK[: QUICK.index("--recipe")])):
+        with pytest.raises(InputError, match="augmentations"):
+            train.main(flags)
+    assert not Path("runs").exists()
+
+
 def test_byol(data_there, small):
     flags = [*QUICK[: QUICK.index("--recipe")], "--augmentations_folder", "none"]
     train_byol_model.main(flags)

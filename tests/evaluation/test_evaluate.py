@@ -296,6 +296,7 @@ def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn
     data = FER2013(phase="test")
     assert splits["test"]["A"]["faces"] == 21 and splits["test_not_in_training"]["A"]["faces"] == 18
     check(splits["test_not_in_training"]["A"], logits_of("A", data.faces[3:]), data.labels[3:])
+    assert set(there("--exp_names", "A", "--max_faces", "14")["splits"]) == {"val", "test"}, "without copies it is test"
 
 
 def test_other_checkpoints_of_a_run_and_another_size(undrawn, there):

@@ -58,7 +58,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(there, capsys):
     printed = capsys.readouterr().out
     assert "resnet18_baseline_seed1" in printed and "to do" in printed and "in all about" in printed
     command.main([*QUICK, "--dry_run", "--experiments", "baseline", "--budget_minutes", "0.01"])
-    assert "1 steps do not fit into the budget" in capsys.readouterr().out
+    assert "1 step does not fit into the budget and is left" in capsys.readouterr().out
     assert not list(Path().iterdir())
 
 

@@ -14,7 +14,7 @@ import pytest
 from synthetic_study import ERROR, FAILED, KINDS, MISSING, SEEDS, SPLITS, synthetic_pictures, synthetic_results
 
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.experiments.page import as_page
+from core_code.experiments.page import as_page, as_text
 
 EMPTY = {"meta", "link", "img", "br", "line", "circle", "path"}
 FIGURES = ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")
@@ -179,6 +179,14 @@ def test_published_figures_stand_beside_ours_on_val_alone(reader, results, plots
         assert not re.search("published|PublicTest|PrivateTest", page.text, re.IGNORECASE)
     sample = Classifier(as_page({**results, "dataset": "sample"}, plots))
     assert "show nobody" in sample.text
+
+
+def test_one_epoch_is_no_epochs(results, plots):
+    protocol = results["protocol"] | {"epochs": 1, "byol_epochs": 1, "equal_faces": True}
+    once = {**results, "protocol": protocol, "experiments": results["experiments"] | {"byol": "pre-trained"}}
+    page, text = Classifier(as_page(once, plots)).text, as_text(once)
+    assert "1 epoch at" in page and "1 epoch of the real training set has" in text and "BYOL: 1 epoch at" in text
+    assert "1 epochs" not in page + text
 
 
 def test_a_published_vote_that_is_not_here_is_named(results, plots):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import create_augmentations
 import train_byol_model
@@ -202,7 +203,7 @@ def test_the_plan_lists_commands_times_and_their_sum():
     assert [cell.strip() for cell in line.strip("|").split("|")][1:] == ["28,709", "120.0", "to do"]
     assert "in all about 60 min, 2 at once" in text and "left" not in text
     text = plan_as_text(every, [], seconds, study, at_once=2)
-    assert "1 steps do not fit into the budget and are left for the next start (about 60 min)" in text
+    assert "1 step does not fit into the budget and is left for the next start (about 60 min)" in text
     assert [duration(s) for s in (5, 600, 86400 * 3)] == ["5 s", "10 min", "3.0 days"]
 
 
@@ -229,6 +230,15 @@ def test_a_trial_measures_each_kind_on_the_device(small):
         assert 0 < estimates.cost_of(steps[name], study).each < 10
 
 
+def test_on_a_cpu_what_takes_long_is_done_once(monkeypatch):
+    runs = []
+    for device, longest, count in (("cpu", 9.0, 4), ("cpu", 0.0, 1), ("mps", 0.0, 4)):
+        monkeypatch.setattr(estimates, "ENOUGH_S", longest)
+        runs.clear()
+        assert estimates.shortest(lambda: runs.append(1), torch.device(device)) > 0
+        assert len(runs) == count
+
+
 def test_what_is_timed_is_the_recipe_of_the_study_with_its_stem(monkeypatch):
     seen = {}
 
@@ -239,12 +249,12 @@ def test_what_is_timed_is_the_recipe_of_the_study_with_its_stem(monkeypatch):
 
     monkeypatch.setattr(estimates, "ClassifierTask", Timed)
     monkeypatch.setattr(estimates, "shortest", lambda work, device: 1.0)
-    for preset, stride in (("one_gpu", (1, 1)), ("two_cores", (2, 2)), ("published", (2, 2))):
+    for preset, stride, batch in (("one_gpu", (1, 1), 32), ("two_cores", (2, 2), 32), ("published", (2, 2), 4)):
         study, steps = plan("--preset", preset, "--device", "cpu", "--experiments", "baseline", "--nets", "resnet18")
         step = steps["resnet18_baseline_seed1"]
         estimates.cost_of(step, study)
         flags = flags_of(step)
-        assert seen["stride"] == stride == ((1, 1) if flags.stem == "small" else (2, 2)) and seen["batch"] == 32
+        assert seen["stride"] == stride == ((1, 1) if flags.stem == "small" else (2, 2)) and seen["batch"] == batch
         for name in (
             "optimizer",
             "lr",
