@@ -25,6 +25,7 @@ from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
 from EmotionGAN.networks.generator import Generator, accelerate_generator, build_generator
+from EmotionGAN.networks.warp import Paint
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"
@@ -105,8 +106,9 @@ class Editor:
         config = generator.config
         if path.is_file() and config.parametrisation == "linear":
             fingerprint += "+affectnet"  # its edits by an earlier version were to other emotions: not to be mixed
-        if (config.paint_blur, config.paint_gain) != (0, 1):  # other edits with the same weights
+        if config.paint != Paint():  # other edits with the same weights
             fingerprint += f"+paint{config.paint_blur:g},{config.paint_gain:g}"
+            fingerprint += f",{config.paint_highpass:g}" * (config.paint_highpass > 0) + ",soft" * config.paint_soft
         if accelerate:
             accelerate_generator(generator)
         generator = generator.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)

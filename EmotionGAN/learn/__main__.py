@@ -36,10 +36,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         "and painted over; overlay: version 0.1's (default: warp; ganmut: plain)")  # fmt: skip
     parser.add_argument("--codes", choices=("maps", "norms"), help="maps: GANmut's two constant channels; norms: scale "
                         "and shift of the norms (default: norms; ganmut: maps)")  # fmt: skip
-    parser.add_argument("--paint_blur", type=flags.non_negative, default=0.0, metavar="PIXELS", help="of warp: what is "
-                        "painted is smoothed by a gaussian of this standard deviation")  # fmt: skip
-    parser.add_argument("--paint_gain", type=flags.non_negative, default=1.0, metavar="N",
-                        help="of warp: what is painted is then multiplied by this")  # fmt: skip
+    for name, default, help in (
+        ("blur", 0.0, "what is painted is smoothed by a gaussian of this standard deviation, in pixels"),
+        ("highpass", 0.0, "what a gaussian of this standard deviation leaves of it is then subtracted"),
+        ("gain", 1.0, "it is multiplied by this"),
+    ):
+        parser.add_argument(
+            f"--paint_{name}", type=flags.non_negative, default=default, metavar="N", help=f"of warp: {help}"
+        )
+    flags.add_boolean(parser, "--paint_soft", False, "of warp: it nears black and white softly, without being cut off")
     parser.add_argument("--every", type=flags.count, default=500, help="steps between checkpoints and sheets")
     flags.add_tensorboard_flag(parser, "DEST/tensorboard")
     flags.add_boolean(

@@ -5,13 +5,15 @@ from typing import Any
 
 from core_code.core_utils.emotions import AFFECTNET_EMOTIONS, EMOTIONS
 from core_code.core_utils.errors import InputError, shown
+from EmotionGAN.networks.warp import Paint
 
 CHOICES = {
     "parametrisation": ("gaussian", "linear"), "colours": ("grey", "RGB", "BGR"), "framing": ("fer2013", "dlib"),
     "output": ("plain", "warp", "overlay"), "codes": ("maps", "norms"),
 }  # fmt: skip
 LARGEST = {"image_size": 1024, "width": 512, "blocks": 64}
-LARGEST_PAINT = {"paint_blur": 4, "paint_gain": 4}
+LARGEST_PAINT = {"paint_blur": 4, "paint_highpass": 5, "paint_gain": 4}
+PAINT = (*LARGEST_PAINT, "paint_soft")  # left out of files where they are the defaults
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class GeneratorConfig:
     first instance norm subtracts what a constant channel adds, except near the borders, so that a generator with maps
     sees its codes there alone.
     emotions: the order in which the weights number the emotions.
-    paint_blur, paint_gain: of `warp` alone, how what is painted is smoothed and strengthened, see warp.py.
+    paint_blur, paint_highpass, paint_gain, paint_soft: of `warp` alone, see `Paint`.
     """
 
     parametrisation: str = "gaussian"
@@ -43,11 +45,17 @@ class GeneratorConfig:
     framing: str = "dlib"
     emotions: tuple[str, ...] = EMOTIONS
     paint_blur: float = 0.0
+    paint_highpass: float = 0.0
     paint_gain: float = 1.0
+    paint_soft: bool = False
 
     @property
     def channels(self) -> int:
         return 1 if self.colours == "grey" else 3
+
+    @property
+    def paint(self) -> Paint:
+        return Paint(self.paint_blur, self.paint_highpass, self.paint_gain, self.paint_soft)
 
     @classmethod
     def published(cls, parametrisation: str) -> "GeneratorConfig":
@@ -58,7 +66,7 @@ class GeneratorConfig:
     def from_dict(cls, values: dict[str, Any], where: str) -> "GeneratorConfig":
         """Check a config read from a file. Raises InputError naming `where` and the value that is wrong."""
         known = {field.name for field in fields(cls)}
-        values = {name: getattr(cls, name) for name in LARGEST_PAINT} | values
+        values = {name: getattr(cls, name) for name in PAINT} | values
         if missing := known - values.keys():
             raise InputError(f"{where}: the generator's config lacks {', '.join(sorted(missing))}")
         chosen = {name: values[name] for name in known}
@@ -74,6 +82,8 @@ class GeneratorConfig:
             value = chosen[name]
             if type(value) not in (int, float) or not 0 <= value <= largest:
                 raise InputError(f"{where}: {name} is {shown(value)}, expected a number from 0 to {largest}")
+        if type(chosen["paint_soft"]) is not bool:
+            raise InputError(f"{where}: paint_soft is {shown(chosen['paint_soft'])}, expected true or false")
         if chosen["image_size"] % 16:
             raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
         emotions = chosen["emotions"]
@@ -85,7 +95,5 @@ class GeneratorConfig:
         """What a file holds; settings of the paint only where they are not the defaults."""
         values = asdict(self) | {"emotions": list(self.emotions)}
         return {
-            name: value
-            for name, value in values.items()
-            if name not in LARGEST_PAINT or value != vars(GeneratorConfig)[name]
+            name: value for name, value in values.items() if name not in PAINT or value != vars(GeneratorConfig)[name]
         }

@@ -118,8 +118,7 @@ class Generator(nn.Module):
         """
         output, distances = self.output(images, codes), self.distances(codes)
         if self.config.output == "warp":
-            edited = warp_and_paint(images, output, self.config.paint_blur, self.config.paint_gain)
-            return edited, distances, codes
+            return warp_and_paint(images, output, self.config.paint), distances, codes
         if self.overlay is None:
             return torch.tanh(output), distances, codes
         change = self.overlay(images, (-distances).softmax(-1))

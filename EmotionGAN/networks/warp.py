@@ -4,6 +4,7 @@ Attention masks are GANimation's (Pumarola et al., ECCV 2018); moving pixels kee
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +16,27 @@ BLOCK = 4  # pixels: features move, not single pixels, with which faces tear
 MASK_BIAS = 2.0  # an untrained mask covers sigmoid(-2), an eighth
 
 
-def warp_and_paint(images: Tensor, output: Tensor, blur: float = 0.0, gain: float = 1.0) -> Tensor:
+@dataclass(frozen=True)
+class Paint:
+    """What becomes of the painted change before it is added to a face.
+
+    blur: standard deviation in pixels of the gaussian that smooths it, against strokes of a pixel's width; 0: none.
+    highpass: standard deviation in pixels of the gaussian whose result is then subtracted, so that features change and
+    lighting does not; 0: none. gain: what it is multiplied by. soft: whether it nears black and white exponentially, so
+    that light and dark skin keeps its detail, instead of being cut off there.
+    """
+
+    blur: float = 0.0
+    highpass: float = 0.0
+    gain: float = 1.0
+    soft: bool = False
+
+
+def warp_and_paint(images: Tensor, output: Tensor, paint: Paint = Paint()) -> Tensor:
     """Edit images [B,C,S,S] in [-1,1] as the network's output [B,C+3,S,S] says; zeros move nothing. Same shape, range,
-    float32. Each pixel is the image's at a point up to LARGEST_SHIFT away, plus mask * (tanh(paint) - that pixel): the
-    painted change, which is smoothed by a gaussian of standard deviation `blur` in pixels and multiplied by `gain`."""
-    paint, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
+    float32. Each pixel is the image's at a point up to LARGEST_SHIFT away, plus mask * (tanh(colour) - that pixel): the
+    painted change, of which becomes what `paint` says."""
+    colour, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
     shifts = F.interpolate(F.avg_pool2d(shifts, BLOCK), scale_factor=BLOCK, mode="bilinear", align_corners=False)
     size = images.shape[-1]
     line = (torch.arange(size, device=images.device) * 2 + 1) / size - 1
@@ -28,10 +45,16 @@ def warp_and_paint(images: Tensor, output: Tensor, blur: float = 0.0, gain: floa
     # bicubic: bilinear interpolation blurs
     moved = F.grid_sample(images.float(), points, mode="bicubic", padding_mode="border", align_corners=False)
     covered = (mask - MASK_BIAS).sigmoid()
-    change = covered * (paint.tanh() - moved)
-    if blur:
-        change = smoothed(change, blur)
-    return (moved + gain * change).clamp(-1, 1)
+    change = covered * (colour.tanh() - moved)
+    if paint.blur:
+        change = smoothed(change, paint.blur)
+    if paint.highpass:
+        change = change - smoothed(change, paint.highpass)
+    change = paint.gain * change
+    if paint.soft:
+        room = (1 - moved * change.sign()).clamp(min=1e-6)  # from the pixel to white or to black
+        change = -change.sign() * room * torch.expm1(-change.abs() / room)
+    return (moved + change).clamp(-1, 1)
 
 
 def smoothed(images: Tensor, blur: float) -> Tensor:

@@ -16,7 +16,7 @@ from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor, load_generator, save_generator
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.generator import build_generator
-from EmotionGAN.networks.warp import warp_and_paint
+from EmotionGAN.networks.warp import Paint, warp_and_paint
 
 SMALL = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="plain", framing="fer2013")
 OVERLAY = GeneratorConfig(image_size=32, colours="grey", width=4, blocks=2, output="overlay", framing="fer2013")
@@ -423,21 +423,48 @@ def test_what_is_painted_is_smoothed_and_strengthened_alone():
     moved = warp_and_paint(images, unpainted)
     change = (warp_and_paint(images, output) - moved).numpy()
     smooth = gaussian_filter(change, (0, 0, 0.6, 0.6), mode="mirror", truncate=3.4)  # two pixels to each side
-    edited = warp_and_paint(images, output, blur=0.6, gain=1.5)
+    edited = warp_and_paint(images, output, Paint(blur=0.6, gain=1.5))
     assert np.abs(smooth - change).max() > 0.01
     np.testing.assert_allclose(edited, moved.numpy() + 1.5 * smooth, atol=1e-6)
+
+    local = gaussian_filter(smooth, (0, 0, 2, 2), mode="mirror", truncate=3.1)  # six pixels to each side
+    edited = warp_and_paint(images, output, Paint(blur=0.6, highpass=2, gain=1.5))
+    assert np.abs(local).max() > 0.01
+    np.testing.assert_allclose(edited, moved.numpy() + 1.5 * (smooth - local), atol=1e-6)
+
+
+def test_soft_paint_nears_black_and_white_and_is_as_the_other_in_between():
+    images = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16).expand(3, -1, -1, -1)
+    painted = torch.zeros(3, 4, 16, 16)
+    painted[:, 1] = torch.tensor([-3.0, 60, 60])[:, None, None]  # of the mask: a little, all, all
+    painted[1, 0], painted[2, 0] = 60, -60  # white, black
+    edited = warp_and_paint(images, painted, Paint(gain=1.5, soft=True)).double()
+    moved = warp_and_paint(images, torch.where(torch.arange(4) == 1, -60.0, 0.0)[:, None, None].expand(3, 4, 16, 16))
+    masks, colours = (1 / (1 + math.exp(5)), 1, 1), (0, 1, -1)
+    for image, mask, colour, found in zip(moved[:, 0].double(), masks, colours, edited[:, 0], strict=True):
+        for old, new in zip(image.flatten().tolist(), found.flatten().tolist(), strict=True):
+            change = 1.5 * mask * (colour - old)
+            room = 1 - old if change > 0 else 1 + old
+            wanted = old + math.copysign(room * (1 - math.exp(-abs(change) / room)), change) if room > 1e-6 else old
+            assert new == pytest.approx(wanted, abs=2e-6)
+    assert edited[1:].diff(dim=-1).min() > -1e-6, "what was lighter stays lighter"
 
 
 def test_a_config_without_the_paint_s_settings_paints_plainly_and_wrong_ones_are_refused():
     config = replace(SMALL, output="warp")
-    assert not {"paint_blur", "paint_gain"} & config.to_dict().keys()
-    for each in (config, replace(config, paint_blur=0.6, paint_gain=1.5), replace(config, paint_gain=2.0)):
+    assert not {"paint_blur", "paint_highpass", "paint_gain", "paint_soft"} & config.to_dict().keys()
+    for each in (config, replace(config, paint_blur=0.6, paint_gain=1.5), replace(config, paint_gain=2.0),
+                 replace(config, paint_highpass=4.0, paint_soft=True)):  # fmt: skip
         assert GeneratorConfig.from_dict(each.to_dict(), "here") == each
     assert GeneratorConfig.from_dict(config.to_dict() | {"paint_gain": 2}, "here").paint_gain == 2
     for name, value in (("paint_blur", -1), ("paint_blur", math.nan), ("paint_gain", "1"), ("paint_gain", True),
                         ("paint_gain", 10**400), ("paint_blur", [0])):  # fmt: skip
         with pytest.raises(InputError, match=f"here: {name} is .*, expected a number from 0 to 4"):
             GeneratorConfig.from_dict(config.to_dict() | {name: value}, "here")
+    with pytest.raises(InputError, match="here: paint_highpass is 6, expected a number from 0 to 5"):
+        GeneratorConfig.from_dict(config.to_dict() | {"paint_highpass": 6}, "here")
+    with pytest.raises(InputError, match="here: paint_soft is 1, expected true or false"):
+        GeneratorConfig.from_dict(config.to_dict() | {"paint_soft": 1}, "here")
 
 
 def test_the_paint_s_settings_are_part_of_a_generator_s_fingerprint(tmp_path):
@@ -447,6 +474,8 @@ def test_the_paint_s_settings_are_part_of_a_generator_s_fingerprint(tmp_path):
     smooth = Editor.load(tmp_path, "cpu")
     assert smooth.generator.config.paint_gain == 1.5
     assert smooth.fingerprint == plain.fingerprint + "+paint0.6,1.5"
+    write_json(tmp_path / "config.json", plain.generator.config.to_dict() | {"paint_highpass": 4.0, "paint_soft": True})
+    assert Editor.load(tmp_path, "cpu").fingerprint == plain.fingerprint + "+paint0,1,4,soft"
 
 
 def test_a_warping_generator_starts_by_changing_nothing_much():
