@@ -6,7 +6,7 @@
 
 Each row is one of the other scripts here, in a process of its own, with its baseline beside it in the same run. Writes
 plots_output/benchmarks.json after every row, and plots_output/benchmarks.md; rows that the file has already are not run
-again (--again True runs them). Run nothing else meanwhile.
+again (--again True runs them); it is of one machine and one data set. Run nothing else meanwhile.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from benchmarks.measuring import run_script
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from benchmarks.table import FOLDER, ROWS, as_markdown
 from core_code.core_utils import flags
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write, read_json, write_json
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.runner import hardware
@@ -65,17 +65,21 @@ def main() -> None:
     flags.add_device_flags(parser)
     args = parser.parse_args()
     path = args.output_root / "plots_output" / "benchmarks.json"
-    results = read_results(path) if path.exists() else {}
-    wanted = [name for name in args.only if args.again or name not in results.get("rows", {})]
+    here = {"hardware": hardware(), "dataset": args.dataset}
+    results = read_results(path) if path.exists() else here | {"rows": {}}
+    for name, value in here.items():
+        if (there := results.get(name)) != value:
+            raise InputError(f"{path}: its {name} is {there}, here it is {value}; give another --output_root")
+    wanted = [name for name in args.only if args.again or name not in results["rows"]]
     if args.dataset != "fer2013" and OF_THE_CSV in wanted:
+        print(f"{OF_THE_CSV} is left out: it is about FER2013's CSV", file=sys.stderr)
         wanted.remove(OF_THE_CSV)
     faces = FER2013(args.data_root, "train", args.dataset)
     with tempfile.TemporaryDirectory() as folder:
         if any(FOLDER in ROWS[name].flags for name in wanted):
             write_folder(Path(folder), ManyFaces(len(faces), args.data_root, args.dataset), NUM_AUGMENTS)
         for name in wanted:
-            rows = results.get("rows", {}) | {name: measure(name, args, Path(folder))}
-            results = {"hardware": hardware(), "dataset": args.dataset, "rows": rows}
+            results = here | {"rows": results["rows"] | {name: measure(name, args, Path(folder))}}
             write_json(path, results)
     table = as_markdown(results)
     atomic_write(path.with_suffix(".md"), lambda file: file.write(table.encode()))

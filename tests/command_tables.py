@@ -67,7 +67,7 @@ def table_of(command: str) -> str:
             names += " " + ", ".join(f"`{choice}`" for choice in action.choices)
         meaning = (action.help or "") % {**vars(action), "prog": ""} if action.help else ""
         meaning += " (required)" if action.required and action.option_strings else ""
-        if action.default not in (None, argparse.SUPPRESS) and "default:" not in meaning:
+        if action.default not in (None, [], argparse.SUPPRESS) and "default:" not in meaning:
             shown = " ".join(map(str, action.default)) if isinstance(action.default, list | tuple) else action.default
             meaning += f" (default: {shown})"
         lines.append(f"| {names} | {meaning.strip().replace('|', chr(92) + '|')} |")

@@ -32,7 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exp_name", type=flags.run_name, help="with --net_name: the judge's experiment")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS),
                         help="what is measured (default: all)")  # fmt: skip
-    parser.add_argument("--phase", choices=("train", "val", "test"), default="val")
+    parser.add_argument("--phase", choices=("train", "val", "test"), default="val", help="whose faces are edited")
     parser.add_argument("--cas_faces", type=flags.count, help="from how many training faces and edits "
                         f"the small nets learn (default: all of them, on a CPU {CPU_CAS_FACES})")  # fmt: skip
     parser.add_argument("--identity_faces", type=flags.count, default=500, help="how many random faces dlib describes, "
@@ -40,7 +40,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="JSON",
                         help="figures of other generators, of earlier runs: a column each in the table")  # fmt: skip
     flags.add_output_flag(parser)
-    flags.add_data_flags(parser)
+    flags.add_data_flags(parser, max_faces=False)
+    parser.add_argument("--max_faces", type=flags.count, help="use only the first N faces of --phase (default: all)")
     flags.add_editor_flags(parser)
     args = parser.parse_args(arguments)
     if (args.net_name is None) != (args.exp_name is None):

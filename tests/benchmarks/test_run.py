@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import run
 from benchmarks.measuring import Speed, figures, take_turns
 from benchmarks.run import read_results
 from benchmarks.strong import random_views, strong_steps
 from benchmarks.synthetic_data import ManyFaces, write_csv, write_folder
 from benchmarks.table import as_markdown
+from core_code.core_utils.errors import InputError
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
@@ -95,6 +97,22 @@ def test_figures_of_before_the_baseline_was_named_so_are_read(tmp_path):
     path.write_text('{"rows": {"load": {"plain": {}}, "byol_64": {"plain_faces_per_s": 2, "ours_to_plain": 3}}}')
     rows = read_results(path)["rows"]
     assert rows == {"load": {"baseline": {}}, "byol_64": {"baseline_faces_per_s": 2, "ours_to_baseline": 3}}
+
+
+def test_rows_are_of_one_data_set_and_the_one_of_the_csv_is_left_out_of_others(tmp_path, monkeypatch, capsys):
+    measured = {"dtype": "float32", "ours_faces_per_s": 8.0, "baseline_faces_per_s": 4.0}
+    monkeypatch.setattr(run, "measure", lambda name, args, folder: measured)
+
+    def start(*given):
+        monkeypatch.setattr(sys, "argv", ["run.py", "--output_root", str(tmp_path), *given])
+        run.main()
+        return capsys.readouterr()
+
+    ended = start("--dataset", "sample", "--only", "load")
+    assert "load is left out" in ended.err and "sample" in ended.out
+    assert "8.0 faces/s" in start("--dataset", "sample", "--only", "evaluate_64").out
+    with pytest.raises(InputError, match=r"benchmarks.json: its dataset is sample, here it is fer2013; give another"):
+        start("--only", "evaluate_64")
 
 
 def test_the_strong_baselines_views_are_distributed_as_the_programs():
