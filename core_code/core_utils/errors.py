@@ -72,6 +72,13 @@ def run_reporting(main: Callable[[], None], go_on: str) -> None:
     except USERS_ERRORS as error:
         print(f"error: {as_input_error(error)}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package in ("core_code", "EmotionGAN"):
+            raise
+        advice = "source .venv/bin/activate, if `make` has made it, or pip install -r requirements.txt"
+        print(f"error: {sys.executable} lacks the package {package}: {advice}", file=sys.stderr)
+        sys.exit(2)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not re.search(r"out of memory|t allocate memory", str(error)):
             raise

@@ -1,5 +1,6 @@
 """What run_command keeps away from a command."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -36,6 +37,21 @@ ASKING = {
     "Python": lambda: bytes(1 << 50),
     "a GPU": lambda: raise_(torch.OutOfMemoryError("CUDA out of memory. Tried\nto allocate")),
 }
+
+
+@pytest.mark.parametrize("command", [["-m", "core_code.predict", "a.jpg"], ["create_augmentations.py"]])
+def test_a_python_without_the_packages_is_one_line(command):
+    ended = subprocess.run([sys.executable, "-S", *command], cwd=ROOT, capture_output=True, text=True)
+    (line,) = ended.stderr.splitlines()
+    wanted = (
+        rf"error: {re.escape(sys.executable)} lacks the package (torch|numpy|pandas): source \.venv/bin/activate, .*"
+    )
+    assert ended.returncode == 2 and re.fullmatch(wanted, line)
+
+
+def test_a_missing_module_of_the_program_itself_is_a_fault_and_keeps_its_traceback():
+    with pytest.raises(ModuleNotFoundError, match="core_code"):
+        run_command(lambda: importlib.import_module("core_code.nothing"))
 
 
 @pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
