@@ -53,7 +53,7 @@ def warp_and_paint(images: Tensor, output: Tensor, paint: Paint = Paint()) -> Te
     change = paint.gain * change
     if paint.soft:
         room = (1 - moved * change.sign()).clamp(min=1e-6)  # from the pixel to white or to black
-        change = -change.sign() * room * torch.expm1(-change.abs() / room)
+        change = change.sign() * room * (1 - (-change.abs() / room).exp())  # ONNX knows no expm1
     return (moved + change).clamp(-1, 1)
 
 
