@@ -18,7 +18,7 @@ MASK_BIAS = 2.0  # an untrained mask covers sigmoid(-2), an eighth
 
 @dataclass(frozen=True)
 class Paint:
-    """What becomes of the painted change before it is added to a face.
+    """What is done to the painted change before it is added to a face.
 
     blur: standard deviation in pixels of the gaussian that smooths it, against strokes of a pixel's width; 0: none.
     highpass: standard deviation in pixels of the gaussian whose result is then subtracted, so that features change and
@@ -35,7 +35,7 @@ class Paint:
 def warp_and_paint(images: Tensor, output: Tensor, paint: Paint = Paint()) -> Tensor:
     """Edit images [B,C,S,S] in [-1,1] as the network's output [B,C+3,S,S] says; zeros move nothing. Same shape, range,
     float32. Each pixel is the image's at a point up to LARGEST_SHIFT away, plus mask * (tanh(colour) - that pixel): the
-    painted change, of which becomes what `paint` says."""
+    painted change, treated as `paint` says."""
     colour, mask, shifts = output.float().split([images.shape[1], 1, 2], dim=1)
     shifts = F.interpolate(F.avg_pool2d(shifts, BLOCK), scale_factor=BLOCK, mode="bilinear", align_corners=False)
     size = images.shape[-1]
