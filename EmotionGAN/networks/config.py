@@ -84,6 +84,9 @@ class GeneratorConfig:
                 raise InputError(f"{where}: {name} is {shown(value)}, expected a number from 0 to {largest}")
         if type(chosen["paint_soft"]) is not bool:
             raise InputError(f"{where}: paint_soft is {shown(chosen['paint_soft'])}, expected true or false")
+        given = [name for name in PAINT if chosen[name] != vars(cls)[name]]
+        if given and chosen["output"] != "warp":
+            raise InputError(f"{where}: {given[0]} is a setting of output warp, and output is {chosen['output']}")
         if chosen["image_size"] % 16:
             raise InputError(f"{where}: image_size is {chosen['image_size']}, expected a multiple of 16")
         emotions = chosen["emotions"]

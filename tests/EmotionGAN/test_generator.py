@@ -465,6 +465,8 @@ def test_a_config_without_the_paint_s_settings_paints_plainly_and_wrong_ones_are
         GeneratorConfig.from_dict(config.to_dict() | {"paint_highpass": 6}, "here")
     with pytest.raises(InputError, match="here: paint_soft is 1, expected true or false"):
         GeneratorConfig.from_dict(config.to_dict() | {"paint_soft": 1}, "here")
+    with pytest.raises(InputError, match="here: paint_highpass is a setting of output warp, and output is plain"):
+        GeneratorConfig.from_dict(config.to_dict() | {"output": "plain", "paint_highpass": 4.0}, "here")
 
 
 def test_the_paint_s_settings_are_part_of_a_generator_s_fingerprint(tmp_path):
