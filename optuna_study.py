@@ -14,7 +14,9 @@ TRIALS, BYOL_TRIALS = 30, 20
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """All the flags."""
     parser = flags.make_parser(__doc__, "python optuna_study.py --net_name resnet18 --workers 2")
-    parser.add_argument("--net_name", choices=tuple(ARCHITECTURES), help="(required unless --plot_results)")
+    parser.add_argument(
+        "--net_name", choices=tuple(ARCHITECTURES), help="which architecture (required unless --plot_results)"
+    )
     parser.add_argument("--exp_name", type=flags.run_name, default="Regular", help="becomes part of the files' names")
     parser.add_argument(
         "--plot_results", type=Path, metavar="PKL",
@@ -33,7 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--epochs", type=flags.count, default=45, help="of each trial")
     parser.add_argument("--train_faces", type=flags.count, default=3840, help="in each epoch")
-    parser.add_argument("--val_faces", type=flags.count, default=1280)
+    parser.add_argument("--val_faces", type=flags.count, default=1280, help="validation faces of each trial")
     parser.add_argument(
         "--storage", metavar="URL",
         help="where the study lives, so that it is resumed when started again and any number of processes and machines "

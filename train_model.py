@@ -45,7 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--scheduler where they are not given; nothing but plain data is read from the file",
     )  # fmt: skip
     flags.add_augmentations_flag(parser, "what create_augmentations.py made")
-    parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"))
+    parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"),
+                        help="where create_augmentations.py --expand_dataset True wrote the expansion")  # fmt: skip
     flags.add_training_flags(parser, own_labels=True)
     args = parser.parse_args(arguments)
     check_faces(parser, args)

@@ -24,7 +24,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--net_name", choices=tuple(ARCHITECTURES), help="required, unless --from_log is given")
     add("--exp_names", type=flags.run_name, nargs="+", help="required, unless --from_log is given; two or more also "
         "vote, the first is what all are compared with")  # fmt: skip
-    add("--checkpoint", choices=KINDS, default=BEST)
+    add("--checkpoint", choices=KINDS, default=BEST, help="which of the saved checkpoints")
     add("--batch_size", type=flags.count, default=128)
     add("--image_size", type=flags.view_side,
         help="side of the views in pixels (default: what each experiment was trained on)")  # fmt: skip

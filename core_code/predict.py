@@ -32,7 +32,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write the predictions as JSON; of a clip a summary a face")
     add("--csv", type=Path, metavar="FILE", help="write the predictions as CSV; of a clip a row a face and frame")
     add("--draw", type=Path, metavar="FOLDER",
-        help="write <picture>_read.png, <clip>_read.mp4 into it: a copy with a box and the prediction at each face")
+        help="write <picture>_predicted.png, <clip>_predicted.mp4 into it: a copy with a box and the prediction at "
+        "each face")
     add("--curves", type=Path, metavar="FILE", help="of a clip: write a PNG with each face's emotions over time")
     add("--detect_every", type=flags.count, default=5, metavar="N",
         help="of a clip: look for faces in every Nth frame, and follow them in between")

@@ -166,9 +166,9 @@ def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], st
     """The recipe, and each of its parts: None where the user leaves it to the recipe, see `fill_in`."""
     parser.add_argument(
         "--recipe", choices=tuple(recipes),
-        help="what all that follows is unless it is given: published fine-tunes given weights as the study did, "
-        "scratch trains random ones, best at --image_size 48 or 64 (default: scratch with --weights none, where "
-        "neither --load_byol nor --study gives something to start from, else published)",
+        help="sets the defaults of the flags from --batch_size to --stem: published is the study's, for weights that "
+        "were trained before; scratch is for random ones, best at --image_size 48 or 64 (default: scratch with "
+        "--weights none, but with weights of BYOL or a study's winner published, else published)",
     )  # fmt: skip
     add_optimisation_flags(parser, THE_RECIPES, THE_RECIPES)
     add_boolean(parser, "--nesterov", None, "Nesterov's momentum, with --optimizer sgd")
@@ -272,7 +272,7 @@ def add_output_flag(parser: argparse.ArgumentParser) -> None:
 def add_generator_flag(parser: argparse.ArgumentParser) -> None:
     """Which generator: --generator."""
     parser.add_argument("--generator", type=Path, help="folder of a learned generator, or a published GANmut "
-                        "checkpoint file (default: the one shipped in EmotionGAN/learned_generators)")  # fmt: skip
+                        "checkpoint file (default: EmotionGAN/learned_generators/fer2013_gaussian_48)")  # fmt: skip
 
 
 def add_training_flags(parser: argparse.ArgumentParser, **data: Any) -> None:

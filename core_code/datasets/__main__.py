@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
         "type next.",
         "python -m core_code.datasets --data_root data/fer2013",
     )
-    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"))
+    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="the folder to look at")
     args = parser.parse_args(arguments)
 
     from core_code.datasets.inspection import load_any, report

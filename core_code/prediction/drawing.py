@@ -18,7 +18,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Path]:
-    """Write <picture>_read.png of every picture into the folder; returns the paths.
+    """Write <picture>_predicted.png of every picture into the folder; returns the paths.
 
     Where several pictures have one name, and where the file is itself one of the pictures, a number is appended.
     Raises InputError when a picture cannot be read or written.
@@ -35,11 +35,11 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> list[Pa
 
 
 def free_path(folder: Path, picture: Path, suffix: str, taken: set[Path]) -> Path:
-    """<picture>_read<suffix> in the folder, with a number where that is taken; from here on it is taken itself."""
-    path, number = folder / f"{picture.stem}_read{suffix}", 1
+    """<picture>_predicted<suffix> in the folder, with a number where that is taken; from here on it is taken itself."""
+    path, number = folder / f"{picture.stem}_predicted{suffix}", 1
     while Path(os.path.realpath(path)) in taken:
         number += 1
-        path = folder / f"{picture.stem}_read_{number}{suffix}"
+        path = folder / f"{picture.stem}_predicted_{number}{suffix}"
     taken.add(Path(os.path.realpath(path)))
     return path
 

@@ -158,14 +158,14 @@ def test_faces_in_a_scene_are_found_from_left_to_right(there, scenes, capsys):
         assert 100 < edges[2] - edges[0] == edges[3] - edges[1] < 250
         face = np.array(pixels.crop(edges).resize((48, 48), Image.Resampling.BICUBIC))
         check(row, logits_of("A", face[None]).softmax(1)[0])
-    drawn = np.array(Image.open("drawn/scene_read.png"))
+    drawn = np.array(Image.open("drawn/scene_predicted.png"))
     assert drawn.shape == (480, 640, 3)
     for row in found[:2]:
         colour = ImageColor.getrgb(EMOTION_COLOURS[EMOTIONS.index(row["emotion"])])
         assert (drawn[row["box"]["bottom"] - 1, row["box"]["left"] + 20] == colour).all()
     untouched = np.array(Image.open("scene.png"))
     assert (drawn[-40:] == untouched[-40:]).all()
-    assert Path("drawn/empty_read.png").exists()
+    assert Path("drawn/empty_predicted.png").exists()
 
 
 def test_the_only_picture_without_a_face_is_an_error(there, scenes):
@@ -184,13 +184,19 @@ def test_without_dlib_the_error_says_how_to_get_it_even_for_several_pictures(the
 def test_drawn_copies_are_enlarged_and_no_input_is_overwritten(there):
     Path("other").mkdir()
     Image.fromarray(FACES[2]).save("other/x.png")
-    Image.fromarray(FACES[2]).save("cut/x_read.png")
+    Image.fromarray(FACES[2]).save("cut/x_predicted.png")
     before = {path: path.read_bytes() for path in Path("cut").iterdir()}
     there("cut", "other", "--face_detector", "none", "--draw", "cut")
     assert {path: path.read_bytes() for path in before} == before
     new = {path.name for path in Path("cut").iterdir()} - {path.name for path in before}
-    assert new == {"x_read_2.png", "x_read_3.png", "x_read_read.png", "y_read.png", "z_read.png"}
-    copy = read_photograph(Path("cut/y_read.png"))
+    assert new == {
+        "x_predicted_2.png",
+        "x_predicted_3.png",
+        "x_predicted_predicted.png",
+        "y_predicted.png",
+        "z_predicted.png",
+    }
+    copy = read_photograph(Path("cut/y_predicted.png"))
     assert copy.size == (336, 336)
     centre = copy.pixels[168 - 28 : 168 + 28, 168 - 28 : 168 + 28]
     assert (centre == np.kron(FACES[1][20:28, 20:28], np.ones((7, 7), np.uint8))[:, :, None]).all()
@@ -275,5 +281,5 @@ def test_a_picture_of_a_folder_is_never_written_over(there, output, how):
 def test_a_strip_is_not_drawn_larger_than_a_screen(there):
     Image.new("L", (2000, 1)).save("strip.png")
     there("strip.png", "--face_detector", "none", "--draw", "drawn")
-    with Image.open("drawn/strip_read.png") as image:
+    with Image.open("drawn/strip_predicted.png") as image:
         assert max(image.size) <= 4000
