@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     with local_main_first():
         train = FER2013(args.data_root, "train", args.dataset, args.max_faces)
         shown = FER2013(args.data_root, "val", args.dataset, 10).faces
-    trainer = Trainer(generator_config, config, args.seed, device)
+    trainer = Trainer(generator_config, config, args.seed, device, train.fingerprint())
     faces = BalancedFaces(train.faces, train.labels, args.image_size, generator_config.channels, device)
     board = Board(args.dest / "tensorboard" if args.tensorboard and is_main_process() else None)
     run(trainer, faces, shown, args.dest, args.every, dtype, args.compile, args.minutes, args.start_from, board)

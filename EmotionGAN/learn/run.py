@@ -30,10 +30,6 @@ from EmotionGAN.networks.face_encoder import save_face_encoder
 from EmotionGAN.sheets import write_sample_sheet
 
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
-OLD_TERMS = {  # in logs of earlier versions
-    "critic": "discriminator", "critic_genuine": "discriminator_conditional", "genuine": "conditional",
-    "places": "embedding"
-}  # fmt: skip
 
 
 def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
@@ -139,19 +135,14 @@ def trim_log(path: Path, step: int) -> None:
     """Remove the log's lines of steps beyond `step`, which will be taken again, and damaged ones."""
     if path.exists():
         lines = path.read_bytes().splitlines(keepends=True)
-        kept = [kept_line(line, step) for line in lines]
+        kept = [line for line in lines if is_kept(line, step)]
         if kept != lines:
             atomic_write(path, lambda file: file.writelines(kept))
 
 
-def kept_line(line: bytes, step: int) -> bytes:
-    """A line of the log with the terms' names of today; nothing for a later step or a damaged line."""
+def is_kept(line: bytes, step: int) -> bool:
+    """Whether it is a whole line of a step up to `step`."""
     try:
-        terms = json.loads(line)
-        if terms["step"] > step or not line.endswith(b"\n"):
-            return b""
+        return line.endswith(b"\n") and json.loads(line)["step"] <= step
     except (ValueError, KeyError, TypeError):
-        return b""
-    if not terms.keys() & OLD_TERMS.keys():
-        return line
-    return json.dumps({OLD_TERMS.get(name, name): value for name, value in terms.items()}).encode() + b"\n"
+        return False

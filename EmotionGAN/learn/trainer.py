@@ -12,7 +12,7 @@ from torch import nn
 from core_code.core_utils.distributed.data_parallel import broadcast_weights
 from core_code.core_utils.distributed.job import FIRST_WITHIN, barrier, is_main_process
 from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
-from core_code.core_utils.errors import InputError
+from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import load_weights, save_weights
 from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
 from EmotionGAN.editor import WEIGHTS_FILE
@@ -34,8 +34,6 @@ from EmotionGAN.networks.guides import Guides
 FIRST_ANGLES = {"Happy": 0, "Surprise": 60, "Fear": 120, "Sad": 180, "Disgust": 240, "Angry": 300}
 FIRST_RADIUS, FIRST_VARIANCE = 0.75, 0.05
 BETAS = (0.5, 0.999)
-# In checkpoints of earlier versions.
-OLD_PARTS = {"ema": "average", "discriminator": "critic", "discriminator_adam": "critic_adam"}
 
 
 @torch.no_grad()
@@ -55,11 +53,14 @@ def initialise_centres(generator: Generator) -> None:
 
 class Trainer:
     """All that a checkpoint holds. `ema` is the exponential moving average of the generator: the one that is saved for
-    use."""
+    use. training_data: fingerprint of the faces, without which a run is not resumed."""
 
-    def __init__(self, generator_config: GeneratorConfig, config: LearnConfig, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, generator_config: GeneratorConfig, config: LearnConfig, seed: int, device: torch.device,
+        training_data: str = "",
+    ) -> None:  # fmt: skip
         torch.manual_seed(seed)
-        self.config, self.seed, self.device = config, seed, device
+        self.config, self.seed, self.device, self.training_data = config, seed, device, training_data
         self.generator = accelerate_generator(build_generator(generator_config))
         self.generator = self.generator.to(device).to(memory_format=torch.channels_last)
         initialise_centres(self.generator)
@@ -105,15 +106,20 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         states = {name: part.state_dict() for name, part in self.parts().items()}
-        settings = {"learning": asdict(self.config), "config": self.generator.config.to_dict(), "seed": self.seed}
-        save_weights(path, states | {"step": self.step, "settings": json.dumps(settings)})
+        save_weights(path, states | {"step": self.step, "settings": json.dumps(self.settings())})
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, but for the number of steps, and the faces."""
+        config = asdict(self.generator.config) | {"emotions": list(self.generator.config.emotions)}
+        own = {"seed": self.seed, "training_data": self.training_data}
+        return {name: value for name, value in (config | asdict(self.config) | own).items() if name != "steps"}
 
     def load(self, path: Path) -> None:
-        """Resume from a checkpoint. Raises InputError when it is damaged or of other networks."""
+        """Resume from a checkpoint. Raises InputError when it is damaged, of other networks, settings or faces."""
         saved = load_weights(path, "checkpoint of a learning run")
         try:
             for name, part in self.parts().items():
-                state: Any = saved.get(name, saved.get(OLD_PARTS.get(name, name)))
+                state: Any = saved.get(name)
                 if isinstance(part, torch.optim.Optimizer):
                     load_optimizer(part, state)
                 elif wrong := state_dict_mismatch(state, part.state_dict()):
@@ -124,10 +130,17 @@ class Trainer:
             if type(step) is not int or not 0 <= step < 1 << 63:
                 raise ValueError("its step is not a whole number")
             self.step = step
-        except ValueError as error:
+            settings, own = json.loads(saved.get("settings", "")), self.settings()
+            different = [name for name, value in own.items() if settings.get(name, value) != value]
+        except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}: holds a run of another generator or discriminator ({error}); choose another --dest"
             ) from error
+        for name in different[:1]:
+            what = (
+                f"with {name} {shown(settings[name])}, not {own[name]}" if name != "training_data" else "of other faces"
+            )
+            raise InputError(f"{path}: holds a run {what}; choose another --dest (--start_from takes over its weights)")
 
     def prepare(self, faces: BalancedFaces) -> None:
         """Let an image network that warps or adds start by changing nothing, and fit the overlay, where there is one:

@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     study = settings_of(args)
     from core_code.core_utils.files import make_folder, write_json
     from core_code.datasets.fer2013 import FER2013
+    from core_code.experiments.completed import with_completed
     from core_code.experiments.estimates import seconds_of
     from core_code.experiments.page import as_text, write_report
     from core_code.experiments.pictures import draw_pictures
@@ -100,14 +101,15 @@ def main(arguments: list[str] | None = None) -> None:
         make_folder(study.output_root)
     faces = FER2013(study.data_root, "train", study.dataset, study.max_faces)
     val = FER2013(study.data_root, "val", study.dataset)
-    steps = make_plan(study, faces.class_counts.tolist())
+    plan = make_plan(study, faces.class_counts.tolist())
+    steps = with_completed(plan, study, faces)
     seconds, budget = seconds_of(steps, study, len(val)), 60 * args.budget_minutes
     chosen = within(steps, seconds, budget * args.at_once)
     print(plan_as_text(steps, chosen, seconds, study, args.at_once))
     if args.dry_run:
         return
     failed = run_steps(chosen, args.at_once, study.output_root, budget)
-    steps = make_plan(study, faces.class_counts.tolist())
+    steps = with_completed(plan, study, faces)
     selected, last = predict_all(steps, faces, study)
     results = collect(steps, selected, last, failed, len(faces), study)
     results["pictures"] = draw_pictures(steps, selected, results, study)

@@ -4,14 +4,12 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from core_code.core_utils.checkpoints import FINAL, CheckpointFiles
+from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import as_words
-from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.experiments.arms import ARMS, AUGMENTED_PROBABILITY, EXPANSION, IMAGES, OWN_CODES, Arm
 from core_code.experiments.presets import StudySettings
 from EmotionGAN.learn.config import LearnConfig
@@ -79,8 +77,7 @@ def seeds_of(study: StudySettings, size: float) -> tuple[int, ...]:
 def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
     """All steps, the most important first, each after those that it needs: an arm with all its seeds before the next.
 
-    `class_counts` are the training faces of each emotion. Raises InputError for images or checkpoints of other settings
-    in the places of this study's.
+    `class_counts` are the training faces of each emotion. Raises InputError.
     """
     plan: dict[str, Step] = {}
     for experiment in study.experiments:
@@ -89,7 +86,7 @@ def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
                 part = Part(study, net, size, [round(size * count) for count in class_counts], sum(class_counts))
                 for step in part.steps(experiment):
                     plan.setdefault(step.name, step)
-    return [replace(step, complete=is_complete(step, study)) for step in plan.values()]
+    return list(plan.values())
 
 
 def expanded(class_counts: Sequence[int]) -> int:
@@ -239,39 +236,6 @@ def epochs_of(study: StudySettings, experiment: str) -> int:
         counted = f"each counts as {FACES_OF_A_PAIR} of --epochs {study.epochs}, which leaves {left} for the training"
         raise InputError(f"--byol_epochs {study.byol_epochs}: {counted} after it, expected 1 or more")
     return left
-
-
-def is_complete(step: Step, study: StudySettings) -> bool:
-    """Whether the step's files are all there. Raises InputError where a training is another study's.
-
-    create_augmentations.py checks the other settings of its images itself.
-    """
-    if step.kind == "generator":
-        return steps_learned(generator_folder(study, step.size)) >= step.amount
-    if step.kind == "images":
-        path = image_folders(study, step.size)[step.experiment] / MANIFEST_NAME
-        each = {EXPANSION: {}, OWN_CODES: {"num_augments": 1}}.get(
-            step.experiment, {"num_augments": study.num_augments}
-        )
-        expected = {"complete": True, "dataset": study.dataset, **each}
-        return path.exists() and expected.items() <= read_json(path).items()
-    if step.kind == "labels":
-        return Path(step.command[step.command.index("--dest") + 1]).is_file()
-    files = checkpoint_files(step, study.output_root)
-    path = files.path(FINAL)
-    if not path.exists():
-        return False
-    state = files.load(FINAL, "settings")
-    trained = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights, "dataset": study.dataset,
-               "epochs": step.epochs}  # fmt: skip
-    for key, value in trained.items():
-        found = state["epoch"] if key == "epochs" else state["settings"].get(key)
-        if found != value:
-            raise InputError(
-                f"{path}: trained with {key} {found}, this study has {value}; give another --output_root, or the "
-                f"{key} of that run"
-            )
-    return True
 
 
 def steps_learned(folder: Path) -> int:

@@ -32,8 +32,8 @@ def suggest(trial: BaseTrial, sizes: Sequence[int]) -> Values:
     }
 
 
-def make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """The TPE sampler of one trial. Its samples depend on the seed, the trial's number and the trials before it.
+def make_sampler(seed: int, sample: int) -> optuna.samplers.BaseSampler:
+    """The TPE sampler of one trial. Its values depend on the seed, the sample's number and the trials before it.
 
     So a resumed study samples what an unbroken one samples, and no two workers sample the same. Values are sampled
     one by one: with `multivariate` some would be sampled before the trial has its number.
@@ -41,5 +41,5 @@ def make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
-            seed=zlib.crc32(f"{seed} {number} trial".encode()), multivariate=False, constant_liar=True
+            seed=zlib.crc32(f"{seed} {sample} trial".encode()), multivariate=False, constant_liar=True
         )

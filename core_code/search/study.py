@@ -5,6 +5,7 @@ https://arxiv.org/abs/1907.10902.
 """
 
 import gc
+import itertools
 import os
 import socket
 import time
@@ -25,7 +26,7 @@ from core_code.search.results import FAILURE, describe_trial, is_counted
 from core_code.search.space import make_sampler
 from core_code.training.loop import log_message
 
-PROCESS = "process"
+PROCESS, SAMPLE = "process", "sample"  # attributes of a trial
 
 
 def run_trials(
@@ -52,11 +53,21 @@ def begin_trial(study: optuna.Study, folder: Path, n_trials: int, deadline: floa
         taken = sum(is_counted(trial) or runs_here(trial) for trial in trials)
         if taken >= n_trials or time.time() >= deadline:
             return None
+        in_use = {sample_of(trial) for trial in trials if is_counted(trial) or trial.state == TrialState.RUNNING}
+        sample = next(number for number in itertools.count() if number not in in_use)
         trial = study.ask()
+        trial.set_user_attr(SAMPLE, sample)
         process = os.getpid()
         trial.set_user_attr(PROCESS, f"{socket.gethostname()} {process} {start_of(process)}".rstrip())
-    study.sampler = make_sampler(seed, trial.number)
+    study.sampler = make_sampler(seed, sample)
     return trial
+
+
+def sample_of(trial: FrozenTrial) -> int:
+    """Which sample of the search space the trial is, from 0: its number, but for interrupted trials before it, whose
+    samples are taken again."""
+    sample = trial.user_attrs.get(SAMPLE)
+    return sample if isinstance(sample, int) else trial.number
 
 
 def run_trial(study: optuna.Study, trial: Trial, objective: Objective, log: TrainingLog | None = None) -> None:

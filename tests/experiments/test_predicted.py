@@ -11,6 +11,7 @@ from core_code.core_utils.files import save_weights
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.predictions import load_nets, predict_splits
 from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.completed import with_completed
 from core_code.experiments.plan import checkpoint_files, make_plan
 from core_code.experiments.predicted import evaluation_settings, predict_all
 from core_code.models.emotion_net import EmotionNet
@@ -48,7 +49,7 @@ def test_the_last_epoch_is_predicted_by_its_own_weights_and_the_best_one_by_its(
     counts = train.class_counts.tolist()
     for seed, step in enumerate([step for step in make_plan(study, counts) if step.kind == "training"]):
         save(step, study, seed)
-    steps = make_plan(study, counts)
+    steps = with_completed(make_plan(study, counts), study, train)
     selected, last = predict_all(steps, train, study)
     (key,) = selected
     names = tuple(f"{name}_seed1" for name in BEST_EPOCHS)

@@ -184,6 +184,26 @@ def test_a_study_that_goes_on_samples_what_an_unbroken_one_samples(tmp_path):
     assert len({params["lr"] for params in unbroken}) == 12
 
 
+def test_the_sample_of_an_interrupted_trial_is_taken_again(tmp_path):
+    """At random, as the first ten are, and by TPE."""
+
+    def sampled(name, interrupted):
+        files, begun = StudyFiles(tmp_path / name, "resnet18", "E"), []
+
+        def make_task(values):
+            begun.append(values)
+            stop = len(begun) - 1 in interrupted
+            return FakeTask(lambda epoch: os.kill(os.getpid(), signal.SIGTERM) or 0.5 if stop else values["lr"])
+
+        for _ in interrupted:
+            with pytest.raises(Terminated):
+                run(reopen(files), files, make_task, 13, epochs=1)
+        run(reopen(files), files, make_task, 13, epochs=1)
+        return [trial.params for trial in read_study(files.results).trials if is_counted(trial)]
+
+    assert sampled("broken", {2, 3, 13}) == sampled("unbroken", ())
+
+
 def test_finished_trials_count_and_nothing_begins_after_the_deadline(study, files):
     def make_task(values):
         return FakeTask(lambda epoch: 0.5)

@@ -1,0 +1,96 @@
+"""Which steps of a study are complete, so that they are not run again: their files are there, and are this study's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from core_code.core_utils.checkpoints import FINAL
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import read_json
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_format
+from core_code.datasets.fer2013 import FER2013
+from core_code.experiments.arms import ARMS, EXPANSION, OWN_CODES
+from core_code.experiments.plan import Step, checkpoint_files, generator_folder, image_folders, steps_learned
+from core_code.experiments.presets import StudySettings
+from EmotionGAN.editor import Editor
+
+
+def with_completed(steps: Sequence[Step], study: StudySettings, faces: FER2013) -> list[Step]:
+    """The steps, each with `complete` as its files say. Raises InputError where a training is another study's.
+
+    `faces` are all training faces of the study. Images of others, or by another generator, are not complete:
+    create_augmentations.py adds to them, or tells why it cannot.
+    """
+    parts = {size: PartFiles(study, size, faces) for size in study.sizes}
+    return [replace(step, complete=parts[step.size].has(step)) for step in steps]
+
+
+@dataclass(frozen=True)
+class PartFiles:
+    """The files of a study's steps on a share of its training faces."""
+
+    study: StudySettings
+    size: float
+    faces: FER2013
+
+    @cached_property
+    def training_data(self) -> str:
+        """What the trainings on this part write down of their faces."""
+        return self.faces.fingerprint(round(self.size * len(self.faces)))
+
+    @cached_property
+    def generator_fingerprint(self) -> str | None:
+        """That of the generator that the images of this part come from; None where it is still to be learned."""
+        path = self.study.generator
+        if self.study.learn_generators and self.size < 1:
+            path = generator_folder(self.study, self.size) / "generator"
+            if not path.exists():
+                return None
+        return Editor.load(path, "cpu").fingerprint
+
+    def has(self, step: Step) -> bool:
+        """Whether the step's files are all there."""
+        if step.kind == "generator":
+            return steps_learned(generator_folder(self.study, self.size)) >= step.amount
+        if step.kind == "labels":
+            return Path(step.command[step.command.index("--dest") + 1]).is_file()
+        return self.has_images(step) if step.kind == "images" else self.has_training(step)
+
+    def has_images(self, step: Step) -> bool:
+        """Raises InputError for a damaged manifest."""
+        path = image_folders(self.study, self.size)[step.experiment] / MANIFEST_NAME
+        if not path.exists():
+            return False
+        found, study = read_json(path), self.study
+        check_format(found, path)
+        each = {EXPANSION: None, OWN_CODES: 1}.get(step.experiment, study.num_augments)
+        expected = {"complete": True, "dataset": study.dataset, "seed": study.seed, "num_augments": each,
+                    "generator_fingerprint": self.generator_fingerprint}  # fmt: skip
+        return found["faces"] >= step.faces and all(found.get(key) == value for key, value in expected.items())
+
+    def has_training(self, step: Step) -> bool:
+        """Raises InputError where it is another study's."""
+        files = checkpoint_files(step, self.study.output_root)
+        path = files.path(FINAL)
+        if not path.exists():
+            return False
+        state = files.load(FINAL, "settings")
+        study, settings = self.study, state["settings"] | {"epochs": state["epoch"]}
+        expected = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights,
+                    "dataset": study.dataset, "epochs": step.epochs}  # fmt: skip
+        for key, value in expected.items():
+            if settings.get(key) != value:
+                raise InputError(
+                    f"{path}: trained with {key} {settings.get(key)}, this study has {value}; give another "
+                    f"--output_root, or the {key} of that run"
+                )
+        if settings.get("training_data", self.training_data) != self.training_data:
+            raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
+        generator = settings.get("images' generator_fingerprint")
+        if ARMS[step.experiment].images and generator not in (None, self.generator_fingerprint):
+            raise InputError(
+                f"{path}: trained on images of another generator than this study's; give that one as --generator, or "
+                "another --output_root"
+            )
+        return True

@@ -1,0 +1,88 @@
+"""What a study finds complete: files of its own faces, generator and settings alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import create_augmentations
+from core_code.core_utils.checkpoints import FINAL
+from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import read_json, save_weights, write_json
+from core_code.datasets.fer2013 import FER2013
+from core_code.experiments.__main__ import parse_arguments, settings_of
+from core_code.experiments.completed import with_completed
+from core_code.experiments.plan import Step, checkpoint_files, generator_folder, make_plan
+from core_code.experiments.presets import StudySettings
+from EmotionGAN.editor import DEFAULT_GENERATOR
+
+FLAGS = ("--preset", "quick", "--experiments", "baseline", "augmented", "--device", "cpu", "--max_faces", "4")
+
+
+@pytest.fixture(autouse=True)
+def there(data_there: Path) -> Path:
+    return data_there
+
+
+def plan(*flags: str) -> tuple[StudySettings, FER2013, dict[str, Step]]:
+    study = settings_of(parse_arguments([*FLAGS, *flags]))
+    faces = FER2013(study.data_root, "train", study.dataset, study.max_faces)
+    steps = make_plan(study, faces.class_counts.tolist())
+    return study, faces, {step.name: step for step in with_completed(steps, study, faces)}
+
+
+def completed(*flags: str) -> list[str]:
+    return [step.name for step in plan(*flags)[2].values() if step.complete]
+
+
+def save(step: Step, study: StudySettings, **more: object) -> None:
+    """A training's last checkpoint, without weights."""
+    files = checkpoint_files(step, study.output_root)
+    settings = {"image_size": 32, "seed": 1, "weights": "none", "dataset": "fer2013"}
+    save_weights(files.path(FINAL), {
+        "net": {}, "epoch": 3, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1, "name": "resnet18",
+        "history": [{"epoch": 1}] * 3, "experiment": files.experiment, "settings": settings | more,
+    })  # fmt: skip
+
+
+def test_images_of_other_faces_seeds_or_generators_are_not_complete():
+    step = plan()[2]["augmentations"]
+    assert not step.complete
+    create_augmentations.main(list(step.command[1:]))
+    assert completed() == ["augmentations"]
+    shutil.copytree(DEFAULT_GENERATOR, "mine")
+    assert completed("--generator", "mine") == ["augmentations"], "the same weights"
+    config = read_json(Path("mine/config.json"))
+    write_json(Path("mine/config.json"), config | {"paint_gain": config["paint_gain"] + 0.1})
+    for flags in (["--num_augments", "2"], ["--max_faces", "5"], ["--seed", "2"], ["--generator", "mine"]):
+        assert completed(*flags) == [], flags
+    assert completed("--max_faces", "3") == ["augmentations"], "images of more faces than are needed"
+    write_json(Path("data/fer2013_augmentations/manifest.json"), {"format": 1})
+    with pytest.raises(InputError, match=r"manifest\.json: mode is missing or damaged"):
+        plan()
+
+
+def test_images_of_a_part_are_those_of_the_generator_that_was_learned_from_it():
+    flags = ("--sizes", "0.5", "--learn_generators", "True")
+    study, _, steps = plan(*flags)
+    folder = generator_folder(study, 0.5)
+    shutil.copytree(DEFAULT_GENERATOR, folder / "generator")
+    create_augmentations.main(list(steps["augmentations_share0.5"].command[1:]))
+    assert completed(*flags) == ["augmentations_share0.5"]
+    shutil.rmtree(folder)
+    assert completed(*flags) == []
+
+
+def test_trainings_of_another_study_are_refused():
+    study, faces, steps = plan()
+    save(steps["resnet18_baseline_seed1"], study, training_data=faces.fingerprint())
+    assert completed() == ["resnet18_baseline_seed1"]
+    for flags in (["--epochs", "4"], ["--image_size", "48"]):
+        with pytest.raises(InputError, match=rf"{flags[0][2:]} .*this study has {flags[1]}.*--output_root"):
+            plan(*flags)
+    with pytest.raises(InputError, match=r"baseline_seed1.*: trained on other faces than this study's"):
+        plan("--max_faces", "5")
+    augmented = steps["resnet18_augmented_seed1"]
+    save(augmented, study, training_data=faces.fingerprint(), **{"images' generator_fingerprint": "of another"})
+    with pytest.raises(InputError, match=r"augmented_seed1.*: trained on images of another generator .* --generator"):
+        plan()
