@@ -111,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     failed = run_steps(chosen, args.at_once, study.output_root, budget)
     steps = with_completed(plan, study, faces)
     selected, last = predict_all(steps, faces, study)
-    results = collect(steps, selected, last, failed, len(faces), study)
+    training_faces = FER2013(study.data_root, "train", study.dataset).faces  # those of the generator that is included
+    results = collect(steps, selected, last, failed, len(faces), training_faces, study)
     results["pictures"] = draw_pictures(steps, selected, results, study)
     write_json(study.plots / "results.json", results)
     *tables, page = write_report(results, study.plots)

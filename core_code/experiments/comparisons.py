@@ -10,37 +10,49 @@ from torch import Tensor
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.metrics.scores import reliability
 from core_code.core_utils.metrics.significance import crossed_mean, holm, mcnemar
-from core_code.evaluation.predictions import Predictions
+from core_code.evaluation.predictions import Predictions, without_copies
 from core_code.experiments.arms import ARMS
 from core_code.experiments.models import Model, models_of
 from core_code.experiments.predicted import ADJUSTED, OTHER_SEEDS, AllPredictions
 from core_code.experiments.presets import StudySettings
 
 LAST_EPOCH, SELECTED_EPOCH = "val and test, last epoch", "test, best epoch on val"
+NOVEL_FACES = "val and test without faces of training, last epoch"
 BASELINE, CONTROL, VOTE = "baseline", "control", "vote"
 BY_THEMSELVES = ("Disgust", "Fear")
 COMPARED = ("top1", "mean_per_class", *BY_THEMSELVES)
 
 
-def compare_all(selected: AllPredictions, last: AllPredictions, study: StudySettings) -> list[dict[str, Any]]:
+def compare_all(
+    selected: AllPredictions, last: AllPredictions, training_faces: Tensor, study: StudySettings
+) -> list[dict[str, Any]]:
     """Every comparison of a study, as plain values; Holm's correction is over the arms of a family and figure.
 
     Families: every arm against the baseline, arms against their controls, votes against those of as many baselines.
+    training_faces: uint8 [N,48,48], all that a generator may have learned from; where val or test has some of them,
+    all is compared without these, too.
     """
-    rows = []
+    rows, wheres = [], {LAST_EPOCH: last, NOVEL_FACES: last, SELECTED_EPOCH: selected}
+    faces = {split: found.faces for split, found in next(iter(last.values()), {}).items()}
+    novel = {split: without_copies(each, training_faces) for split, each in faces.items() if split in ("val", "test")}
+    if all(each.all() for each in novel.values()):
+        del wheres[NOVEL_FACES]
     for net in study.nets:
         for size in study.sizes:
-            for where, predictions in ((LAST_EPOCH, last), (SELECTED_EPOCH, selected)):
-                of = {seed: judged(found, where) for (*key, seed), found in predictions.items() if key == [net, size]}
+            for where, predictions in wheres.items():
+                of = {
+                    seed: judged(found, where, novel)
+                    for (*key, seed), found in predictions.items() if key == [net, size]
+                }  # fmt: skip
                 for family in (BASELINE, CONTROL, VOTE):
                     known = {"net": net, "size": size, "on": where, "family": family}
                     rows += [known | row for row in corrected(compare(of, family))]
     return rows
 
 
-def judged(splits: Mapping[str, Predictions], where: str) -> Predictions:
-    """The faces that a comparison is made on: all that nothing was chosen on."""
-    val, test = splits["val"], splits["test"]
+def judged(splits: Mapping[str, Predictions], where: str, novel: Mapping[str, Tensor]) -> Predictions:
+    """The faces that a comparison is made on: all that nothing was chosen on. `novel`: which are not in training."""
+    val, test = (splits[name].subset(novel[name]) if where == NOVEL_FACES else splits[name] for name in ("val", "test"))
     if where == SELECTED_EPOCH:
         return test
     logits = {name: torch.cat([val.logits[name], test.logits[name]]) for name in val.logits}

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from core_code.core_utils.checkpoints import FINAL, best_epoch
 from core_code.core_utils.emotions import EMOTIONS
@@ -32,12 +33,12 @@ PROTOCOL = ("epochs", "image_size", "weights", "num_augments", "seeds", "byol_ep
 
 def collect(
     steps: Sequence[Step], selected: AllPredictions, last: AllPredictions, failed: dict[str, str], faces: int,
-    study: StudySettings,
+    training_faces: Tensor, study: StudySettings,
 ) -> dict[str, Any]:  # fmt: skip
     """The content of results.json, as plain values.
 
     `selected` and `last`: the predictions at the best epoch and at the last; `failed`: errors by step; `faces`: the
-    size of the training set.
+    size of the study's training set; `training_faces`: see compare_all.
     """
     settings = dataclasses.asdict(study)
     splits = next(iter(selected.values()), {})
@@ -47,7 +48,7 @@ def collect(
         "generator": generator_of(study), "emotions": list(EMOTIONS), "experiments": described(study.experiments),
         "splits": {name: len(found.labels) for name, found in splits.items()},
         "runs": [run_of(step, failed, study) for step in steps],
-        "scores": list(all_scores(selected, study)), "comparisons": compare_all(selected, last, study),
+        "scores": list(all_scores(selected, study)), "comparisons": compare_all(selected, last, training_faces, study),
         "published": {net: PUBLISHED[net] for net in study.nets if net in PUBLISHED and study.dataset == "fer2013"},
         "best_published": BEST_PUBLISHED if study.dataset == "fer2013" else {},
     }  # fmt: skip

@@ -15,13 +15,14 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.evaluation.predictions import Predictions
 from core_code.experiments.__main__ import parse_arguments, settings_of
-from core_code.experiments.comparisons import LAST_EPOCH, SELECTED_EPOCH, compare_all
+from core_code.experiments.comparisons import LAST_EPOCH, NOVEL_FACES, SELECTED_EPOCH, compare_all
 from core_code.experiments.predicted import AllPredictions, with_derived
 
 SEEDS = (1, 2, 3)
 NAMES = ("baseline", "expanded", "oversampled", "augmented_face", "own_code")
 STUDY = settings_of(parse_arguments(["--preset", "tenth", "--seeds", *map(str, SEEDS), "--experiments", *NAMES]))
 COUNTS = [400, 40, 410, 720, 480, 320, 500]
+NO_FACES = torch.empty(0, 1, 2, dtype=torch.uint8)
 
 
 def predictions_of(seed: int, faces: int) -> Predictions:
@@ -30,7 +31,9 @@ def predictions_of(seed: int, faces: int) -> Predictions:
     rng, common = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(99)
     hard = torch.randn(faces, 7, generator=common) + 1.5 * torch.nn.functional.one_hot(labels, 7)
     logits = {name: hard + 0.8 * torch.randn(faces, 7, generator=rng) for name in NAMES}
-    return Predictions(torch.zeros(faces, 1, 1, dtype=torch.uint8), labels, logits, {})
+    numbers = torch.arange(faces)
+    pictures = torch.stack([numbers // 256, numbers % 256], dim=1)[:, None].to(torch.uint8)
+    return Predictions(pictures, labels, logits, {})
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def given() -> tuple[dict, dict]:
 
 @pytest.fixture(scope="module")
 def rows(given) -> list[dict]:
-    return compare_all(*given, STUDY)
+    return compare_all(*given, NO_FACES, STUDY)
 
 
 def find(rows: list[dict], model: str, on: str = LAST_EPOCH, family: str = "baseline") -> dict:
@@ -81,6 +84,18 @@ def test_both_sets_are_pooled_at_the_last_epoch_and_test_alone_is_taken_at_the_s
         b, c = (mine[place] & ~base[place]).sum(), (base[place] & ~mine[place]).sum()
         expected = mcnemar([[0, b], [c, 0]], exact=b + c < 25, correction=True).pvalue
         assert row["mcnemar"][seed]["p_value"] == pytest.approx(expected)
+
+
+def test_faces_of_training_are_left_out_beside_all(given, rows):
+    training = given[1]["resnet18", 1.0, 1]["test"].faces[[3, 5, 250]]  # val has the first two
+    kept = np.ones(511, bool)
+    kept[[3, 5, 211 + 3, 211 + 5, 211 + 250]] = False
+    found = compare_all(*given, training, STUDY)
+    mine, base = (correct(given[1], name, ("val", "test"))[:, kept] for name in ("expanded", "baseline"))
+    row = find(found, "expanded", NOVEL_FACES)
+    assert row["faces"] == 506 and row["figures"]["top1"]["mean"] == pytest.approx((mine.mean(1) - base.mean(1)).mean())
+    assert [each for each in found if each["on"] != NOVEL_FACES] == rows
+    assert {each["on"] for each in rows} == {LAST_EPOCH, SELECTED_EPOCH}
 
 
 def test_the_mean_over_the_classes_and_single_emotions_are_scikit_learns(given, rows):
@@ -161,7 +176,7 @@ def test_of_one_seed_the_interval_is_over_faces_and_there_is_no_vote_to_compare_
     one = {key: of for key, of in given[1].items() if key[2] == 1}
     bare = {key: {split: found._replace(logits={name: found.logits[name] for name in NAMES})
                   for split, found in of.items()} for key, of in one.items()}  # fmt: skip
-    rows = compare_all(bare, bare, STUDY)
+    rows = compare_all(bare, bare, NO_FACES, STUDY)
     assert {row["family"] for row in rows} == {"baseline", "control"}
     expected = ttest_1samp(
         (correct(bare, "expanded", ("test",)) * 1.0 - correct(bare, "baseline", ("test",)))[0], 0
