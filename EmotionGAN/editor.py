@@ -23,7 +23,7 @@ from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.images import from_range, resize, to_range
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
-from EmotionGAN.networks.face_encoder import ENCODE_BATCH, ENCODER_FILE, encode_images, load_face_encoder
+from EmotionGAN.networks.face_encoder import ENCODE_BATCH, FILES, encode_images, encoder_files, load_face_encoder
 from EmotionGAN.networks.generator import Generator, accelerate_generator, build_generator
 from EmotionGAN.networks.warp import Paint
 
@@ -114,7 +114,7 @@ class Editor:
         generator = generator.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         encoder = load_face_encoder(path) if path.is_dir() else None
         if encoder:
-            fingerprint += "+" + hashlib.sha256((path / ENCODER_FILE).read_bytes()).hexdigest()
+            fingerprint += "+" + hashlib.sha256(encoder_files(path)[0].read_bytes()).hexdigest()
             encoder = encoder.to(device).to(memory_format=torch.channels_last)
         editor = cls(generator, space, device, dtype, one_line(path.name), fingerprint, encoder)
         editor.check_outputs(weights)
@@ -137,7 +137,7 @@ class Editor:
         """The code of each face uint8 [N,H,W]: float32 [N,2] on the CPU. Raises InputError when the generator came
         without a face encoder."""
         if self.face_encoder is None:
-            raise InputError(f"{self.name}: this generator has no {ENCODER_FILE} beside it, which finds the code of a "
+            raise InputError(f"{self.name}: this generator has no {FILES[0]} beside it, which finds the code of a "
                              "face; take --centre emotion, or a generator of python -m EmotionGAN.learn")  # fmt: skip
         size, channels = self.face_encoder.settings["image_size"], self.face_encoder.settings["channels"]
         images = (to_range(batch.to(self.device), size, channels) for batch in faces.split(ENCODE_BATCH))

@@ -13,7 +13,8 @@ from core_code.core_utils.files import load_weights, read_json, save_weights, wr
 from core_code.core_utils.weights import state_dict_mismatch
 from EmotionGAN.networks.discriminator import Discriminator
 
-ENCODER_FILE, ENCODER_CONFIG_FILE = "reader.pth", "reader.json"
+FILES = ("face_encoder.pth", "face_encoder.json")  # weights and settings
+FILES_BEFORE = ("reader.pth", "reader.json")  # as earlier versions named them
 ENCODE_BATCH = 256
 LARGEST = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}  # of the settings
 
@@ -21,14 +22,24 @@ LARGEST = {"image_size": 1024, "channels": 3, "width": 512, "layers": 8}  # of t
 def save_face_encoder(folder: Path, discriminator: Discriminator) -> None:
     """Write the discriminator beside a generator: float16 weights and the settings that it is built from."""
     state = {name: tensor.detach().cpu().half() for name, tensor in discriminator.state_dict().items()}
-    save_weights(Path(folder) / ENCODER_FILE, state)
-    write_json(Path(folder) / ENCODER_CONFIG_FILE, discriminator.settings)
+    weights, settings = FILES
+    save_weights(Path(folder) / weights, state)
+    write_json(Path(folder) / settings, discriminator.settings)
+
+
+def encoder_files(folder: Path) -> tuple[Path, Path]:
+    """The files of a folder's face encoder, its weights and its settings, there or not."""
+    weights, settings = (Path(folder) / name for name in FILES)
+    before = tuple(Path(folder) / name for name in FILES_BEFORE)
+    if not (weights.exists() or settings.exists()) and any(path.exists() for path in before):
+        weights, settings = before
+    return weights, settings
 
 
 def load_face_encoder(folder: Path) -> Discriminator | None:
     """The face encoder in a generator's folder, in float32 on the CPU; None where there is none. Raises InputError for
     one that is damaged or of another architecture than its config says."""
-    config_path, path = Path(folder) / ENCODER_CONFIG_FILE, Path(folder) / ENCODER_FILE
+    path, config_path = encoder_files(folder)
     if not config_path.exists() and not path.exists():
         return None
     settings = check_settings(read_json(config_path), str(config_path))

@@ -50,7 +50,7 @@ def test_codes_stay_in_the_square(folder):
 def test_a_generator_without_an_encoder_is_an_error_that_tells_what_to_do(tmp_path):
     save_generator(tmp_path / "made", build_generator(CONFIG))
     editor = Editor.load(tmp_path / "made", CPU)
-    with pytest.raises(InputError, match=r"no reader\.pth .* take --centre emotion"):
+    with pytest.raises(InputError, match=r"no face_encoder\.pth .* take --centre emotion"):
         editor.encode_faces(torch.zeros(1, 16, 16, dtype=torch.uint8))
 
 
@@ -63,22 +63,34 @@ def test_a_generator_without_an_encoder_is_an_error_that_tells_what_to_do(tmp_pa
     ],
 )  # fmt: skip
 def test_a_config_that_does_not_fit_is_an_error(folder, change, named):
-    settings = json.loads((folder / "reader.json").read_text())
-    (folder / "reader.json").write_text(json.dumps(settings | change))
+    settings = json.loads((folder / "face_encoder.json").read_text())
+    (folder / "face_encoder.json").write_text(json.dumps(settings | change))
     with pytest.raises(InputError, match=named):
         load_face_encoder(folder)
 
 
+def test_an_encoder_under_the_names_of_earlier_versions_is_read(folder):
+    images, before = torch.rand(3, 1, 16, 16), Editor.load(folder, CPU)
+    for ending in ("pth", "json"):
+        (folder / f"face_encoder.{ending}").rename(folder / f"reader.{ending}")
+    after = Editor.load(folder, CPU)
+    assert torch.equal(encode_images(after.face_encoder, images), encode_images(before.face_encoder, images))
+    assert after.fingerprint == before.fingerprint
+    (folder / "reader.pth").unlink()
+    with pytest.raises(InputError, match=r"reader\.pth: no such face encoder"):
+        load_face_encoder(folder)
+
+
 def test_a_damaged_or_missing_encoder_is_an_error(folder):
-    whole = (folder / "reader.pth").read_bytes()
-    (folder / "reader.pth").write_bytes(whole[: len(whole) // 2])
+    whole = (folder / "face_encoder.pth").read_bytes()
+    (folder / "face_encoder.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="not a readable face encoder"):
         load_face_encoder(folder)
     state = torch.load(torch.serialization.io.BytesIO(whole), weights_only=True)
     state["main.0.weight"][0, 0, 0, 0] = float("nan")
-    torch.save(state, folder / "reader.pth")
+    torch.save(state, folder / "face_encoder.pth")
     with pytest.raises(InputError, match="not finite"):
         load_face_encoder(folder)
-    (folder / "reader.pth").unlink()
-    with pytest.raises(InputError, match=r"reader\.pth: no such face encoder"):
+    (folder / "face_encoder.pth").unlink()
+    with pytest.raises(InputError, match=r"face_encoder\.pth: no such face encoder"):
         load_face_encoder(folder)

@@ -119,7 +119,7 @@ def limited_memory(more: int) -> Iterator[None]:
 
 def test_a_code_readers_config_may_say_more_than_is_needed(tmp_path):
     save_face_encoder(tmp_path, Discriminator(16, 1, 4, 2))
-    path = tmp_path / "reader.json"
+    path = tmp_path / "face_encoder.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"more": 1, "": None}))
     assert load_face_encoder(tmp_path).settings == {"image_size": 16, "channels": 1, "width": 4, "layers": 2}
 

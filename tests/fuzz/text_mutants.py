@@ -83,10 +83,10 @@ CONFIGS = {
 
 
 def mutate_config(folder: Path, kind: str, rng: Random) -> Mutant:
-    """A generator's folder with a damaged config.json (or reader.json)."""
+    """A generator's folder with a damaged config.json (or face_encoder.json)."""
     files = dict(sound_generator())
     write_files(folder, files)
-    name = "config.json" if kind in CONFIGS else rng.choice(("config.json", "config.json", "reader.json"))
+    name = "config.json" if kind in CONFIGS else rng.choice(("config.json", "config.json", "face_encoder.json"))
     sound = json.loads(files[name])
     content = json.dumps(sound | CONFIGS[kind]).encode() if kind in CONFIGS else damaged_json(sound, kind, rng)
     (folder / name).write_bytes(content)

@@ -221,7 +221,7 @@ def mutate_generator(folder: Path, kind: str, draw: Random) -> Mutant:
     """A generator's folder, as learned_generators' are, with damaged weights or a damaged face encoder."""
     files = sound_generator()
     write_files(folder, files)
-    name = draw.choice(("generator.pth", "generator.pth", "reader.pth"))
+    name = draw.choice(("generator.pth", "generator.pth", "face_encoder.pth"))
     sound = torch.load(io.BytesIO(files[name]), weights_only=True)
     return damage(folder / name, sound, kind, draw, may_write=())
 
@@ -229,7 +229,7 @@ def mutate_generator(folder: Path, kind: str, draw: Random) -> Mutant:
 def read_generator(mutant: Weights) -> None:
     """Load the folder, edit two faces, read their points."""
     editor = Editor.load(mutant.path.parent, CPU)
-    part = editor.face_encoder if mutant.path.name == "reader.pth" else editor.generator
+    part = editor.face_encoder if mutant.path.name == "face_encoder.pth" else editor.generator
     check_same(part.state_dict(), mutant.held())
     faces = training_faces().faces[:2]
     assert editor.edit(faces, torch.zeros(2, 2)).shape == (2, 48, 48)
