@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse, generate, report; under torchrun, as one of several processes."""
     args = parse(arguments)
 
-    from core_code.core_utils.devices import pick_device, pick_dtype
+    from core_code.core_utils.devices import pick_hardware
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.core_utils.memory import keep_freed_memory
     from core_code.datasets.augmentations.compiling import choose_editor
@@ -105,8 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.datasets.fer2013 import FER2013
     from EmotionGAN.editor import Editor
 
-    device = pick_device(args.device)
-    dtype = pick_dtype(args.precision, device)
+    device, dtype = pick_hardware(args.device, args.precision)
     precision = PRECISIONS[str(dtype)]
     if device.type == "cpu":
         keep_freed_memory()
@@ -115,10 +114,10 @@ def main(arguments: list[str] | None = None) -> None:
     face_count = min(args.max_faces or len(train), len(train))
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
     print(f"{face_count} of {len(train)} training faces, generator {editor.name}, {device.type}, {precision}")
-    boxes = detect_faces(args.face_detector, train, face_count, editor, args.dest_folder)
+    mode = EXPANSION if args.expand_dataset else AUGMENTATIONS
+    boxes = detect_faces(args.face_detector, train, face_count, editor, args.dest_folder, mode)
     images = face_count * (len(EMOTIONS) - 1 if args.expand_dataset else args.num_augments)  # at most
     editor, compiled = choose_editor(editor, args.compile, args.dest_folder, images, args.batch_size)
-    mode = EXPANSION if args.expand_dataset else AUGMENTATIONS
     settings = flags.as_settings(Settings, args, mode=mode, precision=precision, storage=args.format, compiled=compiled)
     command = command_of(args, precision, compiled, "none" if boxes is None else "dlib")
     result = generate_images(settings, train, face_count, editor, args.dest_folder, command, boxes)

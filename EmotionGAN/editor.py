@@ -29,6 +29,7 @@ from EmotionGAN.networks.warp import Paint
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"
+CUDA_BATCH, CPU_BATCH = 512, 128
 
 
 def load_generator(path: Path) -> tuple[Generator, ConditionalSpace]:
@@ -230,8 +231,10 @@ class Editor:
         change = (self.generate(seen, codes) - seen).mean(dim=1, keepdim=True)
         return from_range(images + put_back(change, boxes, side), faces.shape[-2:])
 
-    def edit_all(self, faces: Tensor, codes: Tensor, batch_size: int = 128) -> Tensor:
-        """`edit` of any number of faces, uint8 [N,H,W] on the CPU, in batches with a progress bar."""
+    def edit_all(self, faces: Tensor, codes: Tensor) -> Tensor:
+        """`edit` of any number of faces, uint8 [N,H,W] on the CPU, in batches that suit the device, with a progress
+        bar."""
+        batch_size = CUDA_BATCH if self.device.type == "cuda" else CPU_BATCH
         batches = tqdm(
             zip(faces.split(batch_size), codes.split(batch_size), strict=True),
             total=-(-len(faces) // batch_size), desc="editing", unit="batch", leave=False, delay=2,

@@ -22,10 +22,10 @@ from benchmarks.measuring import run_script
 from benchmarks.synthetic_data import ManyFaces, write_folder
 from benchmarks.table import FOLDER, ROWS, as_markdown
 from core_code.core_utils import flags
+from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write, read_json, write_json
 from core_code.datasets.fer2013 import FER2013
-from core_code.experiments.runner import hardware
 
 NUM_AUGMENTS = 10
 OF_THE_CSV = "load"  # which there is for FER2013 alone

@@ -274,6 +274,20 @@ def test_a_run_without_the_faces_that_are_not_found_is_gone_on_with(of_cut_outs,
     assert manifest_of(made)["images"] == 20 == len(list(made.glob("*/*.png")))
 
 
+def test_a_folder_of_other_images_is_refused_before_faces_are_looked_for(
+    of_cut_outs, even_faces_alone, fer2013_csv, capsys
+):
+    of_cut_outs("--num_augments", "1", "--max_faces", "4", "--dest_folder", "made")
+    capsys.readouterr()
+    Path("made/face_boxes.cache").unlink()
+    status, error = status_and_error(capsys, of_cut_outs, "--expand_dataset", "True", "--dest_folder", "made")
+    assert status == 2 and "the folder holds augmentations, not expansion" in error
+    fer2013_csv(Path("data/others"), seed=1)
+    status, error = status_and_error(capsys, of_cut_outs, "--data_root", "data/others", "--dest_folder", "made")
+    assert status == 2 and "the images are of other faces" in error
+    assert not Path("made/face_boxes.cache").exists()
+
+
 def test_the_expansion_leaves_out_the_faces_that_are_not_found(of_cut_outs, even_faces_alone):
     of_cut_outs("--expand_dataset", "True", "--max_faces", "10")
     made = Path("data/expanded_fer_2013")
@@ -295,7 +309,7 @@ def test_whole_faces_are_edited_where_no_detector_is_wanted_or_needed(there, tmp
 def test_a_published_checkpoint_is_given_what_dlib_finds(there, even_faces_alone, tmp_path):
     torch.save(build_generator(GeneratorConfig()).state_dict(), tmp_path / "1800000-G.ckpt")
     editor = Editor.load(tmp_path / "1800000-G.ckpt", torch.device("cpu"))
-    boxes = detection.detect_faces("auto", FER2013(phase="train"), 40, editor, tmp_path / "made")
+    boxes = detection.detect_faces("auto", FER2013(phase="train"), 40, editor, tmp_path / "made", "augmentations")
     assert boxes.isfinite().all(dim=1).tolist() == [True, False] * 20
 
 

@@ -15,13 +15,13 @@ from EmotionGAN.images import resize_faces
 STRIP = 12
 
 
-def one_of_each_first(labels: Sequence[int], count: int = STRIP) -> list[int]:
-    """Rows to show: the first face of each emotion in the order of labels, then the second of each, up to `count`."""
+def one_of_each_first(labels: Sequence[int]) -> list[int]:
+    """Rows to show: the first face of each emotion in the order of labels, then the second of each, up to STRIP."""
     rows: dict[int, list[int]] = {}
     for row, label in enumerate(labels):
         rows.setdefault(int(label), []).append(row)
-    ranked = sorted((rank, label, row) for label, of in rows.items() for rank, row in enumerate(of[:count]))
-    return [row for _, _, row in ranked[:count]]
+    ranked = sorted((rank, label, row) for label, of in rows.items() for rank, row in enumerate(of[:STRIP]))
+    return [row for _, _, row in ranked[:STRIP]]
 
 
 def faces_of_photo(path: Path, detector: str, framing: str, size: int) -> Tensor:

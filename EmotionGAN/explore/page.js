@@ -157,7 +157,7 @@ async function show({ face, x, y }) {
   if (old) URL.revokeObjectURL(old);
   const { mixture, prediction } = await (await ask(`prediction?${query}`)).json();
   showBars(at("mixture"), mixture);
-  if (prediction) showBars(at("prediction"), prediction, space.faces[face].prediction);
+  showBars(at("prediction"), prediction, space.faces[face].prediction);
   document.body.dataset.shown = query;
 }
 
@@ -199,15 +199,12 @@ function listen() {
 async function start() {
   space = await (await ask("space")).json();
   at("generator").textContent = `generator ${space.generator}, ${space.parametrisation}`;
-  at("classifier").textContent = space.classifier
-    ? `${space.classifier}; the black tick is its prediction for the original`
-    : "Start with --checkpoint FILE to see a classifier's prediction here.";
-  at("prediction").hidden = !space.classifier;
+  at("classifier").textContent = `${space.classifier}; the black tick is its prediction for the original`;
   drawSpace();
   addFaces();
   addCentres();
   addBars(at("mixture"));
-  if (space.classifier) addBars(at("prediction"));
+  addBars(at("prediction"));
   listen();
   chooseFace(0);
   moveTo(...space.emotions.find(({ name }) => name === "Neutral").centre);

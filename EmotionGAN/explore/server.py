@@ -62,15 +62,14 @@ class Answer(NamedTuple):
 
 
 class Explorer:
-    """Faces, a generator and perhaps a classifier; answers the page's requests.
+    """Faces, a generator and a classifier; answers the page's requests.
 
     faces: uint8 [N,H,W]; titles: N of them; predict: a classifier's probabilities; classifier: its name. One
     thread computes, however many connections there are.
     """
 
     def __init__(
-        self, editor: Editor, faces: Tensor, titles: list[str],
-        predict: Predict | None = None, classifier: str | None = None,
+        self, editor: Editor, faces: Tensor, titles: list[str], predict: Predict, classifier: str
     ) -> None:  # fmt: skip
         self.editor, self.faces, self.titles = editor, faces, titles
         self.predict, self.classifier = predict, classifier
@@ -88,7 +87,7 @@ class Explorer:
         shapes = ellipses(self.editor.generator)
         ends = [None] * 7 if shapes else axis_ends(space)
         places = label_places(space.centres.tolist(), space.emotions, LABEL_HEIGHT)
-        predictions = self.probabilities(self.faces)
+        predictions = self.predict(self.faces).tolist()
         return {
             "generator": self.editor.name,
             "parametrisation": self.editor.generator.config.parametrisation,
@@ -99,8 +98,8 @@ class Explorer:
                 for i, emotion in enumerate(space.emotions)
             ],
             "faces": [
-                {"title": title, "prediction": predictions[row] if predictions else None}
-                for row, title in enumerate(self.titles)
+                {"title": title, "prediction": prediction}
+                for title, prediction in zip(self.titles, predictions, strict=True)
             ],
         }  # fmt: skip
 
@@ -128,19 +127,15 @@ class Explorer:
 
     def answer_prediction(self, query: str) -> Answer:
         """/prediction?face=0&x=0.5&y=-0.5: seven shares each of the point's mixture of emotions and of the classifier's
-        prediction for the face there (null without one)."""
+        prediction for the face there."""
         face, x, y = parameters(query, face=self.face_row, x=coordinate, y=coordinate)
         mixture = shares_at(self.editor.generator, torch.tensor([[x, y]]))[0]
-        prediction = self.worker.submit(lambda: self.probabilities(self.cached_edit(face, x, y)[None])).result()
-        return as_json(200, {"mixture": mixture.tolist(), "prediction": prediction[0] if prediction else None})
+        prediction = self.worker.submit(lambda: self.predict(self.cached_edit(face, x, y)[None])[0]).result()
+        return as_json(200, {"mixture": mixture.tolist(), "prediction": prediction.tolist()})
 
     def edit(self, face: int, x: float, y: float) -> Tensor:
         """The face at a point: uint8 [H,W] on the CPU."""
         return self.editor.edit(self.faces[face : face + 1], torch.tensor([[x, y]]))[0].cpu()
-
-    def probabilities(self, faces: Tensor) -> list[list[float]] | None:
-        """The classifier's probabilities for faces uint8 [B,H,W]; None without one."""
-        return self.predict(faces).tolist() if self.predict else None
 
     def face_row(self, text: str) -> int:
         """The row of a face. Raises BadRequest."""

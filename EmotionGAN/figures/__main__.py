@@ -13,8 +13,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = flags.make_parser(
         "Draw five pictures into plots_output: the conditional space (centres, standard deviations, neighbourhoods); "
         "one face all over it; examples of the augmentations and of the expansion, as create_augmentations.py "
-        "generates them for these faces with this generator and seed, its other flags at their defaults; and faces "
-        "on a walk from emotion to emotion, as a GIF.",
+        "generates them for these faces with this generator and seed, its other flags at their defaults (of a "
+        "generator for dlib's cut-outs with --face_detector none: whole faces); and faces on a walk from emotion to "
+        "emotion, as a GIF.",
         "python -m EmotionGAN.figures --face 3",
     )
     parser.add_argument("--face", type=int, help="row of the training face that is drawn all over the space "

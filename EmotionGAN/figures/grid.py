@@ -17,10 +17,10 @@ from EmotionGAN.editor import Editor
 GRID_POINTS = 11
 
 
-def grid_codes(points: int = GRID_POINTS) -> Tensor:
-    """Even points of [-1,1]^2 row by row, from (-1,1) at the top left to (1,-1): float [points * points, 2]."""
-    steps = torch.linspace(-1, 1, points)
-    return torch.stack([steps.repeat(points), steps.flip(0).repeat_interleave(points)], dim=1)
+def grid_codes() -> Tensor:
+    """Even points of [-1,1]^2 row by row, from (-1,1) at the top left to (1,-1): float [GRID_POINTS ** 2, 2]."""
+    steps = torch.linspace(-1, 1, GRID_POINTS)
+    return torch.stack([steps.repeat(GRID_POINTS), steps.flip(0).repeat_interleave(GRID_POINTS)], dim=1)
 
 
 def draw_grid(path: Path, face: Tensor, caption: str, editor: Editor) -> Path:

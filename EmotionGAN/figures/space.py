@@ -21,6 +21,7 @@ from EmotionGAN.conditional_space import ConditionalSpace
 from EmotionGAN.editor import Editor
 from EmotionGAN.networks.generator import GaussianGenerator, Generator, LinearGenerator
 
+SIDE = 200  # pixels of the background
 SOFTNESS = 0.4  # share of the emotions' colours in the background; the rest is white
 TEXT_ASPECT = 0.55  # a letter's width over its line's height
 SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))  # where a label may stand, best first
@@ -61,15 +62,15 @@ def axis_ends(space: ConditionalSpace) -> list[tuple[float, float]]:
     return [tuple(end) for end in ends.tolist()]
 
 
-def background(generator: Generator, side: int = 200) -> np.ndarray:
-    """The square [-1,1]^2 in soft colours, uint8 [side,side,3], first row at y = 1: each pixel the mean of the
+def background(generator: Generator) -> np.ndarray:
+    """The square [-1,1]^2 in soft colours, uint8 [SIDE,SIDE,3], first row at y = 1: each pixel the mean of the
     emotions' colours and white, weighted by the mixture at its centre."""
-    x = (torch.arange(side) + 0.5) / side * 2 - 1
-    codes = torch.stack([x.repeat(side), -x.repeat_interleave(side)], dim=1)
+    x = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
+    codes = torch.stack([x.repeat(SIDE), -x.repeat_interleave(SIDE)], dim=1)
     colours = np.array([to_rgb(colour) for colour in EMOTION_COLOURS])
     mixed = shares_at(generator, codes).numpy() @ colours
     soft = 1 + SOFTNESS * (mixed - 1)
-    return (255 * soft).round().astype(np.uint8).reshape(side, side, 3)
+    return (255 * soft).round().astype(np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def label_places(points: Sequence[Sequence[float]], texts: Sequence[str], height: float) -> list[tuple[float, float]]:

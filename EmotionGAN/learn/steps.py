@@ -1,7 +1,7 @@
 """The steps of training: the classifiers alone on real faces, then discriminator and generator at once.
 
-In a job of several processes each draws random numbers for the whole batch, computes its own B rows of it, and takes
-the optimiser's step of the whole (see data_parallel.py). Alone, a process has all rows. Everything random is drawn
+In a job of several processes each samples random numbers for the whole batch, computes its own B rows of it, and takes
+the optimiser's step of the whole (see data_parallel.py). Alone, a process has all rows. Everything random is sampled
 before a step's computation, which is a function of tensors and a CUDA graph on a GPU.
 """
 
@@ -175,8 +175,9 @@ class Edits:
         first, last = rows_before(few), here - rows_before(whole - few)
         targets = torch.where(plan.emotions < 0, labels, plan.emotions)
         half_width = trainer.config.neighbourhood
-        self.codes = near_codes(trainer.generator, targets, plan.near, plan.places, plan.places, half_width)
-        others = near_codes(trainer.generator, targets, plan.near, plan.places, plan.places2, half_width)[:first]
+        self.codes = near_codes(trainer.generator, targets, plan.near, half_width * plan.offsets, plan.offsets)
+        offsets = half_width * plan.offsets2
+        others = near_codes(trainer.generator, targets, plan.near, offsets, plan.offsets + offsets)[:first]
         with torch.no_grad():
             self.own_codes = trainer.discriminator(images).codes.float().clamp(-1, 1)
         sources = torch.cat([images, images[:first], images[here - last :]])
@@ -204,10 +205,7 @@ def rows_before(end: int) -> int:
     return len(torch.arange(end)[shard_of(end).rows])
 
 
-def near_codes(
-    generator: Generator, targets: Tensor, near: Tensor, places: Tensor, shifts: Tensor, half_width: float
-) -> Tensor:
-    """Codes float [B,2]: where `near`, the centre of the target moved within its box by `shifts` [B,2] in [-1,1], with
-    gradients to the centres; elsewhere the places [B,2] themselves, moved likewise where the shifts are others."""
-    free = places if shifts is places else places + half_width * shifts
-    return torch.where(near[:, None], generator.centres()[targets] + half_width * shifts, free).clamp(-1, 1)
+def near_codes(generator: Generator, targets: Tensor, near: Tensor, offsets: Tensor, free_codes: Tensor) -> Tensor:
+    """Codes float [B,2]: where `near`, the centre of the target moved by offsets [B,2], with gradients to the centres;
+    elsewhere the free codes [B,2]."""
+    return torch.where(near[:, None], generator.centres()[targets] + offsets, free_codes).clamp(-1, 1)

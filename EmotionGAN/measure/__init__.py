@@ -1,1 +1,3 @@
 """Measuring a generator: `python -m EmotionGAN.measure`."""
+
+PARTS = ("targets", "diversity", "cas", "detectability", "identity")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core_code.core_utils import flags
 from core_code.core_utils.errors import run_command
+from EmotionGAN.measure import PARTS
 
 CPU_CAS_FACES = 8000
-PARTS = ("targets", "diversity", "cas", "detectability", "identity")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -58,25 +58,24 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.core_utils.devices import hardware, pick_hardware
     from core_code.core_utils.emotions import EMOTIONS
     from core_code.datasets.fer2013 import FER2013
-    from core_code.training.inference import load_trained, load_trained_file, predict_batch
+    from core_code.training.inference import load_trained_file, predict_batch
     from EmotionGAN.editor import Editor
     from EmotionGAN.measure.face_sets import FaceSet
-    from EmotionGAN.measure.judges import classifier_of
-    from EmotionGAN.measure.report import read_report, write_report
+    from EmotionGAN.measure.judges import judge_of
+    from EmotionGAN.measure.report import numbered, read_report, write_report
     from EmotionGAN.measure.run import MeasureSettings, measure
 
     earlier = [read_report(path) for path in args.compare]
     device, dtype = pick_hardware(args.device, args.precision)
     editor = Editor.load(args.generator, device, dtype, args.accelerate)
-    trained = {path: load_trained_file(path, device, EMOTIONS) for path in args.judges}
+    paths = dict.fromkeys(args.judges)
     if args.net_name:
-        files = CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name)
-        trained[files.path(BEST)] = load_trained(files, BEST, device)
+        paths[CheckpointFiles(args.output_root / "checkpoints", args.net_name, args.exp_name).path(BEST)] = None
     judges = []
-    for path, (net, size) in trained.items():
+    for path, name in zip(paths, numbered([path.stem.removeprefix("ckpt_") for path in paths]), strict=True):
+        net, size = load_trained_file(path, device, EMOTIONS)
         predict = partial(predict_batch, net.eval(), image_size=size, dtype=dtype)
-        name = path.stem.removeprefix("ckpt_")
-        judges.append(classifier_of(net.head, predict, name, device))
+        judges.append(judge_of(net.head, predict, name, device))
     data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
     faces, train = FaceSet(data.faces, data.labels), None
     if {"cas", "detectability"} & {*args.parts}:

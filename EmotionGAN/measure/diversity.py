@@ -8,13 +8,13 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from EmotionGAN.measure.face_sets import FaceSet
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.judges import Judge
 from EmotionGAN.measure.summary import Figure, mean_summary, summarise
 
 AT_ONCE = 256
 
 
-def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Classifier], seed: int) -> dict[str, Figure]:
+def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge], seed: int) -> dict[str, Figure]:
     """Four figures of augmentations uint8 [N,K,H,W], K at least 2, each beside the difference between a real face and
     another one of its emotion: the mean absolute difference of pixels (0..255) and the cosine distance of features
     (mean of the judges), to the original and between each two augmentations of a face."""

@@ -1,7 +1,6 @@
 """What dlib sees in faces, by several processes; without PyTorch, so that these start quickly."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from core_code.core_utils.cores import cores
 from core_code.core_utils.photos.face_finder import MODELS_PACKAGE, detect, dlib_file, frontal_box, load_dlib
 
 LANDMARKS, DESCRIPTOR = "shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"
@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]
 Run = Callable[[Callable[[Any], Any], Sequence[Any], str], list]
 
 
-class Look(NamedTuple):
+class Detection(NamedTuple):
     """box: the largest face's left, top, right and bottom in pixels, None where none is found; frontal: whether
     frontal_box finds one."""
 
@@ -38,12 +38,12 @@ def missing_packages() -> list[str]:
     return [package for module, package in names.items() if find_spec(module) is None]
 
 
-def look(face: np.ndarray) -> Look:
+def detect_face(face: np.ndarray) -> Detection:
     """Where dlib finds a face in uint8 [H,H], on the enlarged copy of `detect`, and whether it is a frontal one."""
     found = [box for box, _ in detect(face)]
     largest = max(found, key=lambda box: box.width * box.height, default=None)
     box = (largest.left, largest.top, largest.right, largest.bottom) if largest else None
-    return Look(box, frontal_box(face) is not None)
+    return Detection(box, frontal_box(face) is not None)
 
 
 def is_found(face: np.ndarray) -> bool:
@@ -75,12 +75,12 @@ def processes() -> Iterator[Run]:
     """Within it `run(function, items, what)` calls a function with every item, in as many processes as there are cores,
     and returns the results in order; `what` is the progress bar's title. dlib computes on one core and keeps Python's
     lock, so that threads would not do."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
 
         def run(function: Callable[[Any], Any], items: Sequence[Any], what: str) -> list:
-            alone = cores == 1 or len(items) < FEW
+            alone = count == 1 or len(items) < FEW
             results = map(function, items) if alone else pool.map(function, items, chunksize=CHUNK)
             return list(tqdm(results, desc=what, total=len(items), unit=" faces", leave=False, delay=2))
 

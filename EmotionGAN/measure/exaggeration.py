@@ -17,8 +17,8 @@ from core_code.core_utils.plots.face_sheets import face_sheet
 from core_code.core_utils.plots.saving import save_figure
 from core_code.core_utils.tables import as_markdown
 from EmotionGAN.editor import Editor
-from EmotionGAN.measure.face_sets import HALF_WIDTH, edit
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.face_sets import HALF_WIDTH
+from EmotionGAN.measure.judges import Judge
 from EmotionGAN.measure.quality import mean_change
 
 KINDS = ("real", "centre=emotion", "centre=face")
@@ -39,18 +39,18 @@ def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed
     return codes
 
 
-def measure_exaggeration(editor: Editor, classifier: Classifier, faces: Tensor, labels: Tensor) -> dict[str, Any]:
-    """The classifier's confidence in the label of each face and of one augmentation of either kind, in 0..1.
+def measure_exaggeration(editor: Editor, judge: Judge, faces: Tensor, labels: Tensor) -> dict[str, Any]:
+    """The judge's confidence in the label of each face and of one augmentation of either kind, in 0..1.
 
     For each kind: mean, accuracy, quartiles, and the histogram over BINS equal bins, as shares. Beside them how far the
     edits are from the faces (L1 of the 0..1 range), and the share of faces whose code lies nearest, by the generator's
     distances, to their label.
     """
     codes = sample_codes(editor, faces, labels, count=1)
-    images = {"real": faces} | {kind: edit(editor, faces, points[:, 0]) for kind, points in codes.items()}
+    images = {"real": faces} | {kind: editor.edit_all(faces, points[:, 0]) for kind, points in codes.items()}
     result: dict[str, Any] = {}
     for kind in KINDS:
-        logits, _ = classifier.predict(images[kind])
+        logits, _ = judge.predict(images[kind])
         confidence = logits.softmax(1).gather(1, labels[:, None])[:, 0]
         result[kind] = {
             "mean": confidence.mean().item(),

@@ -9,7 +9,6 @@ from EmotionGAN.editor import Editor
 
 HALF_WIDTH = 0.2  # of the neighbourhood that augmentations take their codes from
 OFF_CENTRE = 0.15  # how far from an emotion's centre its expression is looked for too
-CUDA_BATCH, CPU_BATCH = 512, 128
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def edits_to_others(editor: Editor, faces: FaceSet, distance: float = 0.0, seed:
     direction, clipped to the square."""
     targets, rows = (faces.labels[None] != torch.arange(7)[:, None]).nonzero(as_tuple=True)
     codes = around(editor.space.centres[targets], distance, torch.Generator().manual_seed(seed))
-    return Edits(edit(editor, faces.faces[rows], codes), rows, targets)
+    return Edits(editor.edit_all(faces.faces[rows], codes), rows, targets)
 
 
 def around(points: Tensor, distance: float, rng: torch.Generator) -> Tensor:
@@ -58,10 +57,5 @@ def augment(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed: int
     neighbourhood of half-width HALF_WIDTH: uint8 [N,count,H,W]."""
     uniforms = torch.rand(len(faces) * count, 2, generator=torch.Generator().manual_seed(seed))
     codes = editor.space.codes(labels.repeat_interleave(count), uniforms, HALF_WIDTH)
-    images = edit(editor, faces.repeat_interleave(count, dim=0), codes)
+    images = editor.edit_all(faces.repeat_interleave(count, dim=0), codes)
     return images.view(len(faces), count, *images.shape[1:])
-
-
-def edit(editor: Editor, faces: Tensor, codes: Tensor) -> Tensor:
-    """Faces uint8 [M,H,W] at codes [M,2], in batches that suit the device: uint8 [M,H,W] on the CPU."""
-    return editor.edit_all(faces, codes, CUDA_BATCH if torch.device(editor.device).type == "cuda" else CPU_BATCH)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from EmotionGAN.measure.dlib_faces import Look, Run, describe, is_found
+from EmotionGAN.measure.dlib_faces import Detection, Run, describe, is_found
 from EmotionGAN.measure.face_sets import Edits, FaceSet
 from EmotionGAN.measure.summary import Figure, summarise
 
@@ -25,18 +25,18 @@ class Identities:
     to_others: Tensor
 
 
-def identify(faces: FaceSet, looks: list[Look], edits: Edits, count: int, seed: int, run: Run) -> Identities:
+def identify(faces: FaceSet, detections: list[Detection], edits: Edits, count: int, seed: int, run: Run) -> Identities:
     """Look for faces in the edits of `count` random faces of those that dlib has found, and compare each with all
     these originals. The edit is aligned within the box of its original, whether it is found or not."""
-    found = torch.tensor([index for index, one in enumerate(looks) if one.box], dtype=torch.int64)
+    found = torch.tensor([index for index, one in enumerate(detections) if one.box], dtype=torch.int64)
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))
     gallery = found[order[:count]].sort().values
     chosen = torch.isin(edits.rows, gallery).nonzero()[:, 0]
     images = [edits.images[row].numpy() for row in chosen]
     still = run(is_found, images, "finding faces in edits")
-    boxes = [looks[row].box for row in edits.rows[chosen].tolist()]
+    boxes = [detections[row].box for row in edits.rows[chosen].tolist()]
     of_edits = descriptors(run(describe, list(zip(images, boxes, strict=True)), "describing edits"))
-    originals = [(faces.faces[row].numpy(), looks[row].box) for row in gallery.tolist()]
+    originals = [(faces.faces[row].numpy(), detections[row].box) for row in gallery.tolist()]
     of_faces = descriptors(run(describe, originals, "describing faces"))
     own_place = torch.searchsorted(gallery, edits.rows[chosen])
     distance, own = compare(of_edits, of_faces, own_place)
@@ -61,13 +61,13 @@ def mean_distance(originals: Tensor) -> Tensor:
     return distances.sum(1) / (len(originals) - 1)
 
 
-def identity_figures(faces: FaceSet, looks: list[Look], edits: Edits, seen: Identities) -> dict[str, Figure]:
+def identity_figures(faces: FaceSet, detections: list[Detection], edits: Edits, seen: Identities) -> dict[str, Figure]:
     """Three figures of the edits to each emotion: a face still found, beside the share of real faces that are found at
     all; the distance to the original's descriptor, beside that between different people; the share of edits that are
     nearest to their own original."""
     targets, splits = edits.targets[seen.chosen], faces.splits_of(edits.rows[seen.chosen])
     labels, all_splits = faces.labels, faces.splits()
-    real_found = torch.tensor([one.box is not None for one in looks])
+    real_found = torch.tensor([one.box is not None for one in detections])
     of_gallery = faces.splits_of(seen.gallery)
     between = summarise(seen.to_others, labels[seen.gallery], of_gallery, higher_is_better=False)
     return {

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Judge:
     """An independent classifier: faces uint8 [B,H,W] to logits float [B,7] and features float [B,D], on the CPU."""
 
     predict: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -27,9 +27,9 @@ class Classifier:
         return self.predict(faces)[0].softmax(1)
 
 
-def classifier_of(
+def judge_of(
     head: nn.Module, predict: Callable[[Tensor], Tensor], name: str, device: torch.device = CPU
-) -> Classifier:  # fmt: skip
+) -> Judge:  # fmt: skip
     """A net as a classifier: `predict` returns its logits [B,7] of faces on the device; the features are what its
     `head` is given."""
     features: list[Tensor] = []
@@ -44,7 +44,7 @@ def classifier_of(
             seen.append(torch.cat(features).float().cpu())
         return torch.cat(logits), torch.cat(seen)
 
-    return Classifier(predict_both, name)
+    return Judge(predict_both, name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Judgement:
         return self.logits.argmax(1) == targets
 
 
-def judge(judges: list[Classifier], images: Tensor) -> list[Judgement]:
+def judge(judges: list[Judge], images: Tensor) -> list[Judgement]:
     """Every judge's predictions of images uint8 [M,H,W]."""
     return [Judgement(one.name, *one.predict(images)) for one in judges]
 

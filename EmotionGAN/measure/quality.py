@@ -10,11 +10,12 @@ from torch import Tensor
 
 from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
-from EmotionGAN.measure.face_sets import Edits, FaceSet, edit
-from EmotionGAN.measure.judges import Classifier, Judgement
+from EmotionGAN.measure.face_sets import Edits, FaceSet
+from EmotionGAN.measure.judges import Judge, Judgement
 from EmotionGAN.measure.summary import Figure, Summary, mean, summary_of
 
 LINE_POINTS, LINE_FACES = 11, 50
+SIMILARITY_BATCH = 512
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 FEWEST = 4  # faces of an emotion for a Frechet distance: two halves with a covariance each
 
@@ -49,7 +50,7 @@ def change_of_edits(editor: Editor, faces: FaceSet, edits: Edits) -> dict[str, f
     """Of edits to other emotions: the mean change (L1 of the 0..1 range), SSIM, and the change that is left when they
     are edited back to the centre of the face's own emotion."""
     sources = faces.faces[edits.rows]
-    returned = edit(editor, edits.images, editor.space.centres[faces.labels[edits.rows]])
+    returned = editor.edit_all(edits.images, editor.space.centres[faces.labels[edits.rows]])
     return {
         "change": mean_change(sources, edits.images),
         "similarity": mean_similarity(sources, edits.images, editor.device),
@@ -57,15 +58,15 @@ def change_of_edits(editor: Editor, faces: FaceSet, edits: Edits) -> dict[str, f
     }
 
 
-def mean_similarity(faces: Tensor, others: Tensor, device: torch.device, part: int = 512) -> float:
+def mean_similarity(faces: Tensor, others: Tensor, device: torch.device) -> float:
     """structural_similarity of any number of faces, without much memory, on a device that has float64."""
     device = torch.device("cpu") if device.type == "mps" else device
-    parts = zip(faces.split(part), others.split(part), strict=True)
+    parts = zip(faces.split(SIMILARITY_BATCH), others.split(SIMILARITY_BATCH), strict=True)
     sums = [structural_similarity(a.to(device), b.to(device)) * len(a) for a, b in parts]
     return sum(sums) / len(faces)
 
 
-def measure_lines(editor: Editor, classifier: Classifier, faces: Tensor) -> dict[str, list[float]]:
+def measure_lines(editor: Editor, judge: Judge, faces: Tensor) -> dict[str, list[float]]:
     """Mean probability of each emotion along the line to it from Neutral's centre, at LINE_POINTS even steps."""
     start = editor.space.centres[editor.space.emotions.index("Neutral")]
     steps = torch.linspace(0, 1, LINE_POINTS)[:, None]
@@ -75,7 +76,7 @@ def measure_lines(editor: Editor, classifier: Classifier, faces: Tensor) -> dict
             continue
         points = start + steps * (editor.space.centres[target] - start)
         codes = points.repeat_interleave(len(faces), dim=0)
-        probabilities = classifier.probabilities(edit(editor, faces.repeat(LINE_POINTS, 1, 1), codes))[:, target]
+        probabilities = judge.probabilities(editor.edit_all(faces.repeat(LINE_POINTS, 1, 1), codes))[:, target]
         lines[emotion] = [round(value, 4) for value in probabilities.reshape(LINE_POINTS, -1).mean(1).tolist()]
     return lines
 

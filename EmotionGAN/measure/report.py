@@ -128,8 +128,12 @@ def comparison_table(reports: Sequence[Report]) -> str:
 
 
 def columns_of(reports: Sequence[Report]) -> list[str]:
-    """The generators' names; where two share one, with a number."""
-    names = [str(report["generator"]) for report in reports]
+    """The generators' names, numbered."""
+    return numbered([str(report["generator"]) for report in reports])
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names; where two are equal, with a number."""
     return [f"{name} ({names[: index + 1].count(name)})" if names.count(name) > 1 else name
             for index, name in enumerate(names)]  # fmt: skip
 

@@ -11,19 +11,19 @@ import torch
 from tqdm import tqdm
 
 from EmotionGAN.editor import Editor
+from EmotionGAN.measure import PARTS
 from EmotionGAN.measure.diversity import diversity_figures
-from EmotionGAN.measure.dlib_faces import MODELS_PACKAGE, Look, Run, look, missing_packages, processes
+from EmotionGAN.measure.dlib_faces import MODELS_PACKAGE, Detection, Run, detect_face, missing_packages, processes
 from EmotionGAN.measure.exaggeration import measure_exaggeration, plot_confidences, write_comparison_sheet
 from EmotionGAN.measure.face_sets import OFF_CENTRE, Edits, FaceSet, augment, edits_to_others
 from EmotionGAN.measure.identity import identify, identity_figures
-from EmotionGAN.measure.judges import Classifier, judge, target_figures, target_probability
+from EmotionGAN.measure.judges import Judge, judge, target_figures, target_probability
 from EmotionGAN.measure.quality import change_of_edits, frechet_figures, measure_lines, smoothness_figure
 from EmotionGAN.measure.sheets import worst_edits, write_worst_sheet
 from EmotionGAN.measure.small_net import cas_figures, detectability_figures
 from EmotionGAN.measure.summary import Figure
 from EmotionGAN.sheets import write_sample_sheet
 
-PARTS = ("targets", "diversity", "cas", "detectability", "identity")
 AUGMENTATIONS = 6  # of each face
 SHEET_FACES = 10
 
@@ -74,24 +74,27 @@ class Measurement:
 
 
 def measure(
-    editor: Editor, judges: list[Classifier], faces: FaceSet, train: FaceSet | None, settings: MeasureSettings
+    editor: Editor, judges: list[Judge], faces: FaceSet, train: FaceSet | None, settings: MeasureSettings
 ) -> Measurement:
     """Measure a generator on `faces`; small nets learn from `train` (None: only parts that need none are measured)."""
     done = Measurement(faces)
+    if editor.generator.config.framing == "dlib":
+        done.notes.append("Whole faces are edited; create_augmentations.py edits what dlib finds of them, since this "
+                          "generator was trained on such cut-outs.")  # fmt: skip
     missing = missing_packages()
     with processes() as run:
-        looks: list[Look] | None = None
+        detections: list[Detection] | None = None
         if "dlib-bin" in missing:
             done.notes.append("Frontal and other faces are not told apart: pip install dlib-bin")
         else:
             with done.timed("frontal"):
-                looks = run(look, list(faces.faces.numpy()), "finding faces")
-            faces = replace(faces, frontal=torch.tensor([one.frontal for one in looks], dtype=torch.bool))
+                detections = run(detect_face, list(faces.faces.numpy()), "finding faces")
+            faces = replace(faces, frontal=torch.tensor([one.frontal for one in detections], dtype=torch.bool))
             done.faces = faces
         if {"targets", "identity"} & {*settings.parts}:
             with done.timed("edits"):
                 edits = edits_to_others(editor, faces)
-            measure_edits(done, editor, judges, edits, looks, settings, run)
+            measure_edits(done, editor, judges, edits, detections, settings, run)
     if "diversity" in settings.parts:
         with done.timed("diversity"):
             augmentations = augment(editor, faces.faces, faces.labels, AUGMENTATIONS, settings.seed)
@@ -120,7 +123,7 @@ def draw(done: Measurement, editor: Editor, settings: MeasureSettings) -> None:
 
 
 def measure_edits(
-    done: Measurement, editor: Editor, judges: list[Classifier], edits: Edits, looks: list[Look] | None,
+    done: Measurement, editor: Editor, judges: list[Judge], edits: Edits, detections: list[Detection] | None,
     settings: MeasureSettings, run: Run,
 ) -> None:  # fmt: skip
     """What the edits to other emotions show: targets and quality, identity, and the sheet of the worst."""
@@ -142,10 +145,12 @@ def measure_edits(
     if "identity" in settings.parts:
         if missing := missing_packages():
             done.notes.append(f"Found faces and identity are not measured: pip install {' '.join(missing)}")
-        elif looks is not None:
+        elif detections is not None and not any(one.box for one in detections):
+            done.notes.append("Found faces and identity are not measured: dlib finds no face in the originals")
+        elif detections is not None:
             with done.timed("identity"):
-                identities = identify(faces, looks, edits, settings.identity_faces, settings.seed, run)
-                done.figures |= identity_figures(faces, looks, edits, identities)
+                identities = identify(faces, detections, edits, settings.identity_faces, settings.seed, run)
+                done.figures |= identity_figures(faces, detections, edits, identities)
             done.notes.append(
                 f"Found faces and identity are of {len(identities.gallery)} random faces of those that dlib finds "
                 "(seeded), each at every other emotion, compared with these originals by dlib's descriptor "

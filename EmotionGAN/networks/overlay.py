@@ -27,7 +27,7 @@ class Overlay(nn.Module):
     axes: Tensor
     scales: Tensor
 
-    def __init__(self, image_size: int, amplitude: float = 4.0) -> None:
+    def __init__(self, image_size: int) -> None:
         super().__init__()
         pixels = image_size**2
         self.register_buffer("mean", torch.zeros(pixels))
@@ -35,7 +35,7 @@ class Overlay(nn.Module):
         self.register_buffer("scales", torch.ones(COMPONENTS))
         self.expected = nn.Parameter(torch.zeros(7, POSE_COMPONENTS + 1, pixels))
         self.reader = nn.Linear(COMPONENTS, 7)
-        self.amplitude = nn.Parameter(torch.tensor(amplitude))
+        self.amplitude = nn.Parameter(torch.tensor(4.0))
 
     def forward(self, images: Tensor, target: Tensor) -> Tensor:
         """images: float [B,C,S,S] in [-1,1]; target: float [B,7], shares of the emotions. Returns the change to be

@@ -48,8 +48,8 @@ def landmarks_in(face: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
     found = []
     for across, down, size in BOXES:
         x, y, half = (left + right) / 2 + across, (top + bottom) / 2 + down, (right - left) / 2 * size
-        for image, middle in ((picture, x), (mirrored, ENLARGED - x)):
-            edges = (round(edge) for edge in (middle - half, y - half, middle + half, y + half))
+        for image, centre in ((picture, x), (mirrored, ENLARGED - x)):
+            edges = (round(edge) for edge in (centre - half, y - half, centre + half, y + half))
             points = np.array([part.x + 1j * part.y for part in predictor(image, dlib.rectangle(*edges)).parts()])
             points = (2 * points + 1 + 1j) / ENLARGED - 1 - 1j
             found.append(points if image is picture else mirror(points))

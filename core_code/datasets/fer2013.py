@@ -50,8 +50,8 @@ class FER2013(LabelledFaces):
             raise ValueError(f"phase {phase!r}, expected one of {', '.join(PHASES)}")
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces {max_faces}, expected 1 or more")
-        faces, labels = load_phase(Path(data_root), phase, "fer2013" if dataset == FERPLUS else dataset)
         emotions = own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS
+        faces, labels = load_phase(Path(data_root), phase, "fer2013" if dataset == FERPLUS else dataset, emotions)
         self.distributions: torch.Tensor | None = None
         if dataset == FERPLUS:
             emotions = FERPLUS_EMOTIONS
@@ -69,8 +69,10 @@ class FER2013(LabelledFaces):
         return hashlib.sha256(own.encode() + self.distributions[:count].numpy().tobytes()).hexdigest()
 
 
-def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]."""
+def load_phase(
+    data_root: Path, phase: str, dataset: str, emotions: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]. emotions: the names of own labels."""
     if dataset == "sample":
         return sample_phase(phase)
     usage = USAGES[PHASES.index(phase)]
@@ -78,7 +80,7 @@ def load_phase(data_root: Path, phase: str, dataset: str) -> tuple[np.ndarray, n
         where, splits = load_fer2013(data_root)
         wanted = f"rows whose Usage is {usage}"
     elif dataset in ("folder", OWN_LABELS):
-        where, splits = data_root, load_folder(data_root, own_labels(data_root) if dataset == OWN_LABELS else ())
+        where, splits = data_root, load_folder(data_root, emotions if dataset == OWN_LABELS else ())
         wanted = f"images in {'validation' if phase == 'val' else phase}/<emotion>/, or some named {usage}_*"
     else:
         raise ValueError(f"dataset {dataset!r}, expected one of {', '.join(DATASETS)}")

@@ -135,18 +135,18 @@ def choose_clear(coefficients: np.ndarray, labels: np.ndarray, unlike: np.ndarra
     fold = np.empty(len(labels) // 2, dtype=int)
     fold[labels[: len(fold)].argsort(kind="stable")] = np.arange(len(fold)) % 2  # each emotion's faces by turns
     fold = np.tile(fold, 2)
-    sureness = np.empty(len(labels))
+    confidence = np.empty(len(labels))
     for half in (0, 1):
         classifier = LinearDiscriminantAnalysis(
             solver="lsqr", shrinkage=0.1, priors=np.full(len(EMOTIONS), 1 / len(EMOTIONS))
         ).fit(coefficients[fold != half], labels[fold != half])
         own = classifier.predict_proba(coefficients[fold == half])
-        sureness[fold == half] = own[np.arange(len(own)), labels[fold == half]]
+        confidence[fold == half] = own[np.arange(len(own)), labels[fold == half]]
     well = unlike <= np.quantile(unlike, 1 - UNLIKE)
     clear = np.zeros(len(labels), dtype=bool)
     for emotion, share in enumerate(CLEAR):
         own = well & (labels == emotion)
-        clear |= own & (sureness >= np.quantile(sureness[own], 1 - share))
+        clear |= own & (confidence >= np.quantile(confidence[own], 1 - share))
     return clear
 
 

@@ -48,8 +48,9 @@ class FaceBatches:
 
     The faces are copied to the device once (on the CPU they stay mapped); a batch is one indexing there. With
     `shuffle` each epoch has its own order. With `faces_per_epoch` as well, an epoch is that many faces, the next chunk
-    of an endless sequence of random permutations: no face comes a second time before all others have come once. With
-    `augmentations`, each face that has some is replaced by one of them, with `probability`, each time it is sampled.
+    of an endless sequence of random permutations: no face comes a second time before all others have come once (from
+    `real_only_from` on it is another sequence, of the real faces). With `augmentations`, each face that has some is
+    replaced by one of them, with `probability`, each time it is sampled.
     With `shares` of the emotions, float [E], an epoch's faces are sampled with replacement, an emotion in proportion to
     its share and its faces equally. From epoch `real_only_from` on real faces alone come.
 

@@ -28,7 +28,7 @@ def measure_framing(faces: np.ndarray) -> tuple[np.ndarray, int]:
             if len(found) == 1 and found[0][1] == FRONTAL:
                 box = found[0][0]
                 width = (box.width + box.height) / 2
-                rows.append((side / width, *((side / 2 - middle) / width for middle in box.centre)))
+                rows.append((side / width, *((side / 2 - centre) / width for centre in box.centre)))
         seen += len(rows) > before
     return np.array(rows).reshape(-1, 3), seen
 

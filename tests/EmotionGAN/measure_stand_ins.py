@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.judges import Judge
 
 CENTRES = torch.stack([torch.linspace(-0.8, 0.8, 7), torch.zeros(7)], dim=1)
 
@@ -13,7 +13,7 @@ CENTRES = torch.stack([torch.linspace(-0.8, 0.8, 7), torch.zeros(7)], dim=1)
 def fixed_editor(level):
     """An editor whose edit is all of the grey level that `level` gives to the nearest emotion's label."""
 
-    def edit(batch, codes, batch_size=None):
+    def edit(batch, codes):
         nearest = torch.cdist(codes, CENTRES).argmin(1)
         return level(nearest)[:, None, None].expand(-1, *batch.shape[1:]).to(torch.uint8)
 
@@ -34,7 +34,7 @@ def predicts_levels(batch):
     return -distances, torch.cat([distances, distances**2], dim=1) + torch.randn(len(batch), 14)
 
 
-LEVELS = Classifier(predicts_levels, "levels")
+LEVELS = Judge(predicts_levels, "levels")
 
 
 def random_faces(count, size=24, seed=0):

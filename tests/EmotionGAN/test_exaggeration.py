@@ -15,7 +15,7 @@ from EmotionGAN.measure.exaggeration import (
     sample_codes,
     write_comparison_sheet,
 )
-from EmotionGAN.measure.judges import Classifier
+from EmotionGAN.measure.judges import Judge
 
 EMOTIONS = ConditionalSpace(CENTRES).emotions
 
@@ -58,7 +58,7 @@ def test_confidences_are_the_classifiers_own(editor, tmp_path):
         logits = torch.eye(7)[0] * batch.float().mean(dim=(1, 2))[:, None] / 50
         return logits, logits
 
-    result = measure_exaggeration(editor, Classifier(predict, "levels"), faces, labels)
+    result = measure_exaggeration(editor, Judge(predict, "levels"), faces, labels)
     level = faces[:, 0, 0].numpy() / 50
     expected = np.where(labels == 0, np.exp(level), 1) / (np.exp(level) + 6)
     assert result["real"]["mean"] == pytest.approx(expected.mean(), rel=1e-4)

@@ -50,6 +50,15 @@ def editor(tmp_path_factory):
     return Editor.load(save_tiny(tmp_path_factory.mktemp("generators") / "tiny"), CPU)
 
 
+def explorer_of(editor, titles=("a", "b", "c")):
+    """An explorer of FACES whose classifier predicts by their brightness."""
+
+    def predict(faces):
+        return (faces.float().mean(dim=(1, 2))[:, None] / 100 * torch.arange(7)).softmax(1)
+
+    return Explorer(editor, FACES, list(titles), predict, "brightness")
+
+
 @pytest.fixture
 def serve():
     """`serve(explorer)` starts a server and gives back a function of a path to (status, type, body)."""
@@ -80,7 +89,7 @@ def picture(body):
 
 
 def test_an_edit_is_what_the_editor_makes_of_that_face_at_that_point(editor, serve):
-    get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
+    get = serve(explorer_of(editor))
     for face, x, y in [(0, -1, 1), (2, 0.25, -0.875), (2, 1, 1)]:
         status, kind, body = get(f"/edit?face={face}&x={x}&y={y}")
         expected = editor.edit(FACES[face : face + 1], torch.tensor([[x, y]], dtype=torch.float32))[0]
@@ -90,17 +99,16 @@ def test_an_edit_is_what_the_editor_makes_of_that_face_at_that_point(editor, ser
 
 
 def test_the_mixture_at_a_point_is_softmax_of_minus_distance(editor, serve):
-    get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
+    get = serve(explorer_of(editor))
     answer = json.loads(get("/prediction?face=0&x=0.5&y=-0.5")[2])
     scores = np.exp(-editor.generator.distances(torch.tensor([[0.5, -0.5]])).double().numpy()[0])
     np.testing.assert_allclose(answer["mixture"], scores / scores.sum(), atol=1e-6)
-    assert answer["prediction"] is None
 
 
 @pytest.mark.parametrize("parametrisation", ["gaussian", "linear"])
 def test_the_page_is_told_where_emotions_lie(tmp_path, serve, parametrisation):
     editor = Editor.load(save_tiny(tmp_path / "mine", parametrisation), CPU)
-    get = serve(Explorer(editor, FACES, ["one", "two", "three"]))
+    get = serve(explorer_of(editor, ["one", "two", "three"]))
     space = json.loads(get("/space")[2])
     assert [emotion["name"] for emotion in space["emotions"]] == list(EMOTIONS)
     centres = [emotion["centre"] for emotion in space["emotions"]]
@@ -109,7 +117,7 @@ def test_the_page_is_told_where_emotions_lie(tmp_path, serve, parametrisation):
     for emotion in space["emotions"]:
         assert (emotion["ellipse"] is not None) == (parametrisation == "gaussian")
         assert (emotion["axis"] is not None) == (parametrisation == "linear")
-    assert space["generator"] == "mine" and space["classifier"] is None
+    assert space["generator"] == "mine" and space["classifier"] == "brightness"
     assert picture(get("/space.png")[2]).shape == (200, 200, 3)
 
 
@@ -124,13 +132,13 @@ def test_the_page_is_told_where_emotions_lie(tmp_path, serve, parametrisation):
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_400_and_one_line_of_json(editor, path):
-    answer = Explorer(editor, FACES, ["a", "b", "c"]).answer(path)
+    answer = explorer_of(editor).answer(path)
     assert (answer.status, answer.kind) == (400, "application/json")
     assert set(json.loads(answer.body)) == {"error"} and answer.body.count(b"\n") == 1
 
 
 def test_other_pages_other_names_and_other_methods_are_refused_and_it_goes_on(editor, serve):
-    get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
+    get = serve(explorer_of(editor))
     assert get("/edit?face=7&x=0&y=0")[:2] == (400, "application/json")
     for path in ("/page.html", "/../explore.py", "/explorer/server.py", "/etc/passwd"):
         assert get(path)[0] == 404
@@ -144,7 +152,7 @@ def test_other_pages_other_names_and_other_methods_are_refused_and_it_goes_on(ed
 
 
 def test_the_server_hears_this_computer_alone(editor):
-    with ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0) as server:
+    with ExplorerServer(explorer_of(editor), 0) as server:
         assert server.socket.getsockname()[0] == "127.0.0.1"
         port = server.server_address[1]
         with pytest.raises(InputError, match=f"--port {port}: cannot be used"):
@@ -261,13 +269,13 @@ def test_ctrl_c_ends_the_command_with_130(tmp_path):
     "site, status", [(None, 200), ("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403)]
 )
 def test_pages_of_other_sites_are_refused(editor, serve, site, status):
-    get = serve(Explorer(editor, FACES, ["a", "b", "c"]))
+    get = serve(explorer_of(editor))
     headers = {"Sec-Fetch-Site": site} if site else {}
     assert get("/edit?face=0&x=0&y=0", **headers)[0] == status
 
 
 def test_who_does_not_know_the_printed_address_sees_nothing(editor):
-    with ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0) as server:
+    with ExplorerServer(explorer_of(editor), 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root, token = f"http://127.0.0.1:{server.server_address[1]}", server.token
         assert len(token) >= 20 and server.url == f"{root}/{token}/"
@@ -280,7 +288,7 @@ def test_who_does_not_know_the_printed_address_sees_nothing(editor):
 
 
 def test_connections_that_are_kept_open_are_limited_and_the_server_goes_on(editor):
-    server = ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0)
+    server = ExplorerServer(explorer_of(editor), 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     opened = [socket.create_connection(server.server_address, timeout=20) for _ in range(MOST_THREADS)]
     try:
@@ -300,7 +308,7 @@ def test_connections_that_are_kept_open_are_limited_and_the_server_goes_on(edito
 
 
 def test_a_head_request_has_the_headers_alone(editor):
-    server = ExplorerServer(Explorer(editor, FACES, ["a", "b", "c"]), 0)
+    server = ExplorerServer(explorer_of(editor), 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         connection = HTTPConnection(*server.server_address, timeout=20)

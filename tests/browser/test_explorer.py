@@ -35,19 +35,21 @@ PATIENCE_S = 20
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver here")
 
 
+def by_mouth(batch: torch.Tensor) -> torch.Tensor:
+    """Probabilities by the brightness about the mouth."""
+    mouth = batch[:, 30:44, 14:34].float().mean(dim=(1, 2))
+    return ((mouth[:, None] - 110) / 40 * torch.arange(7)).softmax(1)
+
+
 @pytest.fixture(scope="module")
 def explorer() -> Explorer:
     """The shipped generator, sample faces, and a classifier that reads the brightness about the mouth."""
     faces, labels = sample_phase("val")
     rows = one_of_each_first(labels.tolist())
 
-    def predict(batch: torch.Tensor) -> torch.Tensor:
-        mouth = batch[:, 30:44, 14:34].float().mean(dim=(1, 2))
-        return ((mouth[:, None] - 110) / 40 * torch.arange(7)).softmax(1)
-
     titles = [EMOTIONS[labels[row]] for row in rows]
     return Explorer(
-        Editor.load(None, torch.device("cpu")), torch.from_numpy(faces[rows]), titles, predict, "brightness"
+        Editor.load(None, torch.device("cpu")), torch.from_numpy(faces[rows]), titles, by_mouth, "brightness"
     )
 
 
@@ -204,7 +206,8 @@ def test_nothing_is_wider_than_the_window(driver, address, width):
 
 def test_the_page_says_when_the_command_has_ended(driver):
     faces = torch.zeros(1, 48, 48, dtype=torch.uint8)
-    with ExplorerServer(Explorer(Editor.load(None, torch.device("cpu")), faces, ["grey"]), 0) as server:
+    alone = Explorer(Editor.load(None, torch.device("cpu")), faces, ["grey"], by_mouth, "brightness")
+    with ExplorerServer(alone, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = Page(driver, server.url)
         assert not page.one("problem").is_displayed() and not page.one("strip").is_displayed()

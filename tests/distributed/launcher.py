@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +24,7 @@ import train_model  # noqa: F401 (imported once, for all that are forked)
 from core_code.core_utils.distributed import job as distributed
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.plots import saving
+from core_code.datasets.augmentations import detection
 from core_code.models.architectures import ARCHITECTURES, Architecture, HyperParameters
 from core_code.training import byol as train_byol
 from core_code.training import settings  # noqa: F401
@@ -121,9 +123,10 @@ def bad_input() -> None:
     raise distributed.InputError("face 7: out of order")
 
 
-STEPS: dict[str, tuple[type, str]] = {
+STEPS: dict[str, tuple[Any, str]] = {
     "training": (ClassifierTask, "step"),
     "byol": (train_byol.BYOLTask, "step"),
+    "detection": (detection, "find_boxes"),
     "images": (Editor, "edit"),
     "learning": (BalancedFaces, "sample"),
 }

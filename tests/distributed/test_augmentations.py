@@ -71,6 +71,17 @@ def test_a_killed_process_ends_the_job_and_any_number_goes_on_to_the_same_files(
     assert taken(tmp_path / "made") == alone
 
 
+def test_one_process_looks_for_faces_and_the_others_take_what_it_has_found(make, tmp_path):
+    pytest.importorskip("dlib")
+    config = GeneratorConfig(image_size=16, colours="grey", width=4, blocks=1, framing="dlib")
+    save_generator(tmp_path / "tiny", build_generator(config))
+    assert make(1, "augmentations").went_well
+    alone = taken(tmp_path / "made")
+    ended = make(2, "augmentations", fault={"rank": 1, "step": 1, "what": "bad input", "of": "detection"})
+    assert ended.went_well, ended.err
+    assert taken(tmp_path / "made") == alone and "face_boxes.cache" in alone
+
+
 def test_an_error_of_one_process_is_one_line_and_ends_the_job(make, tmp_path):
     ended = make(2, "augmentations", fault={"rank": 1, "step": 2, "what": "bad input", "of": "images"})
     assert all(ended.statuses)

@@ -73,7 +73,7 @@ def generate_images(
         raise ValueError(f"faces of {train.phase}: only training faces may be edited")
     folder = Path(folder)
     with exclusive_lock(folder) if is_main_process() else nullcontext():
-        barrier()  # the others begin when the main process holds the lock
+        barrier(FIRST_WITHIN)  # the others begin when the main process holds the lock
         face_codes = editor.encode_faces(train.faces[:face_count]) if settings.centre == FACE else None
         plan = make_plan(settings, train.labels[:face_count], train.class_counts, editor.space, face_codes)
         if boxes is not None:

@@ -63,12 +63,7 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     More faces than before, and more augmentations of each, may follow. In shards, where the images of a face are
     adjacent, only more faces.
     """
-    path = folder / MANIFEST_NAME
-    elsewhere = f"use another --dest_folder, or remove {folder}"
-    check_format(old, path)
-    if old["mode"] != new["mode"]:
-        raise InputError(f"{path}: the folder holds {old['mode']}, not {new['mode']}; {elsewhere}")
-    check_faces(old, path, train)
+    check_mode_and_faces(old, new["mode"], folder, train)
     old = OLDER | old
     fixed = FIXED | ({"num_augments": GROWING["num_augments"]} if new.get("storage") == SHARDS else {})
     different = [(key, name, "") for key, name in fixed.items() if old.get(key) != new.get(key)]
@@ -76,7 +71,20 @@ def check_same(old: dict[str, Any], new: dict[str, Any], folder: Path, train: FE
     for key, name, only in different[:1]:
         key = "generator" if name == "generator" else key  # its name rather than its fingerprint
         what = f"the images there were generated with {name} {old.get(key)}, this run has {only}{new.get(key)}"
-        raise InputError(f"{path}: {what}; {elsewhere}")
+        raise InputError(f"{folder / MANIFEST_NAME}: {what}; {elsewhere(folder)}")
+
+
+def check_mode_and_faces(manifest: dict[str, Any], mode: str, folder: Path, train: FER2013) -> None:
+    """Raise InputError where the images in the folder are of another mode or of other faces."""
+    path = folder / MANIFEST_NAME
+    check_format(manifest, path)
+    if manifest["mode"] != mode:
+        raise InputError(f"{path}: the folder holds {manifest['mode']}, not {mode}; {elsewhere(folder)}")
+    check_faces(manifest, path, train)
+
+
+def elsewhere(folder: Path) -> str:
+    return f"use another --dest_folder, or remove {folder}"
 
 
 def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import PngImagePlugin
 
+from core_code.core_utils.cores import cores
 from core_code.datasets.augmentations.shards import BadImage, contents_of, split_name
 from core_code.datasets.splits import SIDE
 
@@ -54,11 +55,6 @@ def split_names(names: list[str]) -> list[list[str]]:
         size = len(together) if shard else CHUNK
         chunks += [together[start : start + size] for start in range(0, len(together), size)]
     return chunks
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start_reader(stack: contextlib.ExitStack, folder: Path, chunks: list[list[str]]) -> subprocess.Popen:
