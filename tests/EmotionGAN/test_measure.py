@@ -90,7 +90,7 @@ def test_codes_beside_a_centre_have_the_distance_in_all_directions_and_stay_in_t
 def test_every_face_is_edited_to_each_other_emotion_at_codes_of_the_distance():
     faces, seen = FaceSet(random_faces(9), torch.arange(9) % 7), []
 
-    def edit(batch, codes, size):
+    def edit(batch, codes):
         seen.append(codes)
         return batch
 

@@ -36,12 +36,12 @@ def test_edits_that_show_their_emotion_are_worth_as_much_as_real_faces_and_other
     monkeypatch.setattr(small_net, "EPOCHS", 12)
     train, faces = set_of(420, 0), set_of(70, 1)
 
-    def good(batch, codes, size):
+    def good(batch, codes):
         return striped(torch.cdist(codes, CENTRES).argmin(1), 2)
 
     figure = cas_figures(editor_of(good), train, faces, seed=1)["cas"]
     assert figure.real["all"]["overall"] > 0.8 and figure.edits["all"]["overall"] > 0.8
-    figure = cas_figures(editor_of(lambda batch, codes, size: batch), train, faces, seed=1)["cas"]
+    figure = cas_figures(editor_of(lambda batch, codes: batch), train, faces, seed=1)["cas"]
     assert figure.edits["all"]["overall"] < 0.5  # the faces are those of before, with random labels
 
 
@@ -55,14 +55,14 @@ def test_edits_with_a_mark_are_told_from_faces_and_copies_are_not(monkeypatch):
     monkeypatch.setattr(small_net, "EPOCHS", 6)
     train, faces = set_of(210, 0), set_of(70, 1)
 
-    def marked(batch, codes, size):
+    def marked(batch, codes):
         batch = batch.clone()
         batch[:, 6:10, 4:12] = 200
         return batch
 
     figures = detectability_figures(editor_of(marked), train, faces, seed=1)
     assert figures["detectability"].edits["all"]["overall"] > 0.95
-    figures = detectability_figures(editor_of(lambda batch, codes, size: batch), train, faces, seed=1)
+    figures = detectability_figures(editor_of(lambda batch, codes: batch), train, faces, seed=1)
     assert figures["detectability"].edits["all"]["overall"] == 0.5  # each face gets one answer on both sides
     images, sides = both_sides(faces.faces, faces.faces)
     assert len(images) == 140 and sides.tolist() == [0] * 70 + [1] * 70
