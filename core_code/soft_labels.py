@@ -41,6 +41,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.recipe = args.recipe or (SCRATCH if args.weights == "none" else PUBLISHED)
     flags.fill_in_recipe(parser, args, recipe_values(args.recipe, args.net_name, args.image_size))
     args.dest = args.dest or args.output_root / "soft_labels" / f"{args.net_name}_{args.exp_name}.npz"
+    if args.dest.suffix != ".npz":
+        parser.error(f"--dest {args.dest}: expected a name that ends in .npz (a table is written beside it, as .csv)")
     return args
 
 

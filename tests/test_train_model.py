@@ -53,6 +53,11 @@ def checkpoint(kind: str = "last_trained_epoch", folder: str = "checkpoints", na
     return torch.load(f"{folder}/ckpt_{name}_E_{kind}.pth", weights_only=True)
 
 
+def test_epochs_of_one_face_are_too_few_for_batch_norms_of_small_views(there):
+    with pytest.raises(InputError, match="batches of 1 leave a batch norm of small one value a channel"):
+        there(*BASELINE, "--epochs", "1", "--faces_per_epoch", "1")
+
+
 def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):
     there(*BASELINE, "--epochs", "2", "--verbose", "True")
     said = capsys.readouterr().out

@@ -3,6 +3,7 @@
 import errno
 import glob
 import json
+import math
 import os
 import re
 import secrets
@@ -134,9 +135,19 @@ def make_folder(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all; names that are no UTF-8 as JSON's escapes."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """Write `value` as indented JSON, whole or not at all; names that are no UTF-8 as JSON's escapes, and null for NaN
+    and the infinities, which JSON does not have."""
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+
+
+def finite(value: Any) -> Any:
+    """Plain values with None for each float that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def append_line(path: Path, line: str) -> None:

@@ -91,8 +91,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         help, default = options.get("help", ""), options.get("default")
-        told = "(default" in help or help == argparse.SUPPRESS or isinstance(default, list)
-        if default not in (None, argparse.SUPPRESS) and not told:
+        has_default = "(default" in help or help == argparse.SUPPRESS or isinstance(default, list)
+        if default not in (None, argparse.SUPPRESS) and not has_default:
             shown = f"{default:g}" if isinstance(default, float) else default
             options["help"] = f"{help} (default: {shown})".lstrip()
         return super().add_argument(*names, **options)

@@ -81,16 +81,16 @@ def train_view(
     return views.to(dtype)[:, None].expand(-1, channels, -1, -1)
 
 
-def evaluation_view(faces: Tensor, size: int, dtype: torch.dtype = torch.float32, channels: int = 3) -> Tensor:
+def evaluation_view(faces: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """The centre crop of each face: resized to 256/224 of `size`, of which the central `size` pixels are kept.
 
-    `faces` uint8 [B,H,W]. Returns `dtype` [B,channels,size,size] in [0,1], computed in float32.
+    `faces` uint8 [B,H,W]. Returns `dtype` [B,3,size,size] in [0,1], computed in float32.
     """
     resized = round(size * RESIZE_TO_CROP)
     rows = central_weights(faces.shape[1], resized, size).to(faces.device)
     columns = central_weights(faces.shape[2], resized, size).to(faces.device)
     views = (rows @ as_floats(faces) @ columns.T).clamp_(0, 1)
-    return views.to(dtype)[:, None].expand(-1, channels, -1, -1)
+    return views.to(dtype)[:, None].expand(-1, 3, -1, -1)
 
 
 def as_floats(faces: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ NOVEL = "test_not_in_training"
 
 
 class Predictions(NamedTuple):
-    """Logits for the faces of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,7] by experiment.
+    """Logits for the faces of one split: faces uint8 [N,48,48], labels int64 [N], logits float32 [N,E] by experiment.
 
     `tta` holds the logits with test-time augmentation, by experiment; it is empty without.
     """

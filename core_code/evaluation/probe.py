@@ -24,6 +24,7 @@ from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.models.emotion_net import EmotionNet
+from core_code.models.smallest_views import check_views
 from core_code.training.inference import check_finite, load_byol, predict
 
 # The features of a random net whose batch norms have initial statistics are nearly linear mixtures of pixels, which a
@@ -65,6 +66,7 @@ def probe_all(settings: EvaluationSettings) -> dict[str, dict[str, Accuracies]]:
     compared = {each: nets_to_compare(folder, settings.net_name, each, settings.checkpoint)
                 for each in settings.exp_names}  # fmt: skip
     batches = load_batches(settings)
+    at_once = min(settings.batch_size, len(batches["train"].labels))
     results: dict[str, dict[str, Accuracies]] = {}
     known: dict[tuple, Accuracies] = {}
     for experiment, (nets, (weights, seed, image_size)) in compared.items():
@@ -73,11 +75,13 @@ def probe_all(settings: EvaluationSettings) -> dict[str, dict[str, Accuracies]]:
         for which, net in nets.items():
             key = (which, experiment) if which == AFTER else (which, weights, seed, size)
             if key not in known:
+                check_views(net, size, at_once if which == MEASURED else None)
                 net.to(settings.device)
                 if which == MEASURED:
                     bar = tqdm(batches["train"], desc="measuring the norms", unit=" batches", leave=False, delay=2)
                     with autocast(settings.device, settings.dtype):
-                        update_bn((evaluation_view(faces, size, settings.dtype) for faces, _, _ in bar), net)
+                        update_bn((evaluation_view(faces, size, settings.dtype) for faces, _, _ in bar
+                                   if len(faces) > 1 or at_once == 1), net)  # fmt: skip
                 known[key] = probe(net, batches, size, settings.dtype, f"{experiment}, {which}")
             results[experiment][which] = known[key]
     return results

@@ -36,7 +36,7 @@ Report = dict[str, dict[str, Row]]  # by split, then by model
 
 
 def with_votes(logits: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The logits of each experiment and, where there are several, of their votes: float [N,7] each."""
+    """The logits of each experiment and, where there are several, of their votes: float [N,E] each."""
     models = list(logits.values())
     return {**logits, SUREST: surest_vote(models), MEAN: mean_vote(models)} if len(models) > 1 else logits
 

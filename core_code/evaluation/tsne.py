@@ -55,13 +55,13 @@ def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[n
     from sklearn.manifold import TSNE
     from sklearn.metrics import silhouette_score
 
-    spread = features.std(axis=0).max()
-    if not np.isfinite(spread):
+    largest_std = features.std(axis=0).max()
+    if not np.isfinite(largest_std):
         raise InputError("the net's features are not all finite numbers, which t-SNE needs: try --precision fp32")
-    if not spread > SAME * np.abs(features).max():
+    if not largest_std > SAME * np.abs(features).max():
         raise InputError("the net's features are the same for all faces: it has collapsed, and there is nothing to map")
     # t-SNE computes in float32 and crashes where differences are lost in it; their scale does not matter to the map
-    reduced = PCA(min(COMPONENTS, *features.shape), svd_solver="full").fit_transform(features / spread)
+    reduced = PCA(min(COMPONENTS, *features.shape), svd_solver="full").fit_transform(features / largest_std)
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     grouped = 2 <= len(np.unique(labels)) < len(labels)

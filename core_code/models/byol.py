@@ -127,7 +127,8 @@ def effective_rank(vectors: Tensor) -> float:
     the variance (O. Roy and M. Vetterli, "The effective rank", 2007). The std is blind to this: that of vectors along
     one line, half of them at either end, is large.
     """
-    centred = vectors.double() - vectors.double().mean(0)
+    vectors = vectors.cpu().double()  # MPS has no float64
+    centred = vectors - vectors.mean(0)
     scales = centred.square().mean(0).sqrt()
     standardised = centred[:, scales > 0] / scales[scales > 0]
     count, dimensions = standardised.shape

@@ -15,9 +15,9 @@ from core_code.core_utils.photos.face_finder import load_dlib
 from core_code.core_utils.photos.given import Given, Picture, as_photographs
 from core_code.core_utils.photos.photographs import face_crops
 from core_code.prediction.faces import cut_face
-from core_code.prediction.run import PredictionSettings, emotions_of, predict_faces, with_probabilities
+from core_code.prediction.run import PredictionSettings, emotions_of, load_nets, predict_faces, with_probabilities
 from core_code.prediction.table import Prediction, face_table
-from core_code.training.inference import SHIPPED_CLASSIFIER, Trained, load_trained_file
+from core_code.training.inference import SHIPPED_CLASSIFIER, Trained
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Classifier:
         paths = [Path(each) for each in ([path] if isinstance(path, Path | str) else path or [])]
         paths = paths or [SHIPPED_CLASSIFIER]
         settings = PredictionSettings([], paths, MEAN_VOTE, "none", *pick_hardware(device, precision), tta, image_size)
-        nets = [load_trained_file(each) for each in paths]
+        nets = load_nets(settings)
         return cls(nets, settings, emotions_of(nets))
 
     def predict(self, pictures: Picture | Sequence[Picture], find_faces: bool = True) -> pd.DataFrame:
@@ -66,11 +66,11 @@ class Classifier:
         return face_table(with_probabilities(found, faces, self.nets, self.settings))
 
     def probabilities(self, faces: Picture | Sequence[Picture]) -> np.ndarray:
-        """Of pictures that are one face each, see `predict`: float64 [N,7], in the order of `emotions`."""
+        """Of pictures that are one face each, see `predict`: float64 [N,E], in the order of `emotions`."""
         return self.probabilities_of(torch.stack(faces_of(as_photographs(faces), find_faces=False)[1]))
 
     def probabilities_of(self, faces: torch.Tensor) -> np.ndarray:
-        """Of faces uint8 [N,48,48]: float64 [N,7]."""
+        """Of faces uint8 [N,48,48]: float64 [N,E]."""
         return predict_faces(self.nets, faces, self.settings).numpy()
 
 

@@ -28,9 +28,9 @@ from core_code.prediction.clip_files import ClipReader, ClipWriter, Frame, open_
 from core_code.prediction.clip_tables import WHERE, clip_table, draw_curves, summary
 from core_code.prediction.drawing import drawn, free_path
 from core_code.prediction.faces import cut_face
-from core_code.prediction.run import PredictionSettings, check_outputs, emotions_of, predict_faces
+from core_code.prediction.run import PredictionSettings, check_outputs, emotions_of, load_nets, predict_faces
 from core_code.prediction.table import Prediction
-from core_code.training.inference import Trained, load_trained_file
+from core_code.training.inference import Trained
 
 # Frames are searched with their longer side at this length at most: faces of a tenth of it are found, 80 pixels.
 LONGEST_SEARCHED = 800
@@ -42,7 +42,7 @@ def run_clip(settings: PredictionSettings) -> bool:
     cannot be written before anything is predicted."""
     clip = settings.pictures[0] if settings.webcam is None else Path(f"webcam{settings.webcam}")
     check_outputs(settings, settings.pictures)
-    nets = [load_trained_file(path) for path in settings.checkpoint]
+    nets = load_nets(settings)
     with open_clip(clip) if settings.webcam is None else open_camera(settings.webcam) as reader:
         tables: list[pd.DataFrame] = []
         if settings.draw:

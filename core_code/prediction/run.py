@@ -99,8 +99,17 @@ def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> Non
 def predict_pictures(settings: PredictionSettings, pictures: Sequence[Path]) -> list[Prediction]:
     """A prediction for each face, and one without a face for each picture that has none or cannot be read. Raises
     InputError."""
-    nets = [load_trained_file(path) for path in settings.checkpoint]
+    nets = load_nets(settings)
     return with_probabilities(*find_all_faces(pictures, settings.face_detector), nets, settings)
+
+
+def load_nets(settings: PredictionSettings) -> list[Trained]:
+    """The nets of the checkpoints, ready to predict on the device, and the sides of their views. Raises InputError."""
+    nets = [load_trained_file(path, settings.device) for path in settings.checkpoint]
+    nets = [Trained(net.eval(), settings.image_size or own_size) for net, own_size in nets]
+    for net, size in nets:
+        check_views(net, size)
+    return nets
 
 
 def with_probabilities(
@@ -121,12 +130,9 @@ def emotions_of(nets: Sequence[Trained]) -> tuple[str, ...]:
 
 
 def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSettings) -> Tensor:
-    """Probabilities float64 [N,E] of faces uint8 [N,48,48], on the CPU; several nets vote."""
+    """Probabilities float64 [N,E] of faces uint8 [N,48,48], on the CPU, by the nets of load_nets; several vote."""
     logits = []
-    for number, (net, own_size) in enumerate(nets, start=1):
-        net.to(settings.device).eval()
-        size = settings.image_size or own_size
-        check_views(net, size)
+    for number, (net, size) in enumerate(nets, start=1):
         bar = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
         batches = (predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta) for batch in bar)
         logits.append(check_finite(torch.cat([batch.cpu() for batch in batches]), str(settings.checkpoint[number - 1])))

@@ -16,7 +16,7 @@ COMPARED = 4  # faces
 
 
 class FacesToProbabilities(nn.Module):
-    """From faces, uint8 [B,48,48], to logits and probabilities, float32 [B,7] each."""
+    """From faces, uint8 [B,48,48], to logits and probabilities, float32 [B,E] each."""
 
     def __init__(self, net: EmotionNet, image_size: int) -> None:
         super().__init__()
@@ -32,8 +32,7 @@ def export_classifier(classifier: Classifier, output: Path | None = None, float1
 
     Raises InputError as export_onnx does.
     """
-    (net, own_size), source = classifier.nets[0], Path(classifier.settings.checkpoint[0])
-    size = classifier.settings.image_size or own_size
+    (net, size), source = classifier.nets[0], Path(classifier.settings.checkpoint[0])
     path = output or source.with_suffix(".onnx")
     module = FacesToProbabilities(net, size).eval()
     faces = torch.randint(0, 256, (COMPARED, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

@@ -101,7 +101,7 @@ class BYOLTask:
         return loss
 
     @torch.no_grad()
-    def measure(self, epoch: int, last: bool) -> Record:
+    def measure(self) -> Record:
         """On val: the loss, the std of features and projections over faces, and the features' effective rank.
 
         All by batch statistics, as in training: the running statistics lag behind weights that change fast. In the

@@ -49,7 +49,7 @@ class ClassifierTask:
         self, net: EmotionNet, train: FaceBatches, val: FaceBatches, training: TrainingSettings,
         targets: Tensor | None = None,
     ) -> None:  # fmt: skip
-        check_views(net, training.image_size, min(train.batch_size, len(train.faces)))
+        check_views(net, training.image_size, min(train.batch_size, train.faces_in_epoch))
         self.synthetic = add_synthetic_norms(net) if training.synthetic_norms else None
         if self.synthetic is None:
             convert_sync_batch_norms(net)
@@ -117,7 +117,7 @@ class ClassifierTask:
         self.correct += (logits.detach().argmax(1) == labels).sum()
         return loss
 
-    def measure(self, epoch: int, last: bool) -> Record:
+    def measure(self) -> Record:
         """Training accuracy, out of the epoch's own steps, and validation accuracy, both in [0,1]."""
         net = self.ema.net if self.ema else self.net
         scores = score(*predict(net, self.val, self.training.image_size, self.training.dtype, "validation"))

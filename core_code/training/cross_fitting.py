@@ -18,6 +18,7 @@ from torch import Tensor
 from core_code.core_utils.checkpoints import FINAL, CheckpointFiles
 from core_code.core_utils.distributed.job import is_main_process, local_main_first
 from core_code.core_utils.errors import InputError
+from core_code.core_utils.files import check_writable
 from core_code.core_utils.npz import write_npz
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.datasets.augmentations.pack import ImagePack
@@ -91,6 +92,9 @@ def make_soft_labels(run: ClassifierRun, how: CrossFitting, flags: Mapping[str, 
 
     The teachers' checkpoints are named after their folds; with `run.resume` those that are complete stay as they are.
     """
+    table_path = how.dest.with_suffix(".csv")
+    for path in (how.dest, table_path):
+        check_writable(path)
     folders = {AUGMENTATIONS: how.augmentations_folder, EXPANSION: how.expanded_folder}
     with local_main_first():
         data = FER2013(run.data_root, "train", run.dataset, run.max_faces)
@@ -112,7 +116,7 @@ def make_soft_labels(run: ClassifierRun, how: CrossFitting, flags: Mapping[str, 
     if is_main_process():
         write_npz(how.dest, arrays)
         table = agreement_table(found, intended, how.confidence, data.emotions)
-        write_csv(how.dest.with_suffix(".csv"), table)
+        write_csv(table_path, table)
         print(f"\n{as_markdown(table, 1)}\n\nsoft labels: {how.dest}")
 
 

@@ -29,7 +29,7 @@ def predict(
     net: EmotionNet, batches: FaceBatches, image_size: int, dtype: torch.dtype, what: str = "evaluation",
     tta: str = NO_TTA,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Logits float32 [N,7] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
+    """Logits float32 [N,E] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
     Each of several processes predicts its shard of every batch, and all get the whole. Leaves the net in evaluation
     mode. `what` is the progress bar's title, `tta` one of flags.TTA_KINDS.
@@ -46,7 +46,7 @@ def predict(
 
 @torch.no_grad()
 def predict_batch(net: EmotionNet, faces: Tensor, image_size: int, dtype: torch.dtype, tta: str = NO_TTA) -> Tensor:
-    """Logits float32 [B,7] of a batch, uint8 [B,H,W], by a net in evaluation mode on the same device.
+    """Logits float32 [B,E] of a batch, uint8 [B,H,W], by a net in evaluation mode on the same device.
 
     With `tta` the mean of the views' logits, not softmaxes, so that votes and confidences are on the scale of one view.
     """

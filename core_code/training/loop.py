@@ -51,8 +51,8 @@ class Task(Protocol):
         Both are of the whole batch, of which each of several processes computes its shard.
         """
 
-    def measure(self, epoch: int, last: bool) -> Record:
-        """Figures after the epoch, `best_by` among them. `last`: no epoch follows."""
+    def measure(self) -> Record:
+        """Figures after an epoch, `best_by` among them."""
 
 
 def rng_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
@@ -88,7 +88,7 @@ def run_epochs(
                 start = time.perf_counter()
                 lr = task.optimizer.param_groups[0]["lr"]
                 loss = train_one_epoch(task, epoch, epochs, files, log if verbose else None)
-                record = {"epoch": epoch, "loss": loss, **task.measure(epoch, epoch == epochs), "lr": lr}
+                record = {"epoch": epoch, "loss": loss, **task.measure(), "lr": lr}
                 record["seconds"] = time.perf_counter() - start
                 if task.scheduler:
                     task.scheduler.step()

@@ -1,6 +1,8 @@
 """Files that grow by lines after a full disk, and temporary files that are not ours."""
 
 import errno
+import json
+import math
 import os
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from core_code.core_utils import files
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import append_line, atomic_write, read_json, remove_stale_files
+from core_code.core_utils.files import append_line, atomic_write, read_json, remove_stale_files, write_json
 from core_code.core_utils.locks import exclusive_lock
 from core_code.core_utils.logs import read_history
 from core_code.datasets.cache import load_or_make, map_arrays
@@ -52,6 +54,13 @@ def test_a_line_that_the_disk_refuses_leaves_nothing(tmp_path, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert (tmp_path / "lines").read_bytes() == b"one\n"
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path):
+    value = {"a": math.nan, "b": [math.inf, 1.5, {"c": (-math.inf, "NaN")}], "d": np.float64("nan"), "e": None}
+    write_json(tmp_path / "a.json", value)
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert found == {"a": None, "b": [None, 1.5, {"c": [None, "NaN"]}], "d": None, "e": None}
 
 
 def test_only_our_own_temporary_files_are_removed(tmp_path):

@@ -1,5 +1,7 @@
 """The pictures: their names, and what is drawn where."""
 
+import math
+
 from PIL import Image
 
 from core_code.core_utils.plots import training as plots
@@ -52,6 +54,16 @@ def test_the_loss_over_the_epochs(tmp_path, saved_figures):
     path = plots.plot_losses([{"epoch": 2, "loss": 1.5}, {"epoch": 3, "loss": 1.25}], tmp_path, "resnet18", "Exp")
     assert path.name == "loss_resnet18_Exp.png" and path.stat().st_size
     assert saved_figures[0].axes[0].lines[0].get_xydata().tolist() == [[2, 1.5], [3, 1.25]]
+
+
+def test_the_best_epoch_on_the_pictures_is_never_one_without_a_figure(tmp_path, saved_figures):
+    std = {"loss": -0.5, "feature_std": 0.3, "projection_std": 0.3}
+    history = [{"epoch": epoch, "validation_loss": loss, "validation_accuracy": loss, **std}
+               for epoch, loss in ((3, math.nan), (4, 0.25), (5, 0.5))]  # fmt: skip
+    plots.plot_byol_losses(history, tmp_path, "resnet18", "Exp")
+    assert "best validation loss 0.2500 in epoch 4" in saved_figures[0].axes[0].get_title(loc="left")
+    plots.plot_accuracies(history, tmp_path, "resnet18", "Exp")
+    assert "best 50.00 % in epoch 5" in saved_figures[-1].axes[0].get_legend().get_texts()[0].get_text()
 
 
 def test_the_confusion_matrix_shows_counts_and_shares_of_rows_in_the_emotions_order(tmp_path, saved_figures):

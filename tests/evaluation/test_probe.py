@@ -136,6 +136,22 @@ def test_a_net_that_several_experiments_started_from_is_fitted_once(there, capsy
     assert found["other"]["after BYOL"] == found["E"]["after BYOL"] != found["same"]["after BYOL"]
 
 
+def test_a_last_batch_of_one_face_is_none_to_measure_norms_on(there):
+    save_byol(plain_net(seed=2), "none")
+    there("--exp_names", "E", "--max_faces", "17", "--batch_size", "8")
+    found = json.loads(Path("plots_output/probe_byol_small.json").read_text())["top1"]["E"]
+    assert set(found) == {"before BYOL", "before, norms measured", "after BYOL"}
+
+
+def test_batches_of_one_face_measure_no_norms(there, capsys):
+    save_byol(plain_net(seed=2), "none")
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: there("--exp_names", "E", "--batch_size", "1"))
+    assert ended.value.code == 2
+    (message,) = capsys.readouterr().err.strip().splitlines()
+    assert "--image_size 32: batches of 1 leave a batch norm of small one value a channel" in message
+
+
 def test_a_missing_checkpoint_is_an_error_that_names_the_command(there, capsys):
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: there("--exp_names", "E"))

@@ -178,6 +178,24 @@ def test_the_effective_rank_counts_the_directions_that_faces_differ_in():
     assert effective_rank(torch.ones(4, 3)) == 0
 
 
+class WithoutFloat64(torch.Tensor):
+    """Stands for a tensor on a device that has no float64, such as MPS; its copy on the CPU is an ordinary one."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), named=None):
+        found = super().__torch_function__(function, types, arguments, named)
+        if function in (torch.Tensor.cpu, torch.Tensor.to) and found.device.type == "cpu":
+            return found.as_subclass(torch.Tensor)
+        if isinstance(found, cls) and found.dtype == torch.float64:
+            raise TypeError("this device has no float64")
+        return found
+
+
+def test_the_effective_rank_is_measured_where_the_device_has_no_float64():
+    vectors = torch.rand(20, 5, generator=torch.Generator().manual_seed(0))
+    assert effective_rank(vectors.as_subclass(WithoutFloat64)) == effective_rank(vectors)
+
+
 def test_the_spread_is_that_of_directions():
     random = np.random.default_rng(1)
     vectors = random.normal(size=(500, 6)) + 0.5

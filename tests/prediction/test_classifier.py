@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from small_faces import smooth_faces
+from torch.utils.flop_counter import FlopCounterMode
 
 import core_code
 from core_code import Classifier
@@ -120,6 +121,15 @@ def test_arrays_of_unusual_kinds_are_what_they_hold(trained):
 def test_settings_that_no_classifier_can_have(trained, settings, message):
     with pytest.raises(InputError, match=message):
         Classifier.load(trained[0], **{"device": "cpu"} | settings)
+
+
+def test_a_prediction_costs_one_pass_of_the_net(trained):
+    classifier = Classifier.load(trained[0], device="cpu", precision="fp32")
+    with FlopCounterMode(display=False) as predicting:
+        classifier.probabilities_of(torch.from_numpy(FACES[:1]))
+    with FlopCounterMode(display=False) as one_pass, torch.no_grad():
+        classifier.nets[0].net(evaluation_view(torch.from_numpy(FACES[:1]), 32))
+    assert predicting.get_total_flops() == one_pass.get_total_flops() > 0
 
 
 def test_faces_of_floats_are_not_taken_for_black(trained):

@@ -44,8 +44,8 @@ class FakeTask:
         self.epochs += 1
         yield torch.tensor(self.loss), 1
 
-    def measure(self, epoch, last):
-        return {self.best_by: self.figure(epoch)}
+    def measure(self):
+        return {self.best_by: self.figure(self.epochs)}
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_trials_that_fail_are_recorded_and_the_study_goes_on(study, files):
 
 def test_a_collapsed_representation_is_no_success(study, files):
     class Collapsed(FakeTask):
-        def measure(self, epoch, last):
+        def measure(self):
             return {self.best_by: 0.9, "feature_std": 0.9, "projection_std": 0.001}
 
     run(study, files, lambda values: Collapsed(None), 1)

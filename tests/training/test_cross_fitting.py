@@ -91,6 +91,18 @@ def there(data_there, small):
     return lambda *arguments: soft_labels.main([*quick, *arguments])
 
 
+def test_a_file_that_cannot_be_written_is_found_before_anything_is_trained(there, capsys):
+    Path("a").write_text("a file")
+    Path("b.csv").mkdir()
+    for dest, message in (("a/soft.npz", "expected a folder"), ("b.npz", "b.csv: is a folder")):
+        with pytest.raises(InputError, match=message):
+            there("--dest", dest)
+    with pytest.raises(SystemExit):
+        there("--dest", "labels.csv")  # which is the table's name
+    assert "--dest labels.csv: expected a name that ends in .npz" in capsys.readouterr().err
+    assert not Path("checkpoints").exists()
+
+
 def fingerprint(faces: torch.Tensor, labels: torch.Tensor) -> str:
     return hashlib.sha256(labels.numpy().tobytes() + faces.numpy().tobytes()).hexdigest()
 

@@ -66,7 +66,7 @@ def test_the_loss_is_the_cross_entropy_with_the_targets_without_smoothing(small)
             logs = task.net(seen).double().log_softmax(1)
         assert loss == pytest.approx(-(targets[indices] * logs).sum(1).mean().item(), rel=1e-5)
         correct += (logs.argmax(1) == labels).sum().item()  # against the hard labels
-    assert task.measure(1, last=False)["train_accuracy"] == pytest.approx(correct / 48)
+    assert task.measure()["train_accuracy"] == pytest.approx(correct / 48)
 
 
 def test_mixup_blends_soft_targets(small):

@@ -14,8 +14,8 @@ from core_code.core_utils.files import atomic_write
 DPI = 150
 
 matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in a name begins no formula
-for said in ("Glyph", "Tight layout"):  # a letter that the font has not is an empty box, a long name is cut
-    warnings.filterwarnings("ignore", said)
+for message in ("Glyph", "Tight layout"):  # a letter that the font has not is an empty box, a long name is cut
+    warnings.filterwarnings("ignore", message)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from core_code.core_utils.checkpoints import best_epoch
 from core_code.core_utils.plots.palette import colours_of
 from core_code.core_utils.plots.saving import save_figure
 
@@ -39,14 +40,14 @@ def plot_accuracies(history: Sequence[dict[str, float]], folder: Path, name: str
 
 def plot_accuracy(axes: Axes, history: Sequence[dict[str, float]], entry: str) -> None:
     """One accuracy over the epochs in percent; the best validation accuracy is marked with its value."""
-    points = [(record["epoch"], 100 * record[entry]) for record in history if entry in record]
-    if not points:
+    records = [record for record in history if entry in record]
+    if not records:
         return
-    epochs, accuracies = zip(*points, strict=True)
+    epochs, accuracies = [record["epoch"] for record in records], [100 * record[entry] for record in records]
     training = entry == "train_accuracy"
     colour, label = (TRAIN_COLOUR, "training") if training else (VALIDATION_COLOUR, "validation")
     if not training:
-        best = accuracies.index(max(accuracies))
+        best = best_epoch(records, entry, higher_is_better=True) - 1
         label += f", best {accuracies[best]:.2f} % in epoch {epochs[best]}"
         axes.scatter(epochs[best], accuracies[best], s=60, facecolors="none", edgecolors=colour, zorder=3)
     axes.plot(epochs, accuracies, color=colour, label=label, **markers(epochs))
@@ -101,7 +102,7 @@ def plot_byol_losses(history: Sequence[dict[str, float]], folder: Path, name: st
     for axes, entry, label, colour, style in curves:
         values = [record.get(entry, math.nan) for record in history]
         axes.plot(epochs, values, style, color=colour, label=label, **markers(epochs))
-    best = min(history, key=lambda record: record["validation_loss"])
+    best = history[best_epoch(history, "validation_loss", higher_is_better=False) - 1]
     losses.axvline(best["epoch"], color=VALIDATION_COLOUR, linewidth=0.8, linestyle=":")
     losses.set_title(
         f"{name}, {experiment}: BYOL, best validation loss {best['validation_loss']:.4f} in epoch {best['epoch']}",
