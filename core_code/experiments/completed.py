@@ -88,7 +88,7 @@ class PartFiles:
         if settings.get("training_data", self.training_data) != self.training_data:
             raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
         generator = settings.get("images' generator_fingerprint")
-        if ARMS[step.experiment].images and generator not in (None, self.generator_fingerprint):
+        if ARMS[step.experiment].images and generator and self.generator_fingerprint not in (None, generator):
             raise InputError(
                 f"{path}: trained on images of another generator than this study's; give that one as --generator, or "
                 "another --output_root"

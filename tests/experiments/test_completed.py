@@ -69,8 +69,12 @@ def test_images_of_a_part_are_those_of_the_generator_that_was_learned_from_it():
     shutil.copytree(DEFAULT_GENERATOR, folder / "generator")
     create_augmentations.main(list(steps["augmentations_share0.5"].command[1:]))
     assert completed(*flags) == ["augmentations_share0.5"]
+    trained, faces = steps["resnet18_augmented_share0.5_seed1"], FER2013(study.data_root, "train", study.dataset, 2)
+    known = read_json(Path("data/fer2013_augmentations_share0.5/manifest.json"))["generator_fingerprint"]
+    save(trained, study, training_data=faces.fingerprint(), **{"images' generator_fingerprint": known})
+    assert completed(*flags) == ["augmentations_share0.5", trained.name]
     shutil.rmtree(folder)
-    assert completed(*flags) == []
+    assert completed(*flags) == [trained.name], "what a generator that is gone has led to stays"
 
 
 def test_trainings_of_another_study_are_refused():
