@@ -86,13 +86,14 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
     study = settings_of(args)
     from core_code.core_utils.files import make_folder, write_json
+    from core_code.core_utils.tables import write_csv
     from core_code.datasets.fer2013 import FER2013
     from core_code.experiments.completed import with_completed
     from core_code.experiments.estimates import seconds_of
     from core_code.experiments.page import as_text, write_report
     from core_code.experiments.pictures import draw_pictures
     from core_code.experiments.plan import make_plan
-    from core_code.experiments.predicted import predict_all
+    from core_code.experiments.predicted import predict_all, predicted_emotions
     from core_code.experiments.results import collect
     from core_code.experiments.runner import run_steps, within
     from core_code.experiments.tables import plan_as_text
@@ -116,6 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     results["pictures"] = draw_pictures(steps, selected, results, study)
     write_json(study.plots / "results.json", results)
     *tables, page = write_report(results, study.plots)
+    tables.append(study.plots / "results_predictions.csv")
+    write_csv(tables[-1], predicted_emotions(selected, last))
     print(as_text(results))
     print(f"figures: {study.plots / 'results.json'}\ntables: {', '.join(map(str, tables))}")
     print(f"page: {page.resolve().as_uri()}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from core_code.datasets.loader import class_shares
 from core_code.evaluation.predictions import Predictions, predict_splits
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.arms import ARMS
-from core_code.experiments.plan import Step, checkpoint_files, seeds_of
+from core_code.experiments.plan import Step, checkpoint_files, run_name, seeds_of
 from core_code.experiments.presets import StudySettings
 from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_trained
@@ -103,3 +104,23 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
                 kinds.append(logits)
             derived[key][split] = found._replace(logits=kinds[0], tta=kinds[1])
     return derived
+
+
+def predicted_emotions(selected: AllPredictions, last: AllPredictions) -> pd.DataFrame:
+    """Which emotion every trained net predicts for every face of val and test, so that others can count for themselves.
+
+    A row for each epoch ("best on val", "last"), split and face (its number in the split); a column for each net, named
+    as its checkpoints are, with the number of the emotion.
+    """
+    parts = []
+    for epoch, predictions in (("best on val", selected), ("last", last)):
+        for split in ("val", "test"):
+            columns = {
+                f"{net}_{run_name(name, seed, size)}": logits.argmax(1).numpy()
+                for (net, size, seed), splits in predictions.items()
+                for name, logits in splits[split].logits.items() if name in ARMS
+            }  # fmt: skip
+            table = pd.DataFrame(columns).rename_axis("face").reset_index()
+            parts.append(table.assign(epoch=epoch, split=split))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["epoch", "split", *table.columns.drop(["epoch", "split"])]]

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
 
 from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.files import save_weights
+from core_code.core_utils.metrics.scores import score
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.predictions import load_nets, predict_splits
 from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.completed import with_completed
 from core_code.experiments.plan import checkpoint_files, make_plan
-from core_code.experiments.predicted import evaluation_settings, predict_all
+from core_code.experiments.predicted import evaluation_settings, predict_all, predicted_emotions
 from core_code.models.emotion_net import EmotionNet
 
 BEST_EPOCHS = {"baseline": 1, "augmented": 2}  # of two
@@ -64,3 +66,12 @@ def test_the_last_epoch_is_predicted_by_its_own_weights_and_the_best_one_by_its(
     }
     assert best_is_last == {"baseline": False, "augmented": True}
     assert selected[key]["val"].tta and not last[key]["val"].tta
+    table = predicted_emotions(selected, last).set_index(["epoch", "split"])
+    for epoch, found in (("best on val", selected[key]), ("last", last[key])):
+        for split in ("val", "test"):
+            rows, data = table.loc[(epoch, split)], FER2013(study.data_root, split, study.dataset)
+            assert rows.face.tolist() == list(range(len(data)))
+            for name in BEST_EPOCHS:
+                predicted = rows[f"{key[0]}_{name}_seed1"]
+                top1 = score(found[split].logits[name], data.labels).top1
+                assert accuracy_score(data.labels, predicted) == pytest.approx(top1)
