@@ -62,7 +62,7 @@ def synthetic_results(splits: dict[str, int] = SPLITS) -> dict[str, Any]:
     predictions = with_derived(predictions, train, study)
     protocol = {"epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4, "seeds": list(SEEDS),
                 "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True, "training_faces": 28709,
-                "max_faces": None, "training_flags": [], "recipe": "scratch"}  # fmt: skip
+                "max_faces": None, "whole_epochs": None, "training_flags": [], "recipe": "scratch"}  # fmt: skip
     trainings = [training_run(net, name, seed) for net in NETS for seed in SEEDS for name in CLASSIC]
     compared = compare_all(predictions, predictions, torch.empty(0, 1, 1, dtype=torch.uint8), study)
     return {

@@ -110,6 +110,25 @@ class Part:
         """How many training faces the part has."""
         return round(self.size * self.all_faces)
 
+    @property
+    def epochs(self) -> int:
+        """How many a training has, or has with what it is pre-trained with."""
+        return self.study.whole_epochs or self.study.epochs if self.size == 1 else self.study.epochs
+
+    def epochs_of(self, experiment: str) -> int:
+        """Of a training: where all see equally many faces, those of the pre-training are taken off.
+
+        Raises InputError.
+        """
+        pretraining = self.study.byol_epochs
+        if experiment != "byol" or not self.study.equal_faces:
+            return self.epochs
+        left = self.epochs - FACES_OF_A_PAIR * pretraining
+        if left < 1:
+            counted = f"each counts as {FACES_OF_A_PAIR} of {self.epochs} epochs, which leaves {left} for the training"
+            raise InputError(f"--byol_epochs {pretraining}: {counted} after it, expected 1 or more")
+        return left
+
     def steps(self, experiment: str) -> Iterator[Step]:
         """All steps of an arm, those that it needs before it."""
         arm = ARMS[experiment]
@@ -169,7 +188,7 @@ class Part:
             folder = {"expanded_folder" if kind == EXPANSION else "augmentations_folder": folders[kind]} if kind else {}
             command = as_words(
                 net_name=self.net, exp_name=part_name("teachers", self.size), dest=self.labels_file(kind),
-                weights=study.weights, recipe=study.recipe, epochs=study.epochs, image_size=study.image_size,
+                weights=study.weights, recipe=study.recipe, epochs=self.epochs, image_size=study.image_size,
                 seed=study.seed, resume=True, **folder,
             ) + self.flags() + study.training_flags + study.label_flags  # fmt: skip
             name = f"{self.net}_{part_name('_'.join(filter(None, ('soft_labels', kind))), self.size)}"
@@ -177,7 +196,7 @@ class Part:
             given = flag_values(study.label_flags)
             nets = 0 if kind else (int(given["folds"]) - 1) * int(given["ensemble"])  # each on all folds but one
             yield Step(
-                name, ("-m", "core_code.soft_labels", *command), needs, "labels", nets * study.epochs * self.faces,
+                name, ("-m", "core_code.soft_labels", *command), needs, "labels", nets * self.epochs * self.faces,
                 self.net, kind, image_size=study.image_size, faces=self.faces, size=self.size,
             )  # fmt: skip
             before = (name,)
@@ -190,7 +209,7 @@ class Part:
     def training_steps(self, experiment: str, arm: Arm, seed: int, needs: tuple[str, ...]) -> Iterator[Step]:
         """The training of a net; for `byol` its pre-training before it."""
         study, net, byol = self.study, self.net, experiment == "byol"
-        name, epochs = run_name(experiment, seed, self.size), epochs_of(study, experiment)
+        name, epochs = run_name(experiment, seed, self.size), self.epochs_of(experiment)
         run = as_words(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + self.flags()
         folder = image_folders(study, self.size).get(arm.images)
         if byol:
@@ -225,17 +244,6 @@ class Part:
 def flag_values(words: Sequence[str]) -> Mapping[str, str]:
     """The values of flags by their names, out of the words of a command line: `--name value` each."""
     return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
-
-
-def epochs_of(study: StudySettings, experiment: str) -> int:
-    """Of a training: where all see equally many faces, those of the pre-training are taken off. Raises InputError."""
-    if experiment != "byol" or not study.equal_faces:
-        return study.epochs
-    left = study.epochs - FACES_OF_A_PAIR * study.byol_epochs
-    if left < 1:
-        counted = f"each counts as {FACES_OF_A_PAIR} of --epochs {study.epochs}, which leaves {left} for the training"
-        raise InputError(f"--byol_epochs {study.byol_epochs}: {counted} after it, expected 1 or more")
-    return left
 
 
 def steps_learned(folder: Path) -> int:

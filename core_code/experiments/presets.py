@@ -16,9 +16,9 @@ class Preset:
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
     The recipe is `recipe` (training/recipes.py) but for `training_flags`. `max_faces` is how many of the training faces
     are used (None: all), and `sizes` the shares of these that nets are trained on, each with all of `seeds`; the whole
-    with the first `whole_seeds` alone (None: all). `byol_flags`, `generator_flags` and `label_flags` are those of
-    pre-training, of EmotionGAN.learn and of core_code.soft_labels. `experiments` are names of arms, the most important
-    first.
+    with the first `whole_seeds` alone (None: all) and for `whole_epochs` (None: `epochs`). `byol_flags`,
+    `generator_flags` and `label_flags` are those of pre-training, of EmotionGAN.learn and of core_code.soft_labels.
+    `experiments` are names of arms, the most important first.
     """
 
     what: str
@@ -27,6 +27,7 @@ class Preset:
     sizes: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (1,)
     whole_seeds: int | None = None
+    whole_epochs: int | None = None
     recipe: str = recipes.PUBLISHED
     epochs: int
     image_size: int

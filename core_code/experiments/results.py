@@ -28,7 +28,8 @@ from core_code.training.classifier import ClassifierTask
 
 FORMAT = 3
 PROTOCOL = ("epochs", "image_size", "weights", "num_augments", "seeds", "byol_epochs", "byol_image_size", "equal_faces",
-            "max_faces", "training_flags", "recipe", "sizes", "whole_seeds", "learn_generators")  # fmt: skip
+            "max_faces", "training_flags", "recipe", "sizes", "whole_seeds", "whole_epochs",
+            "learn_generators")  # fmt: skip
 
 
 def collect(

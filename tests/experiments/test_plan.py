@@ -291,6 +291,20 @@ def test_parts_of_the_faces_have_runs_images_and_generators_of_their_own():
     assert "generator_share0.1" not in shipped
 
 
+def test_all_faces_may_have_epochs_of_their_own():
+    _, steps = plan("--preset", "tenth", "--max_faces", str(FACES), "--sizes", "0.1", "1", "--whole_epochs", "10",
+                    "--experiments", "baseline", "byol", "baseline_soft")  # fmt: skip
+    epochs = {name: flags_of(step).epochs for name, step in steps.items() if step.kind == "training"}
+    assert epochs == {
+        "resnet18_baseline_share0.1_seed1": 24, "resnet18_baseline_seed1": 10,
+        "resnet18_byol_share0.1_seed1": 24 - 2 * 4, "resnet18_byol_seed1": 10 - 2 * 4,
+        "resnet18_baseline_soft_share0.1_seed1": 24, "resnet18_baseline_soft_seed1": 10,
+    }  # fmt: skip
+    for name, expected in (("resnet18_soft_labels", 10), ("resnet18_soft_labels_share0.1", 24)):
+        assert soft_labels.parse_arguments(list(steps[name].command[2:])).epochs == expected
+    assert steps["resnet18_baseline_seed1"].amount == 10 * FACES
+
+
 def test_a_generator_is_complete_with_its_last_step():
     flags = ("--preset", "quick", "--sizes", "0.5", "--learn_generators", "--experiments", "augmented")
     study, _ = plan(*flags)

@@ -140,7 +140,7 @@ def results_of(settings: StudySettings, predictions: dict) -> dict:
     return {
         "dataset": "fer2013", "preset": "two_cores", "emotions": list(EMOTIONS), "experiments": {"baseline": "real"},
         "protocol": {"training_faces": 28709, "epochs": 30, "image_size": 64, "weights": "none", "num_augments": 4,
-                     "seeds": list(settings.seeds),
+                     "seeds": list(settings.seeds), "whole_epochs": None,
                      "byol_epochs": 15, "byol_image_size": 48, "equal_faces": True,
                      "max_faces": 28709, "training_flags": ["--lr", "0.05"], "recipe": "scratch"},
         "generator": "It has seen all.",

@@ -36,7 +36,7 @@ class Job:
     local_rank: int
     machine: str
     store: "Store"
-    meetings: Iterator[int] = field(default_factory=count)  # numbers of barriers, the same in all processes
+    barriers: Iterator[int] = field(default_factory=count)  # numbers of barriers, the same in all processes
 
 
 job: Job | None = None
@@ -177,10 +177,10 @@ def barrier(patience: timedelta = ANSWER_WITHIN) -> None:
     """Wait until all processes are here. Raises InputError when one has not come within `patience`."""
     if job is None:
         return
-    meeting = f"barrier {next(job.meetings)}"
-    if job.store.add(f"{meeting} came", 1) == job.world_size:
-        job.store.set(meeting, "all")
-    wait_for(job.store, meeting, patience)
+    key = f"barrier {next(job.barriers)}"
+    if job.store.add(f"{key} came", 1) == job.world_size:
+        job.store.set(key, "all")
+    wait_for(job.store, key, patience)
 
 
 @contextmanager
@@ -192,11 +192,11 @@ def local_main_first() -> Iterator[None]:
     if job is None:
         yield
         return
-    meeting = f"first {next(job.meetings)} of machine {job.machine}"
+    key = f"first {next(job.barriers)} of machine {job.machine}"
     if job.local_rank:
-        wait_for(job.store, meeting, FIRST_WITHIN)
+        wait_for(job.store, key, FIRST_WITHIN)
     yield
-    job.store.set(meeting, "done")
+    job.store.set(key, "done")
 
 
 def wait_for(store: "Store", key: str, patience: timedelta) -> None:

@@ -17,7 +17,7 @@ class SharedWork:
 
     def __init__(self) -> None:
         self.job = distributed.job
-        self.name = f"work {next(self.job.meetings)}" if self.job else ""
+        self.name = f"work {next(self.job.barriers)}" if self.job else ""
         self.own = 0
 
     def report(self, done: int) -> int:
