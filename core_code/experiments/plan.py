@@ -112,8 +112,9 @@ class Part:
 
     @property
     def epochs(self) -> int:
-        """How many a training has, or has with what it is pre-trained with."""
-        return self.study.whole_epochs or self.study.epochs if self.size == 1 else self.study.epochs
+        """How many a training has, with those that its pre-training takes the place of."""
+        whole = self.study.whole_epochs if self.size == 1 else None
+        return whole or self.study.epochs
 
     def epochs_of(self, experiment: str) -> int:
         """Of a training: where all see equally many faces, those of the pre-training are taken off.
