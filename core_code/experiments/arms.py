@@ -44,9 +44,10 @@ SYNTHETIC = {
     "expanded": Arm("the real faces and the same persons with the other six emotions", EXPANSION, rebalanced=True,
                     voting=True),
 }  # fmt: skip
+THEN_REAL = "; the last fifth of the training on real faces alone", ("--real_only_last", "0.2")
 # What is changed of each arm of SYNTHETIC: the ending of the name, what is said of it, flags.
 VARIANTS = {
-    "then_real": ("; the last fifth of the training on real faces alone", ("--real_only_last", "0.2")),
+    "then_real": THEN_REAL,
     "norms": ("; synthetic faces have batch norms of their own", ("--synthetic_norms", "True")),
 }
 
@@ -71,6 +72,8 @@ ARMS = {
                        flags=("--class_shares", "expanded"), control_of=("expanded",), rebalanced=True),
     "own_code": Arm("as augmented_face, each face generated at its own code: the generator's traces alone", OWN_CODES,
                     control_of=("augmented_face", "augmented")),
+    "own_code_then_real": Arm("own_code" + THEN_REAL[0], OWN_CODES, THEN_REAL[1],
+                              control_of=("augmented_face_then_real", "augmented_then_real")),
     "baseline_soft": Arm("the real faces alone, with the teachers' probabilities for labels", soft=True,
                          control_of=("expanded_soft", "augmented_face_soft", "augmented_soft")),
     "elastic_soft": Arm("the real faces, each view warped at random, with the teachers' probabilities for labels",

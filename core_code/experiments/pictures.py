@@ -64,7 +64,10 @@ def draw_pictures(
 
 
 def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
-    """The arms of each net beside each other: accuracy on test against the share of the faces, and the differences."""
+    """The arms of each net beside each other: accuracy on test against the share of the faces, and the differences.
+
+    Where there are arms of several shares, the first picture leaves out those of one.
+    """
     all_faces = TRAINING_FACES if study.dataset == "fer2013" else results["protocol"]["training_faces"]
     percent = 100 * results["protocol"]["training_faces"] / all_faces
     entries = []
@@ -74,6 +77,7 @@ def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
             if (row["net"], row["split"], row["tta"], row["vote"]) == (net, "test", NO_TTA, ""):
                 top1 = [100 * value for value in (row["mean"]["top1"], *row["interval"])]
                 lines.setdefault(row["model"], []).append((percent * row["size"], top1[0], top1[1], top1[2]))
+        lines = {name: points for name, points in lines.items() if len(points) > 1} or lines
         if lines:
             controls = [name for name in lines if name in ARMS and ARMS[name].control_of]
             path = study.plots / f"accuracy_by_share_{net}.png"
