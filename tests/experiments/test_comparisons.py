@@ -20,7 +20,7 @@ from core_code.experiments.predicted import AllPredictions, with_derived
 
 SEEDS = (1, 2, 3)
 NAMES = ("baseline", "expanded", "oversampled", "augmented_face", "own_code")
-STUDY = settings_of(parse_arguments(["--preset", "tenth", "--seeds", *map(str, SEEDS), "--experiments", *NAMES]))
+STUDY = settings_of(parse_arguments(["--preset", "two_cores", "--seeds", *map(str, SEEDS), "--experiments", *NAMES]))
 COUNTS = [400, 40, 410, 720, 480, 320, 500]
 NO_FACES = torch.empty(0, 1, 2, dtype=torch.uint8)
 

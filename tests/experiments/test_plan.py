@@ -91,16 +91,15 @@ def test_every_training_and_pretraining_trains_the_whole_net(preset):
 
 
 def test_the_tenth_trains_on_a_tenth_of_the_faces_with_larger_crops():
-    study, steps = plan("--preset", "tenth")
-    assert study.max_faces == 2871 == round(FACES / 10)
+    _, steps = plan("--preset", "tenth")
     for step in steps.values():
         flags = flags_of(step)
-        assert flags.max_faces == 2871
+        assert flags.max_faces == 2871 == round(28_709 / 10)
         if step.kind == "training":
             assert (flags.optimizer, flags.batch_size, flags.lr, flags.epochs) == ("adam", 64, 1e-3, 24)
             assert (flags.label_smoothing, flags.smallest_crop, flags.image_size) == (0.1, 0.5, 40)
-    _, steps = plan("--preset", "tenth", "--max_faces", "500")
-    assert {flags_of(step).max_faces for step in steps.values()} == {500}
+    _, steps = plan("--preset", "tenth", "--sizes", "0.5")
+    assert {flags_of(step).max_faces for step in steps.values()} == {14_354}
 
 
 def test_the_demo_trains_three_ways_on_equally_many_faces():
@@ -249,7 +248,9 @@ def test_what_is_timed_is_the_recipe_of_the_study_with_its_stem(monkeypatch):
 def test_the_budget_takes_what_fits_by_importance_so_that_pairs_stay_whole():
     study, steps = plan("--preset", "tenth", "--seeds", "1", "2")
     names = list(steps)
-    assert names[:3] == ["resnet18_baseline_seed1", "resnet18_baseline_seed2", "augmentations"]
+    assert names[:3] == [
+        "resnet18_baseline_share0.1_seed1", "resnet18_baseline_share0.1_seed2", "augmentations_share0.1",
+    ]  # fmt: skip
     seconds = dict.fromkeys(names, 60.0)
     assert [step.name for step in within(list(steps.values()), seconds, 301)] == names[:5]
     assert within(list(steps.values()), seconds, 10) == []
@@ -292,8 +293,8 @@ def test_parts_of_the_faces_have_runs_images_and_generators_of_their_own():
 
 
 def test_all_faces_may_have_epochs_of_their_own():
-    _, steps = plan("--preset", "tenth", "--max_faces", str(FACES), "--sizes", "0.1", "1", "--whole_epochs", "10",
-                    "--experiments", "baseline", "byol", "baseline_soft")  # fmt: skip
+    experiments = ("--experiments", "baseline", "byol", "baseline_soft")
+    _, steps = plan("--preset", "tenth", "--sizes", "0.1", "1", *experiments)
     epochs = {name: flags_of(step).epochs for name, step in steps.items() if step.kind == "training"}
     assert epochs == {
         "resnet18_baseline_share0.1_seed1": 24, "resnet18_baseline_seed1": 10,
@@ -303,6 +304,8 @@ def test_all_faces_may_have_epochs_of_their_own():
     for name, expected in (("resnet18_soft_labels", 10), ("resnet18_soft_labels_share0.1", 24)):
         assert soft_labels.parse_arguments(list(steps[name].command[2:])).epochs == expected
     assert steps["resnet18_baseline_seed1"].amount == 10 * FACES
+    _, steps = plan("--preset", "tenth", "--sizes", "1", "--whole_epochs", "12", *experiments)
+    assert steps["resnet18_baseline_seed1"].amount == 12 * FACES
 
 
 def test_a_generator_is_complete_with_its_last_step():
