@@ -71,9 +71,14 @@ class StudySettings(Preset):
 
 FROM_RANDOM_WEIGHTS = ("--batch_size", "64", "--lr", "1e-3", "--label_smoothing", "0.1", "--smallest_crop", "0.5")
 # docs/pretraining.md: with BYOL's published settings the features collapse to a few directions
+BYOL_VIEWS = ("--photometric", "True", "--smallest_crop", "0.3")
 BYOL_FROM_RANDOM_WEIGHTS = (
     "--batch_size", "256", "--optimizer", "sgd", "--lr", "0.1", "--prediction_lr", "1", "--weight_decay", "1e-5",
-    "--photometric", "True", "--smallest_crop", "0.3",
+    *BYOL_VIEWS,
+)  # fmt: skip
+BYOL_ON_FEW_FACES = (  # smaller batches, so that there are more steps, at learning rates in proportion
+    "--batch_size", "64", "--optimizer", "sgd", "--lr", "0.025", "--prediction_lr", "0.25", "--weight_decay", "1e-5",
+    *BYOL_VIEWS,
 )  # fmt: skip
 # An hour on one core with units for bfloat16; the included generator has twice the channels and has seen more faces.
 SMALL_GENERATOR = (
@@ -111,7 +116,7 @@ PRESETS = {
         "--sizes 0.1 0.25 1 for a quarter and all of them too",
         experiments=("baseline", "augmented", "expanded", "oversampled"), sizes=(0.1,), whole_seeds=3, whole_epochs=10,
         epochs=24, image_size=40, num_augments=4, byol_epochs=4, byol_image_size=40, training_flags=FROM_RANDOM_WEIGHTS,
-        generator_flags=SMALL_GENERATOR,
+        byol_flags=BYOL_ON_FEW_FACES, generator_flags=SMALL_GENERATOR,
     ),
     "quick": Preset(
         what="ResNet18 from random weights at 32 px for 3 epochs: minutes, to see that everything works",
