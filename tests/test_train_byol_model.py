@@ -17,7 +17,7 @@ from training_runs import differences, make_augmentations
 
 import train_byol_model
 import train_model
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.fer2013 import FER2013
@@ -206,6 +206,8 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, capsys, mo
         run_command(lambda: there(*run))
     assert ended.value.code == 130 and "ckpt_byol_small_E_last_trained_epoch.pth" in capsys.readouterr().err
     assert checkpoint()["epoch"] == 1
+    with pytest.raises(InputError, match=r"made with images' generator_fingerprint .*, expected None"):
+        there(*run, "--resume", "True", "--augmentations_folder", "none")
     there(*run, "--resume", "True")
     for kind in KINDS:
         assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core_code.core_utils.distributed.job import check_same, is_main_process
+from core_code.core_utils.distributed.job import any_process, check_same, is_main_process
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, atomic_write
 from core_code.core_utils.locks import exclusive_lock
@@ -88,7 +88,7 @@ def learn(
             bar.update()
             for name, value in terms.items():
                 seen[name].append(value)
-            out_of_time = time.monotonic() > end
+            out_of_time = math.isfinite(minutes) and any_process(time.monotonic() > end)
             if trainer.step % every and trainer.step != total and not out_of_time:
                 continue
             means = {name: round(torch.stack(values).mean().item(), 4) for name, values in seen.items()}

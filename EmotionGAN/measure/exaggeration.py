@@ -26,7 +26,7 @@ BINS = 20
 SHEET_FACES, SHEET_SAMPLES = 12, 6
 
 
-def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed: int = 1) -> dict[str, Tensor]:
+def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed: int) -> dict[str, Tensor]:
     """`count` codes of each face by either choice of the centre, float [N,count,2], from the same uniform samples:
     around the emotion's, and where the generator has a face encoder around the face's own.
     faces: uint8 [N,H,W]; labels: int64 [N]."""
@@ -39,14 +39,14 @@ def sample_codes(editor: Editor, faces: Tensor, labels: Tensor, count: int, seed
     return codes
 
 
-def measure_exaggeration(editor: Editor, judge: Judge, faces: Tensor, labels: Tensor) -> dict[str, Any]:
+def measure_exaggeration(editor: Editor, judge: Judge, faces: Tensor, labels: Tensor, seed: int) -> dict[str, Any]:
     """The judge's confidence in the label of each face and of one augmentation of either kind, in 0..1.
 
     For each kind: mean, accuracy, quartiles, and the histogram over BINS equal bins, as shares. Beside them how far the
     edits are from the faces (L1 of the 0..1 range), and the share of faces whose code lies nearest, by the generator's
     distances, to their label.
     """
-    codes = sample_codes(editor, faces, labels, count=1)
+    codes = sample_codes(editor, faces, labels, 1, seed)
     images = {"real": faces} | {kind: editor.edit_all(faces, points[:, 0]) for kind, points in codes.items()}
     result: dict[str, Any] = {}
     for kind in KINDS:
@@ -100,11 +100,11 @@ def plot_confidences(path: Path, result: dict[str, Any], name: str) -> Path:
     return save_figure(figure, path)
 
 
-def write_comparison_sheet(path: Path, editor: Editor, faces: Tensor, labels: Tensor) -> Path:
+def write_comparison_sheet(path: Path, editor: Editor, faces: Tensor, labels: Tensor, seed: int) -> Path:
     """A row for each of SHEET_FACES faces: the face, and SHEET_SAMPLES augmentations by each choice of the centre."""
     faces, labels = faces[:SHEET_FACES], labels[:SHEET_FACES]
     columns, titles = [faces], ["face"]
-    for kind, codes in sample_codes(editor, faces, labels, SHEET_SAMPLES).items():
+    for kind, codes in sample_codes(editor, faces, labels, SHEET_SAMPLES, seed).items():
         columns += [editor.edit(faces, codes[:, sample]).cpu() for sample in range(SHEET_SAMPLES)]
         titles += [f"{kind.removeprefix('centre=')} {sample}" for sample in range(SHEET_SAMPLES)]
     rows = [[column[face].numpy() for column in columns] for face in range(len(faces))]

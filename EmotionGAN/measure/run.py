@@ -100,7 +100,7 @@ def measure(
             augmentations = augment(editor, faces.faces, faces.labels, AUGMENTATIONS, settings.seed)
             done.figures |= diversity_figures(faces, augmentations, judges, settings.seed)
             if editor.face_encoder:
-                done.exaggeration = measure_exaggeration(editor, judges[0], faces.faces, faces.labels)
+                done.exaggeration = measure_exaggeration(editor, judges[0], faces.faces, faces.labels, settings.seed)
     for part, figures in (("cas", cas_figures), ("detectability", detectability_figures)):
         if part in settings.parts and train is not None:
             with done.timed(part):
@@ -116,7 +116,7 @@ def draw(done: Measurement, editor: Editor, settings: MeasureSettings) -> None:
     path = settings.plots / f"generator_sheet_{name}_{settings.data}.png"
     done.pictures.append(write_sample_sheet(path, editor.generator, faces[:SHEET_FACES], titles))
     path = settings.plots / f"generator_centres_{name}_{settings.data}.png"
-    done.pictures.append(write_comparison_sheet(path, editor, faces, labels))
+    done.pictures.append(write_comparison_sheet(path, editor, faces, labels, settings.seed))
     if done.exaggeration:
         path = settings.plots / f"generator_confidence_{name}.png"
         done.pictures.append(plot_confidences(path, done.exaggeration, name))

@@ -55,13 +55,13 @@ def summary_of(means: Mapping[str, float | None], overall: float | None, higher_
     }
 
 
-def mean_summary(several: list[dict[str, Summary]], higher_is_better: bool = True) -> dict[str, Summary]:
-    """The mean of several summaries of the same faces, as of several judges."""
+def mean_summary(several: list[dict[str, Summary]]) -> dict[str, Summary]:
+    """The mean of several summaries of the same faces, as of several judges; the lowest value is the worst."""
     summaries = {}
     for split in several[0]:
         parts = [one[split] for one in several]
         means = {emotion: plain_mean([part["emotions"][emotion] for part in parts]) for emotion in EMOTIONS}
-        summaries[split] = summary_of(means, plain_mean([part["overall"] for part in parts]), higher_is_better)
+        summaries[split] = summary_of(means, plain_mean([part["overall"] for part in parts]))
     return summaries
 
 

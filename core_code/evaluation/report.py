@@ -129,13 +129,16 @@ def write_figures(report: Report, settings: EvaluationSettings, maps: Mapping[st
 
 
 def draw_pictures(
-    report: Report, predictions: Mapping[str, Predictions], settings: EvaluationSettings
+    report: Report, predictions: Mapping[str, Predictions], settings: EvaluationSettings, votes: bool = True
 ) -> dict[str, list[Path]]:
-    """All pictures without test-time augmentation: paths by kind (confusion, reliability, most_wrong)."""
+    """All pictures without test-time augmentation: paths by kind (confusion, reliability, most_wrong).
+
+    With `votes` also the confusion matrices of the votes of all.
+    """
     names = predictions["val"].logits
     return {
         "confusion": [draw_confusion(report[split][model].scores, split, model, settings)
-                      for split in ("val", "test") for model in with_votes(names)],
+                      for split in ("val", "test") for model in (with_votes(names) if votes else names)],
         "reliability": [draw_reliability(predictions, name, settings) for name in names],
         # on val, so that test takes no part in improving a model
         "most_wrong": [draw_most_wrong(predictions["val"], name, settings) for name in names],

@@ -18,8 +18,9 @@ class Arm:
     """One way of training.
 
     `images` is one of IMAGES, or empty; `flags` are train_model.py's. A `soft` arm learns from the probabilities of
-    teachers. An arm is the `control_of` others where it has all that they have but for the generator's edits. The net
-    of a `rebalanced` arm saw the emotions in the shares of the expanded set. Votes of three are among `voting` arms.
+    teachers. An arm is the `control_of` others where it has all that they have but for the generator's edits. The
+    logits of a `rebalanced` arm, which saw the emotions in the expanded set's shares, are also corrected for these.
+    Votes of three are among `voting` arms.
     """
 
     what: str

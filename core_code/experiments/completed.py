@@ -10,9 +10,18 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_format
 from core_code.datasets.fer2013 import FER2013
-from core_code.experiments.arms import ARMS, EXPANSION, OWN_CODES
-from core_code.experiments.plan import Step, checkpoint_files, generator_folder, image_folders, steps_learned
+from core_code.experiments.arms import ARMS
+from core_code.experiments.plan import (
+    Step,
+    checkpoint_files,
+    flag_values,
+    generator_folder,
+    image_folders,
+    images_a_face,
+    steps_learned,
+)
 from core_code.experiments.presets import StudySettings
+from core_code.training.settings import with_current_names
 from EmotionGAN.editor import Editor
 
 
@@ -54,7 +63,7 @@ class PartFiles:
         if step.kind == "generator":
             return steps_learned(generator_folder(self.study, self.size)) >= step.amount
         if step.kind == "labels":
-            return Path(step.command[step.command.index("--dest") + 1]).is_file()
+            return self.has_labels(step)
         return self.has_images(step) if step.kind == "images" else self.has_training(step)
 
     def has_images(self, step: Step) -> bool:
@@ -64,33 +73,48 @@ class PartFiles:
             return False
         found, study = read_json(path), self.study
         check_format(found, path)
-        each = {EXPANSION: None, OWN_CODES: 1}.get(step.experiment, study.num_augments)
-        expected = {"complete": True, "dataset": study.dataset, "seed": study.seed, "num_augments": each,
+        expected = {"complete": True, "dataset": study.dataset, "seed": study.seed,
+                    "num_augments": images_a_face(study, step.experiment),
                     "generator_fingerprint": self.generator_fingerprint}  # fmt: skip
         return found["faces"] >= step.faces and all(found.get(key) == value for key, value in expected.items())
 
+    def has_labels(self, step: Step) -> bool:
+        """Whether the soft labels are there, those of images no older than these."""
+        path = Path(flag_values(step.command[2:])["dest"])
+        if not step.experiment:
+            return path.is_file()
+        manifest = image_folders(self.study, self.size)[step.experiment] / MANIFEST_NAME
+        return path.is_file() and self.has_images(step) and manifest.stat().st_mtime <= path.stat().st_mtime
+
     def has_training(self, step: Step) -> bool:
-        """Raises InputError where it is another study's."""
+        """Raises InputError where it is another study's, or was trained with other settings than this one's."""
         files = checkpoint_files(step, self.study.output_root)
         path = files.path(FINAL)
         if not path.exists():
             return False
         state = files.load(FINAL, "settings")
-        study, settings = self.study, state["settings"] | {"epochs": state["epoch"]}
-        expected = {"image_size": step.image_size, "seed": step.seed, "weights": study.weights,
-                    "dataset": study.dataset, "epochs": step.epochs}  # fmt: skip
-        for key, value in expected.items():
-            if settings.get(key) != value:
+        settings = with_current_names(state["settings"], byol=False) | {"epochs": state["epoch"]}
+        for key, word in flag_values(step.command[1:]).items():
+            if key in settings and key != "soft_labels" and not same_value(word, settings[key]):
                 raise InputError(
-                    f"{path}: trained with {key} {settings.get(key)}, this study has {value}; give another "
+                    f"{path}: trained with {key} {settings[key]}, this study has {word}; give another "
                     f"--output_root, or the {key} of that run"
                 )
         if settings.get("training_data", self.training_data) != self.training_data:
             raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
-        generator = settings.get("images' generator_fingerprint")
-        if ARMS[step.experiment].images and generator and self.generator_fingerprint not in (None, generator):
+        generator, images = settings.get("images' generator_fingerprint"), ARMS[step.experiment].images
+        each, seen = images_a_face(self.study, images), settings.get("images' images")
+        if each and seen is not None and seen < each * step.faces:
+            raise InputError(f"{path}: trained on {seen} images, this study has {each} of each face; give another "
+                             "--output_root, or the --num_augments of that run")  # fmt: skip
+        if images and generator and self.generator_fingerprint not in (None, generator):
             raise InputError(
                 f"{path}: trained on images of another generator than this study's; give that one as --generator, or "
                 "another --output_root"
             )
         return True
+
+
+def same_value(word: str, value: object) -> bool:
+    """Whether a setting of a checkpoint is what a word of the command line gives."""
+    return float(word) == value if isinstance(value, float) else word == str(value)

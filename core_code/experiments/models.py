@@ -49,7 +49,7 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
 
 
 def described(experiments: Sequence[str]) -> dict[str, str]:
-    """What each experiment is, those of corrected logits and of other seeds among them."""
+    """What each experiment is, those of corrected logits among them."""
     found = {name: ARMS[name].what for name in experiments}
     found |= {
         name + ADJUSTED: f"{name}, its logits corrected for the shares of the emotions in training; no other training"

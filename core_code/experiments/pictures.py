@@ -55,7 +55,9 @@ def draw_pictures(
             )
             for split, found in predictions[key].items()
         }  # fmt: skip
-        drawn = report.draw_pictures(report.make_report(named, NO_TTA), named, evaluation_settings(study, net))
+        drawn = report.draw_pictures(
+            report.make_report(named, NO_TTA), named, evaluation_settings(study, net), votes=False
+        )
         entries += [entry(path, kind, net) for kind, paths in drawn.items() for path in paths]
         for step in trainings(steps, key):
             if step.experiment in MAPPED:

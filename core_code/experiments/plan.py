@@ -25,6 +25,7 @@ class Step:
     `needs` names the steps that must be complete before; `kind` is generator, images, labels, byol or training, and
     `amount` how many steps it learns, images it generates at most or faces it trains on, of `image_size`: what its time
     is estimated from. It is of the first `faces` training faces. `net` is empty for generators and images.
+    `experiment` is the arm; of images, and of labels of images, their kind.
     """
 
     name: str
@@ -87,6 +88,11 @@ def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
                 for step in part.steps(experiment):
                     plan.setdefault(step.name, step)
     return list(plan.values())
+
+
+def images_a_face(study: StudySettings, images: str) -> int | None:
+    """How many images of each face a kind of IMAGES has; None for the expansion, which has its own rule, and none."""
+    return {"": None, EXPANSION: None, OWN_CODES: 1}.get(images, study.num_augments)
 
 
 def expanded(class_counts: Sequence[int]) -> int:
@@ -166,8 +172,7 @@ class Part:
             steps = sum(int(given.get(part, getattr(config, part))) for part in ("discriminator_steps", "steps"))
             yield Step(name, command + study.generator_flags, (), "generator", steps, faces=self.faces, size=self.size)
             needs, generator = (name,), folder / "generator"
-        expands = images == EXPANSION
-        each = None if expands else 1 if images == OWN_CODES else study.num_augments
+        each = images_a_face(study, images)
         command = as_words(
             dest_folder=image_folders(study, self.size)[images], num_augments=each, seed=study.seed,
         ) + IMAGES[images] + self.flags() + as_words(generator=generator)  # fmt: skip

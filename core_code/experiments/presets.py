@@ -80,16 +80,18 @@ BYOL_ON_FEW_FACES = (  # smaller batches, so that there are more steps, at learn
     "--batch_size", "64", "--optimizer", "sgd", "--lr", "0.025", "--prediction_lr", "0.25", "--weight_decay", "1e-5",
     *BYOL_VIEWS,
 )  # fmt: skip
-# An hour on one core with units for bfloat16; the included generator has twice the channels and has seen more faces.
+# of the included generator, so that the images of a part are painted as those of the whole
+PAINTED = ("--paint_blur", "0.7", "--paint_highpass", "4", "--paint_gain", "2.2", "--paint_soft", "True")
+# An hour on one core with units for bfloat16. The included generator has more channels and was learned longer.
 SMALL_GENERATOR = (
     "--discriminator_steps", "600", "--steps", "6500", "--batch_size", "16", "--width", "24", "--blocks", "4",
-    "--discriminator_width", "32", "--guide_width", "16",
-    "--paint_blur", "0.7", "--paint_highpass", "4", "--paint_gain", "2.2", "--paint_soft", "True",
+    "--discriminator_width", "32", "--guide_width", "16", *PAINTED,
 )  # fmt: skip
 QUESTIONED = (
     "baseline", "expanded", "oversampled", "augmented_face", "own_code", "expanded_soft", "baseline_soft",
     "augmented_face_soft", "elastic_soft", "augmented", "expanded_then_real", "augmented_face_then_real",
-    "expanded_norms", "augmented_face_norms", "augmented_soft", "byol", "augmented_then_real", "augmented_norms",
+    "own_code_then_real", "expanded_norms", "augmented_face_norms", "augmented_soft", "byol", "augmented_then_real",
+    "augmented_norms",
 )  # fmt: skip
 PRESETS = {
     "published": Preset(
@@ -102,7 +104,7 @@ PRESETS = {
         "a tenth of the faces (5 seeds) and on all (3): hours on a GPU",
         experiments=QUESTIONED, sizes=(0.1, 1.0), seeds=(1, 2, 3, 4, 5), whole_seeds=3, recipe=recipes.SCRATCH,
         epochs=60, image_size=48, num_augments=10, byol_epochs=15, byol_image_size=48,
-        byol_flags=BYOL_FROM_RANDOM_WEIGHTS,
+        byol_flags=BYOL_FROM_RANDOM_WEIGHTS, generator_flags=PAINTED,
         label_flags=("--folds", "5", "--ensemble", "3", "--confidence", "0.2"),
     ),
     "two_cores": Preset(

@@ -92,7 +92,7 @@ def classifier_data(run: ClassifierRun) -> ClassifierData:
         if soft:
             image_targets, pack = soft.of_images(kind, pack)
     faces = FER2013Exp(originals, pack=pack) if kind == EXPANSION else originals
-    real_epochs = round(run.epochs * run.real_only_last)
+    real_epochs = max(1, round(run.epochs * run.real_only_last)) if run.real_only_last else 0
     train = FaceBatches(
         faces, run.batch_size, run.device, shuffle=True, seed=run.seed,
         augmentations=Augmentations.of(pack, len(originals)) if pack and kind == AUGMENTATIONS else None,

@@ -22,7 +22,7 @@ from core_code.core_utils.logs import TrainingLog, history_path, write_history
 from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.core_utils.weights import load_optimizer
 from core_code.training.ema import WeightEMA
-from core_code.training.settings import FINE_TUNE_CHANGED, with_current_names
+from core_code.training.settings import FINE_TUNE_CHANGED, IMAGES_KEY, with_current_names
 from core_code.training.synthetic_norms import split_state
 
 CHECK_EVERY = 10
@@ -191,7 +191,8 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         return []
     state = files.load(LAST, "optimizer", "history", "settings")
     made_with = with_current_names(state["settings"], files.byol)
-    for key, value in settings.items():
+    without_images = {key: None for key in made_with if key.startswith(IMAGES_KEY)} | settings
+    for key, value in without_images.items():
         if made_with.get(key) != value:
             if key == "training_data":  # two checksums would tell nobody anything
                 raise InputError(f"{path}: made with other training faces: resume with the same --dataset, --data_root "

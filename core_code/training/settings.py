@@ -19,6 +19,7 @@ FINE_TUNE_CHANGED = (
     " (since this checkpoint was made, --fine_tune has taken its published meaning: True trains the whole net, "
     "False the head alone)"
 )
+IMAGES_KEY = "images' "  # begins the names of what identifies the images trained on
 RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
                 "fine_tune", "dataset", "smallest_crop")  # fmt: skip
 OF_CLASSIFIERS = ("load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", "class_shares",
@@ -61,7 +62,7 @@ def data_provenance(faces: FER2013, images: Path | None) -> dict[str, Any]:
     origin: dict[str, Any] = {"training_data": faces.fingerprint()}
     if images:
         manifest = read_json(images / MANIFEST_NAME)
-        origin |= {f"images' {key}": manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
+        origin |= {IMAGES_KEY + key: manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
     return origin
 
 

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from core_code.training import settings  # noqa: F401
 from core_code.training.classifier import ClassifierTask
 from EmotionGAN.editor import Editor
 from EmotionGAN.learn import __main__ as learn  # noqa: F401
+from EmotionGAN.learn import run as learn_run
 from EmotionGAN.learn.data import BalancedFaces
 
 PATIENCE_S = 20  # for processes that were asked to end
@@ -104,7 +106,7 @@ def be_process(job: dict, rank: int) -> None:
 
 
 def break_at(fault: dict, rank: int) -> None:
-    """Let what `fault` says happen in the process `rank` at its `step`-th step: an exception, a kill, or a hang."""
+    """Let what `fault` says happen in the process `rank` at its `step`-th step: one of HAPPENINGS."""
     if fault["rank"] != rank:
         return
     owner, name = STEPS[fault.get("of", "training")]
@@ -123,6 +125,11 @@ def bad_input() -> None:
     raise distributed.InputError("face 7: out of order")
 
 
+def clock_an_hour_slow() -> None:
+    monotonic = time.monotonic
+    learn_run.time = SimpleNamespace(monotonic=lambda: monotonic() - 3600)
+
+
 STEPS: dict[str, tuple[Any, str]] = {
     "training": (ClassifierTask, "step"),
     "byol": (train_byol.BYOLTask, "step"),
@@ -135,6 +142,7 @@ HAPPENINGS: dict[str, Callable[[], None]] = {
     "terminated": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "bad input": bad_input,
     "hangs": lambda: time.sleep(3600),
+    "clock an hour slow": clock_an_hour_slow,
 }
 
 

@@ -11,6 +11,7 @@ from core_code.core_utils.distributed.data_parallel import all_reduce_gradients,
 from core_code.core_utils.distributed.job import (
     all_gather,
     all_reduce_sum,
+    any_process,
     barrier,
     distributed_session,
     is_main_process,
@@ -32,6 +33,7 @@ def check_sums() -> None:
     large = torch.tensor([2**53 + rank()])
     assert all_reduce_sum(large).item() == world_size() * 2**53 + sum(range(world_size()))
     assert all_gather(torch.tensor([rank()]))[:, 0].tolist() == list(range(world_size()))
+    assert [any_process(rank() == one) for one in range(world_size() + 1)] == [True] * world_size() + [False]
     assert is_main_process() == (rank() == 0)
     rows = torch.arange(11)[shard_of(11).rows]
     assert gather_rows(rows * 10.0, rows, 11).tolist() == [n * 10.0 for n in range(11)]

@@ -133,6 +133,13 @@ def test_several_processes_take_the_step_of_one(learn, alone, tmp_path, processe
     assert_same_gradients(checkpoint(alone(*flags)), checkpoint(tmp_path / "together"))
 
 
+def test_processes_whose_clocks_differ_stop_at_the_same_step(learn, tmp_path):
+    fault = {"rank": 1, "step": 1, "what": "clock an hour slow"}
+    ended = learn(2, "together", "--discriminator_steps", "0", "--steps", "100000", "--minutes", "0.05", fault=fault)
+    assert ended.went_well, ended.err
+    assert 0 < checkpoint(tmp_path / "together")["step"] < 100000
+
+
 @pytest.mark.parametrize("processes", [2, FOUR])
 def test_several_processes_end_where_one_ends_and_leave_one_set_of_files(learn, alone, tmp_path, processes):
     ended = learn(processes, "together", *RUN)

@@ -1,5 +1,6 @@
 """What a study finds complete: files of its own faces, generator and settings alone."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -35,13 +36,13 @@ def completed(*flags: str) -> list[str]:
     return [step.name for step in plan(*flags)[2].values() if step.complete]
 
 
-def save(step: Step, study: StudySettings, **more: object) -> None:
+def save(step: Step, study: StudySettings, epochs: int = 3, **more: object) -> None:
     """A training's last checkpoint, without weights."""
     files = checkpoint_files(step, study.output_root)
     settings = {"image_size": 32, "seed": 1, "weights": "none", "dataset": "fer2013"}
     save_weights(files.path(FINAL), {
-        "net": {}, "epoch": 3, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1, "name": "resnet18",
-        "history": [{"epoch": 1}] * 3, "experiment": files.experiment, "settings": settings | more,
+        "net": {}, "epoch": epochs, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1, "name": "resnet18",
+        "history": [{"epoch": 1}] * epochs, "experiment": files.experiment, "settings": settings | more,
     })  # fmt: skip
 
 
@@ -81,12 +82,54 @@ def test_trainings_of_another_study_are_refused():
     study, faces, steps = plan()
     save(steps["resnet18_baseline_seed1"], study, training_data=faces.fingerprint())
     assert completed() == ["resnet18_baseline_seed1"]
+    augmented = steps["resnet18_augmented_seed1"]
+    settings = {"emotion_transform_prob": 0.8, "images' images": 4}
+    save(augmented, study, training_data=faces.fingerprint(), **settings)
+    assert completed() == ["resnet18_baseline_seed1", "resnet18_augmented_seed1"]
+    for changed, said in (
+        ({"emotion_transform_prob": 0.7}, "emotion_transform_prob 0.7, this study has 0.8"),
+        ({"images' images": 3}, "trained on 3 images, this study has 1 of each face; .*--num_augments"),
+    ):
+        save(augmented, study, training_data=faces.fingerprint(), **settings | changed)
+        with pytest.raises(InputError, match=rf"augmented_seed1.*{said}"):
+            plan()
+    save(augmented, study, training_data=faces.fingerprint(), **settings)
     for flags in (["--epochs", "4"], ["--image_size", "48"]):
         with pytest.raises(InputError, match=rf"{flags[0][2:]} .*this study has {flags[1]}.*--output_root"):
             plan(*flags)
     with pytest.raises(InputError, match=r"baseline_seed1.*: trained on other faces than this study's"):
         plan("--max_faces", "5")
-    augmented = steps["resnet18_augmented_seed1"]
     save(augmented, study, training_data=faces.fingerprint(), **{"images' generator_fingerprint": "of another"})
     with pytest.raises(InputError, match=r"augmented_seed1.*: trained on images of another generator .* --generator"):
         plan()
+
+
+def test_a_training_by_other_flags_of_an_arm_or_preset_is_refused():
+    flags = ("--preset", "tenth", "--experiments", "augmented_then_real", "--sizes", "1")
+    study, faces, steps = plan(*flags)
+    step = steps["resnet18_augmented_then_real_seed1"]
+    settings = {"image_size": 40, "lr": 1e-3, "batch_size": 64, "label_smoothing": 0.1, "smallest_crop": 0.5,
+                "real_only_last": 0.2, "emotion_transform_prob": 0.8, "training_data": faces.fingerprint()}  # fmt: skip
+    save(step, study, 10, **settings)
+    assert completed(*flags) == [step.name]
+    for changed in ({"real_only_last": 0.0}, {"lr": 0.1}, {"batch_size": 128}, {"label_smoothing": 0.0}):
+        save(step, study, 10, **settings | changed)
+        (key,) = changed
+        with pytest.raises(InputError, match=f"trained with {key} {changed[key]}, this study has"):
+            plan(*flags)
+
+
+def test_soft_labels_of_images_that_have_changed_are_made_again():
+    flags = ("--experiments", "baseline", "augmented_soft")
+    steps = plan(*flags)[2]
+    create_augmentations.main(list(steps["augmentations"].command[1:]))
+    names = ["resnet18_soft_labels", "resnet18_soft_labels_augmentations"]
+    for name in names:
+        path = Path(steps[name].command[steps[name].command.index("--dest") + 1])
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert completed(*flags) == ["augmentations", *names]
+    assert completed(*flags, "--num_augments", "2") == names[:1]
+    manifest = Path("data/fer2013_augmentations/manifest.json")
+    os.utime(manifest, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10**9))
+    assert completed(*flags) == ["augmentations", names[0]]

@@ -224,6 +224,13 @@ def all_reduce_sum(values: "Tensor") -> "Tensor":
     return total
 
 
+def any_process(here: bool) -> bool:
+    """Whether it is so in any process, the same answer in each: for what all have to do together, as to stop."""
+    import torch
+
+    return bool(all_reduce_sum(torch.tensor(int(here))))
+
+
 def all_gather(values: "Tensor") -> "Tensor":
     """All processes' tensors, [N,...] in the order of their ranks. As all_reduce_sum otherwise."""
     if job is None:
