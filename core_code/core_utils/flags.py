@@ -168,7 +168,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser, recipes: Iterable[str], st
         "--recipe", choices=tuple(recipes),
         help="sets the defaults of the flags from --batch_size to --stem: published is the study's, for weights that "
         "were trained before; scratch is for random ones, best at --image_size 48 or 64 (default: scratch with "
-        "--weights none, but with weights of BYOL or a study's winner published, else published)",
+        "--weights none without BYOL or a study's winner, else published)",
     )  # fmt: skip
     add_optimisation_flags(parser, THE_RECIPES, THE_RECIPES)
     add_boolean(parser, "--nesterov", None, "Nesterov's momentum, with --optimizer sgd")

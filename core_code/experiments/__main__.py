@@ -39,7 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--whole_seeds", type=flags.count, metavar="N",
                         help="of the seeds only the first N on all faces (default: the preset's)")  # fmt: skip
     parser.add_argument("--whole_epochs", type=flags.count, metavar="N",
-                        help="of the trainings on all faces beside those on parts (default: --epochs)")  # fmt: skip
+                        help="of the trainings on all faces (default: --epochs if given, else the preset's)")  # fmt: skip
     parser.add_argument(
         "--sizes", type=flags.share, nargs="+",
         help="shares of the training faces to train on, each its first rows (default: the preset's)",
@@ -60,8 +60,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_boolean(
         parser, "--learn_generators", False,
-        "for each part of the faces learn a generator from that part alone; otherwise --generator makes the images, "
-        "and the one that is shipped has seen all of FER2013's training faces",
+        "for each of --sizes below 1 learn a generator from those faces alone; otherwise --generator makes the images, "
+        "and the one that is included has seen all of FER2013's training faces",
     )  # fmt: skip
     parser.add_argument("--images_root", type=Path, default=Path("data"),
                         help="where the folders of augmentations and of the expansion lie")  # fmt: skip
@@ -80,6 +80,8 @@ def settings_of(args: argparse.Namespace) -> StudySettings:
         given: Any = getattr(args, field.name, None)
         value = getattr(preset, field.name, None) if given is None else given
         values[field.name] = tuple(dict.fromkeys(given)) if isinstance(given, list) else value
+    if args.epochs and not args.whole_epochs:  # what is given counts more than the preset's
+        values["whole_epochs"] = None
     return StudySettings(**values)
 
 

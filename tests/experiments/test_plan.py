@@ -304,8 +304,9 @@ def test_all_faces_may_have_epochs_of_their_own():
     for name, expected in (("resnet18_soft_labels", 10), ("resnet18_soft_labels_share0.1", 24)):
         assert soft_labels.parse_arguments(list(steps[name].command[2:])).epochs == expected
     assert steps["resnet18_baseline_seed1"].amount == 10 * FACES
-    _, steps = plan("--preset", "tenth", "--sizes", "1", "--whole_epochs", "12", *experiments)
-    assert steps["resnet18_baseline_seed1"].amount == 12 * FACES
+    for given in ("--whole_epochs", "--epochs"):
+        _, steps = plan("--preset", "tenth", "--sizes", "1", given, "12", *experiments)
+        assert steps["resnet18_baseline_seed1"].amount == 12 * FACES
 
 
 def test_a_generator_is_complete_with_its_last_step():
