@@ -21,8 +21,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "Judge a generator on faces that it was not trained on: whether independent classifiers predict the target "
         "emotion, how much augmentations differ, what edits are worth as training data, whether they can be told from "
         "real faces, whether they are still faces and of the same person. Writes JSON, Markdown and pictures.",
-        "python -m EmotionGAN.measure --judges checkpoints/ckpt_resnet18_baseline_best_validation.pth "
-        "checkpoints/ckpt_densenet201_baseline_best_validation.pth",
+        "python -m EmotionGAN.measure --judges checkpoints/ckpt_resnet18_Regular_best_validation.pth "
+        "checkpoints/ckpt_densenet201_Regular_best_validation.pth",
     )
     parser.add_argument("--judges", type=Path, nargs="+", default=[], metavar="CHECKPOINT",
                         help="checkpoints of classifiers that were trained on real faces only, best of different nets "
