@@ -39,7 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--whole_seeds", type=flags.count, metavar="N",
                         help="of the seeds only the first N on all faces (default: the preset's)")  # fmt: skip
     parser.add_argument("--whole_epochs", type=flags.count, metavar="N",
-                        help="of the trainings on all faces (default: --epochs if given, else the preset's)")  # fmt: skip
+                        help="of the trainings on all faces (default: --epochs, or else the preset's)")  # fmt: skip
     parser.add_argument(
         "--sizes", type=flags.share, nargs="+",
         help="shares of the training faces to train on, each its first rows (default: the preset's)",
