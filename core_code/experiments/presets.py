@@ -121,7 +121,7 @@ PRESETS = {
         byol_flags=BYOL_ON_FEW_FACES, generator_flags=SMALL_GENERATOR,
     ),
     "quick": Preset(
-        what="ResNet18 from random weights at 32 px for 3 epochs: minutes on sample faces, to see that everything works",
+        what="ResNet18 from random weights at 32 px for 3 epochs: minutes on sample faces, to try it all",
         epochs=3, image_size=32, num_augments=1, byol_epochs=1, byol_image_size=32,
         generator_flags=("--discriminator_steps", "2", "--steps", "3", "--width", "8", "--discriminator_width", "8",
                          "--guide_width", "0", "--batch_size", "8"),
