@@ -21,7 +21,7 @@ from core_code.experiments.plan import (
     steps_learned,
 )
 from core_code.experiments.presets import StudySettings
-from core_code.training.settings import with_current_names
+from core_code.training.settings import IMAGES_KEY, with_current_names
 from EmotionGAN.editor import Editor
 
 
@@ -102,8 +102,8 @@ class PartFiles:
                 )
         if settings.get("training_data", self.training_data) != self.training_data:
             raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
-        generator, images = settings.get("images' generator_fingerprint"), ARMS[step.experiment].images
-        each, seen = images_a_face(self.study, images), settings.get("images' images")
+        generator, images = settings.get(f"{IMAGES_KEY}generator_fingerprint"), ARMS[step.experiment].images
+        each, seen = images_a_face(self.study, images), settings.get(f"{IMAGES_KEY}images")
         if each and seen is not None and seen < each * step.faces:
             raise InputError(f"{path}: trained on {seen} images, this study has {each} of each face; give another "
                              "--output_root, or the --num_augments of that run")  # fmt: skip

@@ -114,8 +114,8 @@ PRESETS = {
         byol_flags=BYOL_FROM_RANDOM_WEIGHTS, training_flags=("--stem", "imagenet"),
     ),
     "tenth": Preset(
-        what="ResNet18 from random weights at 40 px on a tenth of the training faces: half an hour to an hour on two "
-        "cores; --sizes 0.1 0.25 1 for a quarter and all of them too",
+        what="ResNet18 from random weights at 40 px on a tenth of the training faces: a quarter of an hour to an "
+        "hour on two cores; --sizes 0.1 0.25 1 for a quarter and all of them too",
         experiments=("baseline", "augmented", "expanded", "oversampled"), sizes=(0.1,), whole_seeds=3, whole_epochs=10,
         epochs=24, image_size=40, num_augments=4, byol_epochs=4, byol_image_size=40, training_flags=FROM_RANDOM_WEIGHTS,
         byol_flags=BYOL_ON_FEW_FACES, generator_flags=SMALL_GENERATOR,

@@ -27,6 +27,7 @@ from core_code.experiments.plan import (
 from core_code.experiments.presets import PRESETS, StudySettings
 from core_code.experiments.runner import within
 from core_code.experiments.tables import duration, plan_as_text
+from EmotionGAN.editor import Editor
 from EmotionGAN.learn import __main__ as learn
 
 COUNTS = [3995, 436, 4097, 7215, 4830, 3171, 4965]
@@ -307,6 +308,14 @@ def test_all_faces_may_have_epochs_of_their_own():
     for given in ("--whole_epochs", "--epochs"):
         _, steps = plan("--preset", "tenth", "--sizes", "1", given, "12", *experiments)
         assert steps["resnet18_baseline_seed1"].amount == 12 * FACES
+
+
+@pytest.mark.parametrize("preset", ["one_gpu", "tenth"])
+def test_a_generator_of_a_part_paints_as_the_included_one_does(preset):
+    _, steps = plan("--preset", preset, "--learn_generators", "--experiments", "augmented")
+    flags, included = learn.parse_arguments(list(steps["generator_share0.1"].command[2:])), Editor.load()
+    for name in ("paint_blur", "paint_highpass", "paint_gain", "paint_soft"):
+        assert getattr(flags, name) == getattr(included.generator.config, name), name
 
 
 def test_a_generator_is_complete_with_its_last_step():
