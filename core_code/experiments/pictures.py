@@ -15,6 +15,7 @@ from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
 from core_code.experiments.arms import ARMS
 from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
+from core_code.experiments.models import VOTES, models_of
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
 from core_code.experiments.predicted import AllPredictions, evaluation_settings, keys_of, trainings
 from core_code.experiments.presets import StudySettings
@@ -56,13 +57,19 @@ def draw_pictures(
             for split, found in predictions[key].items()
         }  # fmt: skip
         drawn = report.draw_pictures(
-            report.make_report(named, NO_TTA), named, evaluation_settings(study, net), votes=False
-        )
+            report.make_report(named, NO_TTA), named, evaluation_settings(study, net),
+            votes=all_vote([name for name in study.experiments if name in predictions[key]["val"].logits]),
+        )  # fmt: skip
         entries += [entry(path, kind, net) for kind, paths in drawn.items() for path in paths]
         for step in trainings(steps, key):
             if step.experiment in MAPPED:
                 entries += draw_map(step, study)
     return entries
+
+
+def all_vote(experiments: Sequence[str]) -> bool:
+    """Whether the votes of all these experiments are among the models of the tables, as where there are three."""
+    return set(VOTES) <= {model.vote for model in models_of(experiments) if set(model.members) == set(experiments)}
 
 
 def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:

@@ -51,6 +51,20 @@ def test_where_all_arms_are_of_one_share_all_are_drawn_at_their_share_of_fer2013
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("experiments", "drawn"),
+    [
+        (["baseline", "augmented", "expanded"], True),
+        (["baseline", "byol"], True),
+        (["baseline", "augmented", "expanded", "byol"], False),
+        (["baseline", "augmented", "oversampled"], False),
+        (["baseline"], False),
+    ],
+)
+def test_the_votes_that_have_confusion_matrices_are_among_those_of_the_tables(experiments, drawn):
+    assert pictures.all_vote(experiments) is drawn
+
+
 @pytest.mark.parametrize("changed", [{"vote": "mean"}, {"split": "val"}, {"tta": "flip"}])
 def test_votes_val_and_other_views_are_not_drawn(drawn, tmp_path, changed):
     draw([score("baseline", 1, 0.5), score("another", 1, 0.9, **changed)], tmp_path)
