@@ -18,6 +18,7 @@ from core_code.models.smallest_views import check_views
 from core_code.training.inference import Trained, check_finite, load_trained, predict
 
 NOVEL = "test_not_in_training"
+NetLogits = dict[tuple[str, str], Tensor]  # of one net, by split and test-time augmentation: float32 [N,E]
 
 
 class Predictions(NamedTuple):
@@ -52,21 +53,41 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
 
     Raises InputError.
     """
-    splits = {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
-    for name, trained in nets.items():
-        check_emotions(trained.net, splits["val"], name)
-    train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
-    novel = without_copies(splits["test"].faces, train.faces)
-    predictions = {}
+    splits = load_splits(settings)
+    return of_splits(settings, splits, {name: predict_net(settings, splits, name, net) for name, net in nets.items()})
+
+
+def load_splits(settings: EvaluationSettings) -> dict[str, FER2013]:
+    """Val and test, which are evaluated. Raises InputError."""
+    return {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
+
+
+def predict_net(
+    settings: EvaluationSettings, splits: Mapping[str, FER2013], name: str, trained: Trained
+) -> NetLogits:  # fmt: skip
+    """What one net on the device predicts for each split. Raises InputError."""
+    check_emotions(trained.net, splits["val"], name)
+    found = {}
     for phase, data in splits.items():
         batches = FaceBatches(data, settings.batch_size, settings.device)
-        by_kind: dict[str, dict[str, Tensor]] = {kind: {} for kind in dict.fromkeys((NO_TTA, settings.tta))}
-        for name, (net, size) in nets.items():
-            for kind, found in by_kind.items():
-                title = f"{name}, {phase}" + (f", {kind}" if kind != NO_TTA else "")
-                logits, _ = predict(net, batches, settings.image_size or size, settings.dtype, title, kind)
-                found[name] = check_finite(logits, f"{settings.net_name}, {title}")
-        predictions[phase] = Predictions(data.faces, data.labels, by_kind.pop(NO_TTA), by_kind.get(settings.tta, {}))
+        for kind in dict.fromkeys((NO_TTA, settings.tta)):
+            title = f"{name}, {phase}" + (f", {kind}" if kind != NO_TTA else "")
+            size = settings.image_size or trained.image_size
+            logits, _ = predict(trained.net, batches, size, settings.dtype, title, kind)
+            found[phase, kind] = check_finite(logits, f"{settings.net_name}, {title}")
+    return found
+
+
+def of_splits(
+    settings: EvaluationSettings, splits: Mapping[str, FER2013], logits: Mapping[str, NetLogits]
+) -> dict[str, Predictions]:  # fmt: skip
+    """The nets' logits by split, test_not_in_training too where training has some faces of test. Raises InputError."""
+    predictions = {}
+    for phase, data in splits.items():
+        plain, tta = ({name: each[phase, kind] for name, each in logits.items()} for kind in (NO_TTA, settings.tta))
+        predictions[phase] = Predictions(data.faces, data.labels, plain, tta if settings.tta != NO_TTA else {})
+    train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
+    novel = without_copies(splits["test"].faces, train.faces)
     if 0 < novel.sum() < len(novel):
         predictions[NOVEL] = predictions["test"].subset(novel)
     return predictions

@@ -14,13 +14,13 @@ from core_code.core_utils.flags import EXPANDED_SHARES, NO_TTA
 from core_code.core_utils.metrics.scores import for_shares
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import class_shares
-from core_code.evaluation.predictions import Predictions, predict_splits
+from core_code.evaluation.predictions import Predictions
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.arms import ARMS
+from core_code.experiments.kept import predict_kept
 from core_code.experiments.plan import Step, checkpoint_files, run_name, seeds_of
 from core_code.experiments.presets import StudySettings
 from core_code.training.classifier import ClassifierTask
-from core_code.training.inference import load_trained
 
 ADJUSTED = "_adjusted"  # ends the name of a net whose logits are corrected
 OTHER_SEEDS = ("baseline_other_seed", "baseline_third_seed")  # who votes with a baseline in place of another arm
@@ -61,15 +61,13 @@ def predict_all(
             continue
         settings = evaluation_settings(study, key[0], next(iter(done.values())).faces)
         files = {name: checkpoint_files(step, study.output_root) for name, step in done.items()}
-        nets = {name: load_trained(each, BEST, settings.device) for name, each in files.items()}
-        selected[key] = found = predict_splits(settings, nets)
-        changed = []
+        selected[key] = found = predict_kept(settings, files, BEST)
+        changed = {}
         for name, each in files.items():
             history = each.load(FINAL, "history")["history"]
             if best_epoch(history, ClassifierTask.best_by, ClassifierTask.higher_is_better) < len(history):
-                changed.append(name)
-        nets = {name: load_trained(files[name], FINAL, settings.device) for name in changed}
-        later = predict_splits(replace(settings, tta=NO_TTA), nets) if nets else {}
+                changed[name] = each
+        later = predict_kept(replace(settings, tta=NO_TTA), changed, FINAL) if changed else {}
         last[key] = {
             split: each._replace(logits=each.logits | (later[split].logits if later else {}), tta={})
             for split, each in found.items()

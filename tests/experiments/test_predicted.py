@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
@@ -11,7 +12,8 @@ from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.files import save_weights
 from core_code.core_utils.metrics.scores import score
 from core_code.datasets.fer2013 import FER2013
-from core_code.evaluation.predictions import load_nets, predict_splits
+from core_code.evaluation.predictions import load_nets, predict_net, predict_splits
+from core_code.experiments import kept
 from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.completed import with_completed
 from core_code.experiments.plan import checkpoint_files, make_plan
@@ -47,11 +49,7 @@ def save(step, study, seed: int) -> None:
 
 
 def test_the_last_epoch_is_predicted_by_its_own_weights_and_the_best_one_by_its(study):
-    train = FER2013(study.data_root, "train", study.dataset)
-    counts = train.class_counts.tolist()
-    for seed, step in enumerate([step for step in make_plan(study, counts) if step.kind == "training"]):
-        save(step, study, seed)
-    steps = with_completed(make_plan(study, counts), study, train)
+    steps, train = trained_steps(study)
     selected, last = predict_all(steps, train, study)
     (key,) = selected
     names = tuple(f"{name}_seed1" for name in BEST_EPOCHS)
@@ -75,3 +73,64 @@ def test_the_last_epoch_is_predicted_by_its_own_weights_and_the_best_one_by_its(
                 predicted = rows[f"{key[0]}_{name}_seed1"]
                 top1 = score(found[split].logits[name], data.labels).top1
                 assert accuracy_score(data.labels, predicted) == pytest.approx(top1)
+
+
+def trained_steps(study):
+    """The study's steps, after its trainings have been written, and its training faces."""
+    train = FER2013(study.data_root, "train", study.dataset)
+    plan = make_plan(study, train.class_counts.tolist())
+    for seed, step in enumerate([step for step in plan if step.kind == "training"]):
+        save(step, study, seed)
+    return with_completed(plan, study, train), train
+
+
+def same(one, other) -> bool:
+    """Whether all logits of all splits are the same."""
+    (key,) = one
+    return all(
+        torch.equal(logits, getattr(other[key][split], kind)[name])
+        for split, found in one[key].items() for kind in ("logits", "tta")
+        for name, logits in getattr(found, kind).items()
+    )  # fmt: skip
+
+
+def test_a_second_report_takes_what_the_first_has_predicted_and_evaluates_no_net(study, monkeypatch):
+    study = replace(study, tta="flip")
+    steps, train = trained_steps(study)
+    first = predict_all(steps, train, study)
+    monkeypatch.setattr(kept, "predict_net", lambda *_: pytest.fail("a net was evaluated again"))
+    second = predict_all(steps, train, study)
+    assert all(map(same, first, second))
+    assert set(next(iter(second[0].values()))["test"].tta) == {*BEST_EPOCHS}
+
+
+@pytest.mark.parametrize("change", ["cut", "a copy", "of fewer faces", "another checkpoint", "another precision"])
+def test_what_was_kept_is_not_taken_where_it_is_damaged_or_of_something_else(study, change, monkeypatch):
+    steps, train = trained_steps(study)
+    first = predict_all(steps, train, study)
+    (path,) = (study.output_root / kept.FOLDER).glob("*baseline*best*.npz")
+    (other,) = (study.output_root / kept.FOLDER).glob("*augmented*best*.npz")
+    changed = {"baseline"}
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif change == "a copy":
+        path.write_bytes(other.read_bytes())
+    elif change == "of fewer faces":
+        np.savez(path, **{name: values[:-1] if name[:3] == "val" else values for name, values in np.load(path).items()})
+    elif change == "another net":
+        save(next(step for step in steps if step.experiment == "baseline"), study, 7)
+    else:
+        study, changed = replace(study, precision="bf16"), {*BEST_EPOCHS}
+    evaluated = []
+
+    def evaluate(settings, splits, name, net):
+        evaluated.append(name)
+        return predict_net(settings, splits, name, net)
+
+    monkeypatch.setattr(kept, "predict_net", evaluate)
+    second = predict_all(steps, train, study)
+    assert {*evaluated} == changed
+    assert same(first[0], second[0]) == (change in ("cut", "a copy", "of fewer faces"))
+    evaluated.clear()
+    assert same(predict_all(steps, train, study)[0], second[0])
+    assert not evaluated  # written anew
