@@ -47,7 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Pre-train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.devices import pick_hardware
-    from core_code.training.runs import BYOLRun, run_byol
+    from core_code.training.runs import run_byol
+    from core_code.training.settings import BYOLRun
 
     device, dtype = pick_hardware(args.device, args.precision)
     run_byol(flags.as_settings(BYOLRun, args, device=device, dtype=dtype), vars(args))

@@ -110,7 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train and report; under torchrun, as one of several processes. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.devices import pick_hardware
-    from core_code.training.runs import ClassifierRun, run_classifier
+    from core_code.training.runs import run_classifier
+    from core_code.training.settings import ClassifierRun
 
     device, dtype = pick_hardware(args.device, args.precision)
     run_classifier(flags.as_settings(ClassifierRun, args, device=device, dtype=dtype), vars(args))

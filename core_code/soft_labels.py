@@ -51,8 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train the teachers, label and write. Raises InputError."""
     args = parse_arguments(arguments)
     from core_code.core_utils.devices import pick_hardware
-    from core_code.training.classifier_data import ClassifierRun
     from core_code.training.cross_fitting import CrossFitting, make_soft_labels
+    from core_code.training.settings import ClassifierRun
 
     device, dtype = pick_hardware(args.device, args.precision)
     run = flags.as_settings(

@@ -19,13 +19,13 @@ import train_byol_model
 import train_model
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
+from core_code.core_utils.seeding import rng_for
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import make_byol_task
-from core_code.training.loop import rng_for
 from core_code.training.settings import TrainingSettings
 
 KINDS = ("best_validation", "last_trained_epoch", "final_checkpoint")

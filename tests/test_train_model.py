@@ -21,6 +21,7 @@ import train_model
 from core_code.core_utils.checkpoints import CheckpointFiles
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.seeding import rng_for
 from core_code.core_utils.transforms import evaluation_view, train_view
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches
@@ -29,7 +30,6 @@ from core_code.models.emotion_net import EmotionNet
 from core_code.training import loop as epochs
 from core_code.training.classifier import ClassifierTask
 from core_code.training.inference import load_trained
-from core_code.training.loop import rng_for
 from core_code.training.recipes import PARTS, recipe_values
 from core_code.training.settings import LATER
 

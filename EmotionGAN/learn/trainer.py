@@ -12,6 +12,7 @@ from torch import nn
 from core_code.core_utils.distributed.data_parallel import broadcast_weights
 from core_code.core_utils.distributed.job import FIRST_WITHIN, barrier, is_main_process
 from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
+from core_code.core_utils.ema import move_average
 from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import load_weights, save_weights
 from core_code.core_utils.weights import load_optimizer, state_dict_mismatch
@@ -179,5 +180,5 @@ class Trainer:
     @torch.no_grad()
     def update_ema(self) -> None:
         taken = max(self.step - self.config.discriminator_steps, 0) // self.config.generator_every
-        decay = min(self.config.ema_decay, (1 + taken) / (10 + taken))  # the first weights are soon forgotten
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
+        averages, sources = list(self.ema.parameters()), list(self.generator.parameters())
+        move_average(averages, sources, self.config.ema_decay, taken)

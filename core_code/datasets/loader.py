@@ -1,6 +1,5 @@
 """A dataset as one tensor on the training device, indexed into batches there."""
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from core_code.core_utils.distributed.data_parallel import Shard, shard_of
 from core_code.core_utils.distributed.job import world_size
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import EXPANDED_SHARES, OWN_SHARES
+from core_code.core_utils.seeding import rng_for
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.labelled_faces import LabelledFaces
 
@@ -110,7 +110,7 @@ class FaceBatches:
 
     def sharded(self) -> Iterator[Batch]:
         """The same, with what is shown of the faces, and which rows of the whole batch they are."""
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {self.epoch} batches".encode()))
+        generator = rng_for(self.seed, self.epoch, "batches")
         batches = list(self.order(generator).to(self.device).split(self.batch_size))
         if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
@@ -136,6 +136,5 @@ class FaceBatches:
             return torch.randperm(count, generator=generator)
         start = max(self.epoch - 1, 0) * self.faces_per_epoch
         passes = range(start // count, (start + self.faces_per_epoch - 1) // count + 1)
-        seeds = [zlib.crc32(f"{self.seed} {number} pass".encode()) for number in passes]
-        orders = [torch.randperm(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        orders = [torch.randperm(count, generator=rng_for(self.seed, number, "pass")) for number in passes]
         return torch.cat(orders)[start % count :][: self.faces_per_epoch]

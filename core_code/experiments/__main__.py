@@ -34,7 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="published")
     parser.add_argument("--nets", choices=tuple(ARCHITECTURES), nargs="+", help="(default: the preset's)")
     parser.add_argument("--experiments", choices=tuple(ARMS), nargs="+", metavar="ARM",
-                        help="of those below, the most important first (default: the preset's)")  # fmt: skip
+                        help="the arms, the most important first (default: the preset's)")  # fmt: skip
     parser.add_argument("--seeds", type=flags.seed, nargs="+", help="a training each (default: the preset's)")
     parser.add_argument("--whole_seeds", type=flags.count, metavar="N",
                         help="of the seeds only the first N on all faces (default: the preset's)")  # fmt: skip

@@ -4,13 +4,13 @@ J. Bergstra et al., "Algorithms for Hyper-Parameter Optimization", 2011.
 """
 
 import warnings
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import BaseTrial
 
+from core_code.core_utils.seeding import seed_for
 from core_code.models.architectures import ARCHITECTURES, BYOL_STUDY_BATCH_SIZES
 
 Values = dict[str, Any]
@@ -40,6 +40,4 @@ def make_sampler(seed: int, sample: int) -> optuna.samplers.BaseSampler:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=zlib.crc32(f"{seed} {sample} trial".encode()), multivariate=False, constant_liar=True
-        )
+        return optuna.samplers.TPESampler(seed=seed_for(seed, sample, "trial"), multivariate=False, constant_liar=True)

@@ -12,16 +12,17 @@ from core_code.core_utils.acceleration.cuda_graphs import CudaGraphed
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import Shard, all_reduce_gradients, gather_rows, global_mean
 from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
+from core_code.core_utils.ema import WeightEMA
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
+from core_code.core_utils.seeding import rng_for
 from core_code.core_utils.transforms import train_view
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.loader import FaceBatches
 from core_code.models.byol import BYOL, effective_rank, feature_std
 from core_code.models.smallest_views import check_views
 from core_code.training.classifier import make_optimizer, make_scheduler, trainable_parameters
-from core_code.training.ema import WeightEMA
-from core_code.training.loop import Record, log_message, rng_for
+from core_code.training.loop import Record, log_message
 from core_code.training.settings import TrainingSettings
 
 COLLAPSE_STD = 0.05  # below it the net gives all faces nearly the same features

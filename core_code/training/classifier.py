@@ -14,14 +14,15 @@ from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import Shard, all_reduce_gradients, gather_rows, global_mean
 from core_code.core_utils.distributed.job import all_reduce_sum
 from core_code.core_utils.distributed.sync_batch_norm import convert_sync_batch_norms
+from core_code.core_utils.ema import WeightEMA
 from core_code.core_utils.metrics.scores import score
+from core_code.core_utils.seeding import rng_for
 from core_code.core_utils.transforms import random_mix, train_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.models.smallest_views import check_views
-from core_code.training.ema import WeightEMA
 from core_code.training.inference import predict
-from core_code.training.loop import Record, rng_for
+from core_code.training.loop import Record
 from core_code.training.settings import TrainingSettings
 from core_code.training.synthetic_norms import add_synthetic_norms
 

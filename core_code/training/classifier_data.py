@@ -1,71 +1,17 @@
-"""The runs of both training scripts as values, and the data that a run of train_model.py asks for."""
+"""The data that a run of train_model.py asks for."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core_code.core_utils.distributed.job import is_main_process
-from core_code.core_utils.flags import OWN_SHARES
-from core_code.core_utils.tensorboard import Board
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EXPANSION
 from core_code.datasets.augmentations.store import Augmentations, FER2013Exp, load_images
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.loader import FaceBatches, class_shares
-from core_code.models.architectures import IMAGENET_STEM
-from core_code.training.settings import TrainingSettings, data_provenance
+from core_code.training.settings import ClassifierRun, data_provenance
 from core_code.training.soft_labels import read_soft_labels, target_table
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(TrainingSettings):
-    """What is trained, on which faces, and where the files lie: named as the flags of both scripts."""
-
-    net_name: str
-    exp_name: str
-    resume: bool
-    verbose: bool
-    fine_tune: bool
-    weights: str
-    dataset: str
-    data_root: Path
-    max_faces: int | None
-    batch_size: int
-    augmentations_folder: Path
-    output_root: Path
-    device: torch.device
-    tensorboard: bool = False
-
-    def board(self, kind: str = "") -> Board:
-        """Where the run's figures go for TensorBoard, if anywhere. Raises InputError."""
-        folder = self.output_root / "runs" / f"{kind}{self.net_name}_{self.exp_name}"
-        return Board(folder if self.tensorboard and is_main_process() else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierRun(RunSettings):
-    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored."""
-
-    emotion_transform_prob: float | None
-    load_byol: bool
-    use_expanded_dataset: bool
-    expanded_folder: Path
-    faces_per_epoch: int | None
-    stem: str = IMAGENET_STEM
-    class_shares: str = OWN_SHARES
-    soft_labels: Path | None = None
-    real_only_last: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class BYOLRun(RunSettings):
-    """A run of train_byol_model.py."""
-
-    photometric: bool
-    prediction_lr: float | None
 
 
 class ClassifierData(NamedTuple):

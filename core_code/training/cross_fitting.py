@@ -27,9 +27,10 @@ from core_code.datasets.augmentations.store import load_images
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
-from core_code.training.classifier_data import ClassifierData, ClassifierRun
+from core_code.training.classifier_data import ClassifierData
 from core_code.training.inference import check_finite, load_trained, predict
 from core_code.training.runs import run_classifier
+from core_code.training.settings import ClassifierRun
 from core_code.training.soft_labels import images_fingerprint
 
 VALIDATED = 1000  # of the faces that a teacher has not seen, to follow its training by

@@ -6,7 +6,6 @@ in an epoch is a Task's: see classifier.py and byol.py.
 
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,11 +16,12 @@ from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import BEST, FINAL, LAST, CheckpointFiles, best_epoch, load_net
 from core_code.core_utils.distributed.job import barrier, check_same, is_main_process, rank
+from core_code.core_utils.ema import WeightEMA
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.logs import TrainingLog, history_path, write_history
+from core_code.core_utils.seeding import seed_for
 from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.core_utils.weights import load_optimizer
-from core_code.training.ema import WeightEMA
 from core_code.training.settings import FINE_TUNE_CHANGED, IMAGES_KEY, with_current_names
 from core_code.training.synthetic_norms import split_state
 
@@ -53,14 +53,6 @@ class Task(Protocol):
 
     def measure(self) -> Record:
         """Figures after an epoch, `best_by` among them."""
-
-
-def rng_for(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """A CPU generator whose numbers depend on these three alone, so that a resumed run equals an unbroken one.
-
-    The CPU generator keeps 32 bits of its seed; a checksum uses all of them.
-    """
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {epoch} {purpose}".encode()))
 
 
 def run_epochs(
@@ -115,7 +107,7 @@ def train_one_epoch(
 ) -> float:
     """One epoch with its progress bar; returns the mean loss of a face. Raises InputError when it is not finite."""
     # dropout masks must differ between processes, which see different faces
-    torch.manual_seed(zlib.crc32(f"{task.seed} {epoch} net{rank() or ''}".encode()))
+    torch.manual_seed(seed_for(task.seed, epoch, f"net{rank() or ''}"))
     task.net.train()
     total, faces = torch.zeros(()), 0
     with tqdm(total=task.faces_per_epoch, desc=f"epoch {epoch}/{epochs}", unit=" faces", leave=False) as bar:

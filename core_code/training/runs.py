@@ -23,12 +23,20 @@ from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
 from core_code.training.classifier import ClassifierTask
-from core_code.training.classifier_data import BYOLRun, ClassifierData, ClassifierRun, classifier_data
+from core_code.training.classifier_data import ClassifierData, classifier_data
 from core_code.training.inference import load_byol, predict
 from core_code.training.loop import Record, auxiliary_of, log_message, open_log, run_epochs
 from core_code.training.next_command import next_command
 from core_code.training.recipes import PARTS
-from core_code.training.settings import HEAD, OF_CLASSIFIERS, WHOLE_NET, data_provenance, resume_settings
+from core_code.training.settings import (
+    HEAD,
+    OF_CLASSIFIERS,
+    WHOLE_NET,
+    BYOLRun,
+    ClassifierRun,
+    data_provenance,
+    resume_settings,
+)
 
 
 def run_classifier(run: ClassifierRun, flags: Mapping[str, Any], data: ClassifierData | None = None) -> None:

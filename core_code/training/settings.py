@@ -1,4 +1,5 @@
-"""How a net is trained, and which settings a run must resume with; those of earlier versions among them."""
+"""The runs of both training scripts as values, and which settings a run must resume with, those of earlier versions
+among them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +8,14 @@ from typing import Any
 
 import torch
 
+from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import OWN_SHARES
+from core_code.core_utils.tensorboard import Board
 from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME
 from core_code.datasets.fer2013 import FER2013
+from core_code.models.architectures import IMAGENET_STEM
 from core_code.training.recipes import PARTS, PUBLISHED, RECIPES, RecipeParts
 
 WHOLE_NET, HEAD = "the whole net", "the head alone"  # what --fine_tune True and False of train_model.py train
@@ -46,6 +50,54 @@ class TrainingSettings(RecipeParts):
     dtype: torch.dtype
     synthetic_norms: bool = False
     accelerate: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingSettings):
+    """What is trained, on which faces, and where the files lie: named as the flags of both scripts."""
+
+    net_name: str
+    exp_name: str
+    resume: bool
+    verbose: bool
+    fine_tune: bool
+    weights: str
+    dataset: str
+    data_root: Path
+    max_faces: int | None
+    batch_size: int
+    augmentations_folder: Path
+    output_root: Path
+    device: torch.device
+    tensorboard: bool = False
+
+    def board(self, kind: str = "") -> Board:
+        """Where the run's figures go for TensorBoard, if anywhere. Raises InputError."""
+        folder = self.output_root / "runs" / f"{kind}{self.net_name}_{self.exp_name}"
+        return Board(folder if self.tensorboard and is_main_process() else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRun(RunSettings):
+    """A run of train_model.py. With `use_expanded_dataset` the probability of augmentations is ignored."""
+
+    emotion_transform_prob: float | None
+    load_byol: bool
+    use_expanded_dataset: bool
+    expanded_folder: Path
+    faces_per_epoch: int | None
+    stem: str = IMAGENET_STEM
+    class_shares: str = OWN_SHARES
+    soft_labels: Path | None = None
+    real_only_last: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BYOLRun(RunSettings):
+    """A run of train_byol_model.py."""
+
+    photometric: bool
+    prediction_lr: float | None
 
 
 def resume_settings(flags: Mapping[str, Any], *more: str) -> dict[str, Any]:

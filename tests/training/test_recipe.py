@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from torchvision import models
 
 from core_code.core_utils.acceleration import accelerate
+from core_code.core_utils.ema import WeightEMA
 from core_code.core_utils.errors import InputError
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask, make_optimizer, make_scheduler
-from core_code.training.ema import WeightEMA
 from core_code.training.recipes import recipe_values
 from core_code.training.settings import TrainingSettings
 

@@ -21,8 +21,8 @@ from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.training.classifier import ClassifierTask
-from core_code.training.classifier_data import ClassifierRun, classifier_data
-from core_code.training.settings import TrainingSettings
+from core_code.training.classifier_data import classifier_data
+from core_code.training.settings import ClassifierRun, TrainingSettings
 from core_code.training.soft_labels import images_fingerprint, read_soft_labels
 
 CPU = torch.device("cpu")

@@ -12,9 +12,8 @@ Net = TypeVar("Net", bound=nn.Module)
 class WeightEMA(Generic[Net]):
     """`net`: a copy of a net whose float weights and buffers are the exponential moving average of that net's.
 
-    The decay at step n (from 1) is the smaller of `decay` and (1 + n) / (10 + n), as in TensorFlow's
-    ExponentialMovingAverage, so that what came before the first steps is soon forgotten. `steps` counts the updates.
-    The batch norms' running statistics are averaged too; their counters, which nothing reads, are not.
+    `steps` counts the updates. The batch norms' running statistics are averaged too; their counters, which nothing
+    reads, are not.
     """
 
     def __init__(self, net: Net, decay: float) -> None:
@@ -27,8 +26,17 @@ class WeightEMA(Generic[Net]):
     def update(self) -> None:
         """Move the average towards the net as it is now; a few kernels for all tensors."""
         self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.averages, self.sources, 1 - decay)
+        move_average(self.averages, self.sources, self.decay, self.steps)
+
+
+@torch.no_grad()
+def move_average(averages: list[torch.Tensor], sources: list[torch.Tensor], decay: float, steps: int) -> None:
+    """Move averages, in place, towards the tensors that they are of, as update number `steps`; a few kernels for all.
+
+    The decay at step n is the smaller of `decay` and (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage,
+    so that what came before the first steps is soon forgotten.
+    """
+    torch._foreach_lerp_(averages, sources, 1 - min(decay, (1 + steps) / (10 + steps)))
 
 
 def float_tensors(net: nn.Module) -> list[torch.Tensor]:
