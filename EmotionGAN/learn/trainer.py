@@ -180,5 +180,4 @@ class Trainer:
     @torch.no_grad()
     def update_ema(self) -> None:
         taken = max(self.step - self.config.discriminator_steps, 0) // self.config.generator_every
-        averages, sources = list(self.ema.parameters()), list(self.generator.parameters())
-        move_average(averages, sources, self.config.ema_decay, taken)
+        move_average(self.ema.parameters(), self.generator.parameters(), self.config.ema_decay, taken)

@@ -1,6 +1,7 @@
 """The moving average of a net's weights over its training, which predicts better than the last step's weights."""
 
 import copy
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import torch
@@ -30,13 +31,13 @@ class WeightEMA(Generic[Net]):
 
 
 @torch.no_grad()
-def move_average(averages: list[torch.Tensor], sources: list[torch.Tensor], decay: float, steps: int) -> None:
+def move_average(averages: Iterable[torch.Tensor], sources: Iterable[torch.Tensor], decay: float, steps: int) -> None:
     """Move averages, in place, towards the tensors that they are of, as update number `steps`; a few kernels for all.
 
     The decay at step n is the smaller of `decay` and (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage,
     so that what came before the first steps is soon forgotten.
     """
-    torch._foreach_lerp_(averages, sources, 1 - min(decay, (1 + steps) / (10 + steps)))
+    torch._foreach_lerp_([*averages], [*sources], 1 - min(decay, (1 + steps) / (10 + steps)))
 
 
 def float_tensors(net: nn.Module) -> list[torch.Tensor]:
