@@ -32,7 +32,7 @@ from EmotionGAN.sheets import write_sample_sheet
 CHECKPOINT, LOG = "learning.pth", "learning.jsonl"
 
 
-def run_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
+def training_steps(trainer: Trainer, faces: BalancedFaces, dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
     """Take the remaining steps, yielding the terms of each step's loss."""
     steps = Steps(trainer, faces, dtype)
     while trainer.step < trainer.config.total_steps:
@@ -84,7 +84,7 @@ def learn(
     """
     total, seen, end = trainer.config.total_steps, defaultdict(list), time.monotonic() + 60 * minutes
     with tqdm(total=total, initial=trainer.step, unit="step", smoothing=0.05) as bar:
-        for terms in run_steps(trainer, faces, dtype):
+        for terms in training_steps(trainer, faces, dtype):
             bar.update()
             for name, value in terms.items():
                 seen[name].append(value)

@@ -91,7 +91,7 @@ class Steps:
         discriminator = self.trainer.discriminator
         with autocast(images.device, self.dtype):
             with torch.set_grad_enabled(both):
-                edits = Edits(self.trainer, images, labels, EditPlan(*plan))
+                edits = EditedBatch(self.trainer, images, labels, EditPlan(*plan))
             real = discriminator(random_views(images, edits.views[0]))
             terms = self.discriminator_terms(real, labels, edits)
             losses.total(terms).backward()
@@ -122,7 +122,7 @@ class Steps:
             "embedding": config.lambda_embedding * losses.cross_entropy(-distances, labels),
         }
 
-    def discriminator_terms(self, real: DiscriminatorOutput, labels: Tensor, edits: "Edits") -> dict[str, Tensor]:
+    def discriminator_terms(self, real: DiscriminatorOutput, labels: Tensor, edits: "EditedBatch") -> dict[str, Tensor]:
         """Tell real faces from edits, classify real faces, predict the codes of edits."""
         config = self.trainer.config
         fake = self.trainer.discriminator(random_views(edits.edited.detach(), edits.views[1]))
@@ -135,7 +135,7 @@ class Steps:
             "codes": config.lambda_codes * losses.code_error(fake.codes, edits.codes.detach()),
         } | self.real_terms(real, labels)
 
-    def generator_terms(self, edits: "Edits") -> dict[str, Tensor]:
+    def generator_terms(self, edits: "EditedBatch") -> dict[str, Tensor]:
         """Look real, show the emotions of the code, differ where codes differ, and come back to the face when edited
         at its own code."""
         trainer, config = self.trainer, self.trainer.config
@@ -160,7 +160,7 @@ class Steps:
         return terms
 
 
-class Edits:
+class EditedBatch:
     """A batch of faces and the generator's edits of them.
 
     images, edited: float [B,C,S,S]; codes: float [B,2], of the edits; own_codes: float [B,2], predicted from the

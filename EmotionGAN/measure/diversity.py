@@ -9,12 +9,12 @@ from tqdm import tqdm
 
 from EmotionGAN.measure.face_sets import FaceSet
 from EmotionGAN.measure.judges import Judge
-from EmotionGAN.measure.summary import Figure, mean_summary, summarise
+from EmotionGAN.measure.summary import Metric, mean_summary, summarise
 
 AT_ONCE = 256
 
 
-def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge], seed: int) -> dict[str, Figure]:
+def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge], seed: int) -> dict[str, Metric]:
     """Four figures of augmentations uint8 [N,K,H,W], K at least 2, each beside the difference between a real face and
     another one of its emotion: the mean absolute difference of pixels (0..255) and the cosine distance of features
     (mean of the judges), to the original and between each two augmentations of a face."""
@@ -23,7 +23,7 @@ def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge]
     between_faces = pixel_differences(faces.faces, faces.faces[partners][:, None])[0]
     labels, splits = faces.labels, faces.splits()
     figures = {
-        name: Figure(title, summarise(values, labels, splits), summarise(between_faces, labels, splits), percent=False)
+        name: Metric(title, summarise(values, labels, splits), summarise(between_faces, labels, splits), percent=False)
         for name, title, values in (
             ("l1_to_original", "augmentations: L1 to the original", to_face),
             ("l1_to_each_other", "augmentations: L1 to each other", to_each_other),
@@ -37,7 +37,7 @@ def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge]
         rows["each_other"].append(summarise(mean_cosine_distance(others), labels, splits))
         rows["real"].append(summarise(1 - (own * own[partners]).sum(1), labels, splits))
     for name, title in (("original", "the original"), ("each_other", "each other")):
-        figures[f"features_to_{name}"] = Figure(
+        figures[f"features_to_{name}"] = Metric(
             f"augmentations: cosine distance of features to {title}",
             mean_summary(rows[name]), mean_summary(rows["real"]), percent=False,
         )  # fmt: skip

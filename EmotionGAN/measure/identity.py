@@ -8,7 +8,7 @@ from torch import Tensor
 
 from EmotionGAN.measure.dlib_faces import Detection, Run, describe, is_found
 from EmotionGAN.measure.face_sets import Edits, FaceSet
-from EmotionGAN.measure.summary import Figure, summarise
+from EmotionGAN.measure.summary import Metric, summarise
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def mean_distance(originals: Tensor) -> Tensor:
     return distances.sum(1) / (len(originals) - 1)
 
 
-def identity_figures(faces: FaceSet, detections: list[Detection], edits: Edits, seen: Identities) -> dict[str, Figure]:
+def identity_figures(faces: FaceSet, detections: list[Detection], edits: Edits, seen: Identities) -> dict[str, Metric]:
     """Three figures of the edits to each emotion: a face still found, beside the share of real faces that are found at
     all; the distance to the original's descriptor, beside that between different people; the share of edits that are
     nearest to their own original."""
@@ -71,13 +71,13 @@ def identity_figures(faces: FaceSet, detections: list[Detection], edits: Edits, 
     of_gallery = faces.splits_of(seen.gallery)
     between = summarise(seen.to_others, labels[seen.gallery], of_gallery, higher_is_better=False)
     return {
-        "found": Figure(
+        "found": Metric(
             "face still found by dlib (real: found at all)",
             summarise(seen.found, targets, splits), summarise(real_found, labels, all_splits),
         ),
-        "identity_distance": Figure(
+        "identity_distance": Metric(
             "descriptor's distance to the original (real: between people)",
             summarise(seen.distance, targets, splits, False), between, percent=False, higher_is_better=False,
         ),
-        "identity_own": Figure("nearest original is its own", summarise(seen.own, targets, splits)),
+        "identity_own": Metric("nearest original is its own", summarise(seen.own, targets, splits)),
     }  # fmt: skip

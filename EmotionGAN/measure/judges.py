@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from EmotionGAN.measure.face_sets import Edits, FaceSet
-from EmotionGAN.measure.summary import Figure, mean_summary, summarise
+from EmotionGAN.measure.summary import Metric, mean_summary, summarise
 
 JUDGED_AT_ONCE = 256
 CPU = torch.device("cpu")
@@ -71,7 +71,7 @@ def judge(judges: list[Judge], images: Tensor) -> list[Judgement]:
 
 def target_figures(
     faces: FaceSet, real: list[Judgement], edits: Edits, judged: list[Judgement], where: str
-) -> dict[str, Figure]:
+) -> dict[str, Metric]:
     """The share of edits whose target is predicted: the mean of the judges, then each judge; and the mean probability
     of the target. Beside each the same for real faces and their labels. `where` names the codes."""
     of_edits, of_faces = faces.splits_of(edits.rows), faces.splits()
@@ -80,12 +80,12 @@ def target_figures(
     sure = [summarise(one.of_target(edits.targets), edits.targets, of_edits) for one in judged]
     sure_real = [summarise(one.of_target(faces.labels), faces.labels, of_faces) for one in real]
     key = where.replace(" ", "_")
-    figures = {f"target_{key}": Figure(f"target predicted {where}", mean_summary(shares), mean_summary(recalls))}
+    figures = {f"target_{key}": Metric(f"target predicted {where}", mean_summary(shares), mean_summary(recalls))}
     if len(judged) > 1:
         for one, share, recall in zip(judged, shares, recalls, strict=True):
-            figures[f"target_{key}:{one.judge}"] = Figure(f"target predicted {where}, {one.judge}", share, recall)
+            figures[f"target_{key}:{one.judge}"] = Metric(f"target predicted {where}, {one.judge}", share, recall)
     title = f"probability of the target {where}"
-    figures[f"probability_{key}"] = Figure(title, mean_summary(sure), mean_summary(sure_real))
+    figures[f"probability_{key}"] = Metric(title, mean_summary(sure), mean_summary(sure_real))
     return figures
 
 

@@ -12,7 +12,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.face_sets import Edits, FaceSet
 from EmotionGAN.measure.judges import Judge, Judgement
-from EmotionGAN.measure.summary import Figure, Summary, mean, summary_of
+from EmotionGAN.measure.summary import Metric, Summary, mean, summary_of
 
 LINE_POINTS, LINE_FACES = 11, 50
 SIMILARITY_BATCH = 512
@@ -20,7 +20,7 @@ SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 FEWEST = 4  # faces of an emotion for a Frechet distance: two halves with a covariance each
 
 
-def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judgement) -> dict[str, Figure]:
+def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judgement) -> dict[str, Metric]:
     """Frechet distances in one judge's features, edits to an emotion against real faces of it, beside the distance of
     the real faces' halves; and how many times that it is."""
     of_edits: dict[str, Summary] = {}
@@ -41,8 +41,8 @@ def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judge
             summary_of(values, None, False) for values in (distances, halves, times)
         )
     return {
-        "frechet": Figure("Frechet distance to real faces (real: their halves')", of_edits, of_halves, False, False),
-        "frechet_ratio": Figure("Frechet distance, times the real halves'", ratios, None, False, False),
+        "frechet": Metric("Frechet distance to real faces (real: their halves')", of_edits, of_halves, False, False),
+        "frechet_ratio": Metric("Frechet distance, times the real halves'", ratios, None, False, False),
     }
 
 
@@ -89,7 +89,7 @@ def smoothness_figure(lines: dict[str, list[float]]) -> dict[str, Any]:
     known = torch.tensor([value for value in steps.values() if value is not None])
     summary = {"all": summary_of(steps, mean(known), False)}
     title = "largest step of the probability on the line from Neutral"
-    return {"smoothness": Figure(title, summary, None, False, False)}
+    return {"smoothness": Metric(title, summary, None, False, False)}
 
 
 def mean_change(faces: Tensor, others: Tensor) -> float:

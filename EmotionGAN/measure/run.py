@@ -21,10 +21,10 @@ from EmotionGAN.measure.judges import Judge, judge, target_figures, target_proba
 from EmotionGAN.measure.quality import change_of_edits, frechet_figures, measure_lines, smoothness_figure
 from EmotionGAN.measure.sheets import worst_edits, write_worst_sheet
 from EmotionGAN.measure.small_net import cas_figures, detectability_figures
-from EmotionGAN.measure.summary import Figure
+from EmotionGAN.measure.summary import Metric
 from EmotionGAN.sheets import write_sample_sheet
 
-AUGMENTATIONS = 6  # of each face
+AUGMENTATIONS_EACH = 6  # of each face
 SHEET_FACES = 10
 
 
@@ -45,7 +45,7 @@ class Measurement:
     """What has been measured of the faces: figures by name, seconds by part, notes on what is left out, pictures."""
 
     faces: FaceSet
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Metric] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
@@ -97,7 +97,7 @@ def measure(
             measure_edits(done, editor, judges, edits, detections, settings, run)
     if "diversity" in settings.parts:
         with done.timed("diversity"):
-            augmentations = augment(editor, faces.faces, faces.labels, AUGMENTATIONS, settings.seed)
+            augmentations = augment(editor, faces.faces, faces.labels, AUGMENTATIONS_EACH, settings.seed)
             done.figures |= diversity_figures(faces, augmentations, judges, settings.seed)
             if editor.face_encoder:
                 done.exaggeration = measure_exaggeration(editor, judges[0], faces.faces, faces.labels, settings.seed)

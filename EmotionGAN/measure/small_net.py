@@ -12,7 +12,7 @@ from core_code.core_utils.devices import autocast
 from core_code.core_utils.emotions import EMOTIONS
 from EmotionGAN.editor import Editor
 from EmotionGAN.measure.face_sets import FaceSet, augment
-from EmotionGAN.measure.summary import Figure, summarise
+from EmotionGAN.measure.summary import Metric, summarise
 
 LAYERS = ((32, 5, 2), (64, 3, 2), (128, 3, 2), (256, 3, 1))  # width, kernel size, stride
 EPOCHS, BATCH, LEARNING_RATE, SHIFT = 8, 128, 2e-3, 3
@@ -97,7 +97,7 @@ def predict_small_net(net: nn.Module, faces: Tensor, device: torch.device, dtype
     return torch.cat(predicted)
 
 
-def cas_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> dict[str, Figure]:
+def cas_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> dict[str, Metric]:
     """Classification Accuracy Score (Ravuri & Vinyals, "Classification Accuracy Score for Conditional Generative
     Models", NeurIPS 2019): the recall on real faces of a small net that was trained on edits alone, beside the same
     net trained on as many real faces. `overall` is the accuracy.
@@ -114,7 +114,7 @@ def cas_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> di
         net = train_small_net(images, labels, len(EMOTIONS), editor.device, editor.dtype, seed, what)
         hits[kind] = predict_small_net(net, faces.faces, editor.device, editor.dtype) == faces.labels
     of_edits, of_real = (summarise(hit, faces.labels, faces.splits()) for hit in hits.values())
-    return {"cas": Figure("recall on real faces of a small net trained on edits (CAS)", of_edits, of_real)}
+    return {"cas": Metric("recall on real faces of a small net trained on edits (CAS)", of_edits, of_real)}
 
 
 def shuffled(labels: Tensor, seed: int) -> Tensor:
@@ -122,7 +122,7 @@ def shuffled(labels: Tensor, seed: int) -> Tensor:
     return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
 
 
-def detectability_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> dict[str, Figure]:
+def detectability_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> dict[str, Metric]:
     """The balanced accuracy of a small net that tells edits at a face's own emotion from untouched faces; 0.5 is
     chance. It learns from `train` and is tested on `faces`; each face stands on both sides of either."""
     images, sides = both_sides(train.faces, augment(editor, train.faces, train.labels, 1, seed)[:, 0])
@@ -134,7 +134,7 @@ def detectability_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: 
     values = hits.double().view(2, -1).mean(0)
     summary = summarise(values, faces.labels, faces.splits(), higher_is_better=False)
     title = "edits told from untouched faces by a small net (50 % is chance)"
-    return {"detectability": Figure(title, summary, higher_is_better=False)}
+    return {"detectability": Metric(title, summary, higher_is_better=False)}
 
 
 def both_sides(faces: Tensor, edits: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ Summary = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """edits and real: a summary for each split. percent: values are shares in 0..1. higher_is_better: which emotion
     is the worst."""
 

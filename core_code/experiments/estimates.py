@@ -25,7 +25,7 @@ from core_code.training.settings import TrainingSettings
 from EmotionGAN.editor import Editor
 from EmotionGAN.learn.config import NETWORK, LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
-from EmotionGAN.learn.run import run_steps
+from EmotionGAN.learn.run import training_steps
 from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.config import GeneratorConfig
 
@@ -71,7 +71,7 @@ def cost_of(step: Step, study: StudySettings) -> Cost:
         editor, codes = Editor.load(study.generator, device, dtype), torch.zeros(MOST_FACES, 2)
         return Cost(shortest(lambda: editor.edit(noise, codes), device) / MOST_FACES)
     if step.kind == "generator":
-        steps = run_steps(*learner(study, noise, device), dtype)
+        steps = training_steps(*learner(study, noise, device), dtype)
         return Cost(shortest(lambda: next(steps), device))
     byol, architecture = step.kind == "byol", ARCHITECTURES[step.net]
     values: dict[str, Any] = vars(architecture.byol_defaults) if byol else {}

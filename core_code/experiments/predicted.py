@@ -11,7 +11,7 @@ from torch import Tensor
 from core_code.core_utils.checkpoints import BEST, FINAL, best_epoch
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.flags import EXPANDED_SHARES, NO_TTA
-from core_code.core_utils.metrics.scores import for_shares
+from core_code.core_utils.metrics.scores import adjust_logits
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import class_shares
 from core_code.evaluation.predictions import Predictions
@@ -95,7 +95,7 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
             for kind in ("logits", "tta"):
                 logits: dict[str, Tensor] = dict(getattr(found, kind))
                 for name in [name for name in logits if ARMS[name].rebalanced]:
-                    logits[name + ADJUSTED] = for_shares(logits[name], trained, counts / counts.sum())
+                    logits[name + ADJUSTED] = adjust_logits(logits[name], trained, counts / counts.sum())
                 for name, other in zip(OTHER_SEEDS, turned, strict=False):
                     others = getattr(predictions[net, size, other][split], kind)
                     logits |= {name: others["baseline"]} if "baseline" in others else {}

@@ -16,7 +16,7 @@ from core_code.models.emotion_net import EmotionNet
 from EmotionGAN.editor import save_generator
 from EmotionGAN.measure import dlib_faces, report, small_net
 from EmotionGAN.measure.__main__ import main
-from EmotionGAN.measure.summary import Figure, summary_of
+from EmotionGAN.measure.summary import Metric, summary_of
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.generator import build_generator
 
@@ -31,9 +31,9 @@ def report_of(name, target=0.7, ratio=1.5):
         return {"all": summary_of(means, value, better)}
 
     figures = {
-        "target_at_the_centre": Figure("target predicted at the centre", summary(target), summary(0.6)),
-        "cas": Figure("CAS", summary(0.3), summary(0.5)),
-        "frechet_ratio": Figure("times", summary(ratio, False), None, percent=False, higher_is_better=False),
+        "target_at_the_centre": Metric("target predicted at the centre", summary(target), summary(0.6)),
+        "cas": Metric("CAS", summary(0.3), summary(0.5)),
+        "frechet_ratio": Metric("times", summary(ratio, False), None, percent=False, higher_is_better=False),
     }
     return {"generator": name, "faces": {"all": 7}, "figures": {key: asdict(f) for key, f in figures.items()}}
 

@@ -16,8 +16,8 @@ from EmotionGAN.images import to_range
 from EmotionGAN.learn import losses
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import VIEW_NUMBERS, BalancedFaces, plan_edits, random_views
-from EmotionGAN.learn.run import run_steps
-from EmotionGAN.learn.steps import Edits
+from EmotionGAN.learn.run import training_steps
+from EmotionGAN.learn.steps import EditedBatch
 from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.discriminator import Discriminator
@@ -42,12 +42,12 @@ def a_run(steps_at_once, tmp_path=None):
     data = BalancedFaces(faces, labels, 16, 1, CPU)
     trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
     trainer.prepare(data)
-    for taken, _ in enumerate(run_steps(trainer, data, torch.float32), start=1):
+    for taken, _ in enumerate(training_steps(trainer, data, torch.float32), start=1):
         if taken == steps_at_once:
             trainer.save(tmp_path / "checkpoint.pth")
             trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
             trainer.load(tmp_path / "checkpoint.pth")
-            for _ in run_steps(trainer, data, torch.float32):
+            for _ in training_steps(trainer, data, torch.float32):
                 pass
             break
     return trainer
@@ -70,7 +70,7 @@ def test_guides_learn_from_real_faces_in_the_first_stage_and_only_predict_in_the
     trainer = Trainer(CONFIG, SETTINGS, 1, CPU)
     trainer.prepare(data)
     states = []
-    for _ in run_steps(trainer, data, torch.float32):
+    for _ in training_steps(trainer, data, torch.float32):
         states.append({name: value.clone() for name, value in trainer.guides.state_dict().items()})
     learned, last = states[SETTINGS.discriminator_steps - 1], states[-1]
     assert any(not torch.equal(states[0][name], learned[name]) for name in learned)
@@ -157,7 +157,7 @@ def edits_of(config, count=400):
     images, labels = data.sample(count, torch.Generator().manual_seed(2))
     plan = plan_edits(trainer.config, torch.Generator().manual_seed(3), images)
     with torch.no_grad():
-        return trainer, images, labels, plan, Edits(trainer, images, labels, plan)
+        return trainer, images, labels, plan, EditedBatch(trainer, images, labels, plan)
 
 
 def test_codes_lie_in_the_boxes_of_the_emotions_that_the_edits_are_to_show():

@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from core_code.core_utils.metrics.scores import for_shares
+from core_code.core_utils.metrics.scores import adjust_logits
 from core_code.core_utils.metrics.significance import crossed_mean, holm, mcnemar
 
 
@@ -113,12 +113,12 @@ def test_logits_for_other_shares_are_those_of_bayes_rule():
     likelihood = np.array([[0.2, 0.7, 0.1], [0.3, 0.3, 0.4], [0.01, 0.9, 0.09]])
     trained, real = np.array([0.4, 0.3, 0.3]), np.array([0.1, 0.2, 0.7])
     logits = torch.tensor(np.log(likelihood * trained))
-    found = for_shares(logits, torch.tensor(trained), torch.tensor(real)).softmax(1).tolist()
+    found = adjust_logits(logits, torch.tensor(trained), torch.tensor(real)).softmax(1).tolist()
     for row, posterior in zip(likelihood.tolist(), found, strict=True):
         weighted = [density * share for density, share in zip(row, real, strict=True)]
         assert posterior == pytest.approx([value / sum(weighted) for value in weighted])
 
 
 def test_a_class_that_training_or_the_real_faces_lack_gives_no_nan():
-    found = for_shares(torch.zeros(1, 3), torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.0, 0.5]))
+    found = adjust_logits(torch.zeros(1, 3), torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.0, 0.5]))
     assert found.tolist() == [[0.0, -math.inf, 0.0]]

@@ -28,7 +28,7 @@ from core_code.training.settings import TrainingSettings
 from EmotionGAN.editor import Editor, load_generator
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.data import BalancedFaces
-from EmotionGAN.learn.run import run_steps
+from EmotionGAN.learn.run import training_steps
 from EmotionGAN.learn.trainer import Trainer
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.generator import build_generator
@@ -186,7 +186,7 @@ def go_on_training(mutant: Weights) -> None:
 def sound_learning(steps: int) -> dict[str, Any]:
     """A checkpoint of a learning run after so many steps."""
     learning, faces = new_learning()
-    for _ in islice(run_steps(learning, faces, torch.float32), steps):
+    for _ in islice(training_steps(learning, faces, torch.float32), steps):
         pass
     states = {name: part.state_dict() for name, part in learning.parts().items()}
     return states | {"step": learning.step, "settings": json.dumps({"seed": 1})}
@@ -214,7 +214,7 @@ def go_on_learning(mutant: Weights) -> None:
     for name in ("generator_adam", "discriminator_adam"):
         for place, slots in learning.parts()[name].state_dict()["state"].items():
             check_same(slots, held[name]["state"][place])
-    next(run_steps(learning, faces, torch.float32), None)
+    next(training_steps(learning, faces, torch.float32), None)
 
 
 def mutate_generator(folder: Path, kind: str, draw: Random) -> Mutant:

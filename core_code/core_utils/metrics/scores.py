@@ -88,7 +88,7 @@ def most_wrong(logits: Tensor, labels: Tensor, count: int) -> Tensor:
     return wrong[confidences[wrong].argsort(descending=True, stable=True)[:count]]
 
 
-def for_shares(logits: Tensor, trained: Tensor, real: Tensor) -> Tensor:
+def adjust_logits(logits: Tensor, trained: Tensor, real: Tensor) -> Tensor:
     """Logits float [N,C] of a net that was trained on shares of the classes float [C], for faces with `real` shares.
 
     A class's logit loses the logarithm of its share in training and gains that of its real share: logit adjustment
