@@ -23,6 +23,7 @@ COMMANDS = {  # as they are typed after `python`, and the module whose main() pa
     "-m core_code.predict": "core_code.predict",
     "-m core_code.export": "core_code.export",
     "-m core_code.experiments": "core_code.experiments.__main__",
+    "-m core_code.experiments.compare": "core_code.experiments.compare",
     "-m EmotionGAN.learn": "EmotionGAN.learn.__main__",
     "-m EmotionGAN.measure": "EmotionGAN.measure.__main__",
     "-m EmotionGAN.figures": "EmotionGAN.figures.__main__",

@@ -139,21 +139,35 @@ def comparisons(results: dict[str, Any]) -> pd.DataFrame:
     over seeds and faces, p, and p corrected for the number of arms; McNemar's p of each seed."""
     rows = []
     for row in results["comparisons"]:
-        line = {name: row[name] for name in ("net", "size", "on", "family", "model", "against", "faces")}
-        line["seeds"] = len(row["seeds"])
-        for figure in COMPARED:
-            found = row["figures"][figure]
-            line |= {f"{figure}_{part}": 100 * found[part] for part in ("mean", "low", "high")}
-            line |= {f"{figure}_{part}": found[part] for part in ("p_value", "p_holm")}
+        line = {name: row[name] for name in ("net", "size", "on", "family", "model", "against")} | in_points(row)
         line["calibration_error"] = 100 * row["calibration_error"]
         line["mcnemar_p"] = " / ".join(p_text(test["p_value"]) for test in row["mcnemar"].values())
         rows.append(line)
     return pd.DataFrame(rows)
 
 
+def in_points(row: Mapping[str, Any]) -> dict[str, Any]:
+    """How many faces and seeds a difference is of, and each figure's part in columns: points of percent, and p."""
+    line = {"faces": row["faces"], "seeds": len(row["seeds"])}
+    for figure in COMPARED:
+        found = row["figures"][figure]
+        line |= {f"{figure}_{part}": 100 * found[part] for part in ("mean", "low", "high")}
+        line |= {f"{figure}_{part}": found[part] for part in ("p_value", "p_holm")}
+    return line
+
+
 def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `comparisons` as cells to show."""
-    cells: dict[str, Any] = {"model": table.model.str.replace(") of ", ")\nof "), "against": table.against}
+    cells = pd.DataFrame({"model": table.model.str.replace(") of ", ")\nof "), "against": table.against})
+    cells = pd.concat([cells, difference_cells(table)], axis=1)
+    cells[FIGURES["calibration_error"]] = [signed(value) for value in table.calibration_error]
+    cells["p (McNemar) of each seed"] = table.mcnemar_p
+    return cells
+
+
+def difference_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of in_points as cells to show, each figure with its interval; * where it is significant."""
+    cells: dict[str, Any] = {}
     for figure in COMPARED:
         title = FIGURES.get(figure, figure)
         parts = table[[f"{figure}_{part}" for part in ("mean", "low", "high", "p_holm")]].itertuples(index=False)
@@ -163,9 +177,7 @@ def comparison_cells(table: pd.DataFrame) -> pd.DataFrame:
         ]  # fmt: skip
         if figure == "top1":
             cells["p (Holm)"] = [p_text(p) for p in table.top1_p_holm]
-    cells[FIGURES["calibration_error"]] = [signed(value) for value in table.calibration_error]
-    cells["p (McNemar) of each seed"] = table.mcnemar_p
-    return pd.DataFrame(cells)
+    return pd.DataFrame(cells, index=table.index)
 
 
 def p_text(p: float) -> str:
