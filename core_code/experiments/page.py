@@ -20,8 +20,9 @@ from core_code.core_utils.files import atomic_write
 from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.tables import as_markdown, write_csv
+from core_code.evaluation.report import FIGURES
 from core_code.experiments import tables
-from core_code.experiments.comparisons import LAST_EPOCH
+from core_code.experiments.comparisons import LAST_EPOCH, NOVEL_FACES
 from core_code.experiments.predicted import ADJUSTED
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -117,13 +118,24 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
-    """The comparisons on all faces that nothing was chosen on, by net and size, then by family, as cells to show."""
+    """The comparisons on all faces that nothing was chosen on, by net and size, then by family, as cells to show.
+
+    Where some of these faces are in training, top-1 without them stands beside top-1.
+    """
     table = tables.comparisons(results)
     found: dict[str, dict[str, pd.DataFrame]] = {}
     shown = [(row["net"], row["size"], row["family"]) for row in results["comparisons"]]
     for net, size, family in dict.fromkeys(shown):
-        rows = (table[["net", "size", "family", "on"]] == [net, size, family, LAST_EPOCH]).all(axis=1)
-        found.setdefault(tables.part_title(net, size), {})[family] = tables.comparison_cells(table[rows])
+        rows, novel = (
+            table[(table[["net", "size", "family", "on"]] == [net, size, family, where]).all(axis=1)]
+            for where in (LAST_EPOCH, NOVEL_FACES)
+        )
+        cells = tables.comparison_cells(rows)
+        if len(novel):
+            top1 = FIGURES["top1"]
+            place = list(cells.columns).index(top1) + 1
+            cells.insert(place, f"{top1}, not in training", tables.difference_cells(novel)[top1].to_numpy())
+        found.setdefault(tables.part_title(net, size), {})[family] = cells
     return found
 
 

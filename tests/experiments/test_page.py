@@ -14,7 +14,8 @@ import pytest
 from synthetic_study import ERROR, FAILED, KINDS, MISSING, SEEDS, SPLITS, synthetic_pictures, synthetic_results
 
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
-from core_code.experiments.page import as_page, as_text
+from core_code.experiments.comparisons import LAST_EPOCH, NOVEL_FACES
+from core_code.experiments.page import as_page, as_text, differences
 
 EMPTY = {"meta", "link", "img", "br", "line", "circle", "path"}
 FIGURES = ("top1", "top2", "mean_per_class", "macro_f1", "calibration_error")
@@ -293,3 +294,18 @@ def test_a_net_of_other_logits_is_no_other_way_of_training(tmp_path):
     names = [name for name in results["experiments"] if not name.endswith("_adjusted")]
     results["experiments"] = {**results["experiments"], "expanded_adjusted": "its logits corrected"}
     assert f"in {len(names)} ways (" in as_page(results, tmp_path)
+
+
+def test_top1_without_faces_of_training_stands_beside_top1_where_there_are_such_faces(results):
+    assert all("not in training" not in " ".join(table.columns) for table in differences(results)["resnet18"].values())
+    changed = deepcopy(results)
+    for row in results["comparisons"]:
+        if row["on"] == LAST_EPOCH:
+            novel = deepcopy(row) | {"on": NOVEL_FACES}
+            novel["figures"]["top1"] |= {"mean": row["figures"]["top1"]["mean"] - 0.01}
+            changed["comparisons"].append(novel)
+    for name, table in differences(changed)["resnet18"].items():
+        assert table.columns.get_loc("top-1, not in training") == table.columns.get_loc("top-1") + 1
+        for all_faces, novel in zip(table["top-1"], table["top-1, not in training"], strict=True):
+            first, second = (float(cell.split("\n")[0].replace("−", "-")) for cell in (all_faces, novel))
+            assert first - second == pytest.approx(1, abs=0.011), name
