@@ -177,7 +177,6 @@ class Trainer:
         tensors = [*self.generator.state_dict().values(), *self.discriminator.state_dict().values()]
         return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
-    @torch.no_grad()
     def update_ema(self) -> None:
         taken = max(self.step - self.config.discriminator_steps, 0) // self.config.generator_every
         move_average(self.ema.parameters(), self.generator.parameters(), self.config.ema_decay, taken)

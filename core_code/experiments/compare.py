@@ -24,10 +24,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     import pandas as pd
 
+    from core_code.core_utils.files import check_writable
     from core_code.core_utils.tables import as_markdown, write_csv
-    from core_code.experiments.between import compare_studies
     from core_code.experiments.tables import difference_cells
+    from core_code.experiments.two_studies import compare_studies
 
+    if args.csv:
+        check_writable(args.csv)
     table = compare_studies(args.study / FILE, args.other / FILE, args.data_root, args.dataset)
     named = table[["model", "size", "on", "seeds"]]
     print("Percentage points, STUDY less OTHER, with intervals of 95 % over seeds and faces; * p (Holm) below 0.05\n")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,10 +33,11 @@ def predict_kept(
     checkpoint is predicted and written. Raises InputError.
     """
     splits = load_splits(settings)
+    faces = [data.fingerprint() for data in splits.values()]
     logits: dict[str, NetLogits] = {}
     for name, each in tqdm(files.items(), desc="evaluation", unit=" nets", leave=False, delay=2):
         path = settings.output_root / FOLDER / f"{each.path(kind).stem}_{settings.tta}.npz"
-        origin = origin_of(settings, splits, each.path(kind))
+        origin = origin_of(settings, faces, each.path(kind))
         found = read_kept(path, origin, settings, splits)
         if found is None:
             found = predict_net(settings, splits, name, load_trained(each, kind, settings.device))
@@ -46,10 +47,13 @@ def predict_kept(
     return of_splits(settings, splits, logits)
 
 
-def origin_of(settings: EvaluationSettings, splits: Mapping[str, FER2013], checkpoint: Path) -> np.ndarray:
-    """All that the predictions depend on, as a digest, uint8 [32]. Raises InputError."""
+def origin_of(settings: EvaluationSettings, faces: Sequence[str], checkpoint: Path) -> np.ndarray:
+    """All that the predictions depend on, as a digest, uint8 [32]; `faces`: fingerprints of the splits.
+
+    Raises InputError.
+    """
     how = (FORMAT, settings.tta, settings.image_size, str(settings.dtype), settings.device.type)
-    digest = hashlib.sha256(json.dumps([*how, *(data.fingerprint() for data in splits.values())]).encode())
+    digest = hashlib.sha256(json.dumps([*how, *faces]).encode())
     try:
         with open(checkpoint, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
