@@ -22,7 +22,7 @@ def background(width: int = 640, height: int = 480) -> np.ndarray:
 
 def sample_face(row: int) -> np.ndarray:
     """A sample val face, uint8 [48, 48]."""
-    return FER2013(phase="val", dataset="sample").faces[row].numpy()
+    return FER2013(split="val", dataset="sample").faces[row].numpy()
 
 
 def scene(

@@ -50,7 +50,7 @@ def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, cap
     assert images == {f"data/fer2013_augmentations/{face}/{face}_{k}.png" for face in range(20) for k in (0, 1)}
     output = capsys.readouterr().out
     assert "40 images in data/fer2013_augmentations: 40 generated now" in output
-    counts = FER2013(phase="train").class_counts.tolist()
+    counts = FER2013(split="train").class_counts.tolist()
     for emotion, count in zip(EMOTIONS, counts, strict=True):
         assert any(line.split()[1:4] == [emotion, "|", str(count)] for line in output.splitlines())
     for name in ("label_distribution_fer2013", "augmentation_examples_fer2013"):
@@ -60,7 +60,7 @@ def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, cap
 
 def test_expansion_with_the_default_places_and_pictures(there, tmp_path, capsys):
     there("--expand_dataset", "True")
-    labels = FER2013(phase="train").labels.tolist()
+    labels = FER2013(split="train").labels.tolist()
     files = [path.relative_to(tmp_path / "data/expanded_fer_2013") for path in tmp_path.glob("data/exp*/*/*.png")]
     assert 150 < len(files) < 240
     for file in files:
@@ -191,7 +191,7 @@ def test_around_the_faces_own_points(there, tmp_path, capsys):
     manifest = json.loads((tmp_path / "data/fer2013_augmentations/manifest.json").read_text())
     assert manifest["centre"] == "face" and manifest["half_width"] == 0.1
     editor = Editor.load(tmp_path / "tiny", torch.device("cpu"))
-    train = FER2013(phase="train")
+    train = FER2013(split="train")
     points = editor.encode_faces(train.faces[:10])
     plan = make_plan(Settings(num_augments=3, centre="face", neighborhood=0.1), train.labels[:10],
                      train.class_counts, editor.space, points)  # fmt: skip
@@ -245,7 +245,7 @@ def test_faces_that_the_detector_does_not_find_get_no_image_and_are_listed(of_cu
     }
     output = capsys.readouterr().out
     assert "dlib finds 5 of 10 faces" in output and str(made / "faces_not_found.csv") in output
-    train = FER2013(phase="train")
+    train = FER2013(split="train")
     listed = [f"{face},{EMOTIONS[train.labels[face]]}" for face in range(1, 10, 2)]
     assert (made / "faces_not_found.csv").read_text().splitlines() == ["face,emotion", *listed]
     manifest = manifest_of(made)
@@ -309,7 +309,7 @@ def test_whole_faces_are_edited_where_no_detector_is_wanted_or_needed(there, tmp
 def test_a_published_checkpoint_is_given_what_dlib_finds(there, even_faces_alone, tmp_path):
     torch.save(build_generator(GeneratorConfig()).state_dict(), tmp_path / "1800000-G.ckpt")
     editor = Editor.load(tmp_path / "1800000-G.ckpt", torch.device("cpu"))
-    boxes = detection.detect_faces("auto", FER2013(phase="train"), 40, editor, tmp_path / "made", "augmentations")
+    boxes = detection.detect_faces("auto", FER2013(split="train"), 40, editor, tmp_path / "made", "augmentations")
     assert boxes.isfinite().all(dim=1).tolist() == [True, False] * 20
 
 

@@ -101,7 +101,7 @@ def test_the_validation_loss_and_the_feature_std_are_those_of_the_saved_net(ther
 
 
 def test_validation_leaves_the_net_as_it_is(there):
-    batches = FaceBatches(FER2013(phase="val"), 14, torch.device("cpu"))
+    batches = FaceBatches(FER2013(split="val"), 14, torch.device("cpu"))
     training = TrainingSettings(
         epochs=1, lr=1e-3, weight_decay=0.0, optimizer="adam", scheduler="none", image_size=32, seed=1,
         dtype=torch.float32,

@@ -74,7 +74,7 @@ def test_a_baseline_run_leaves_its_files_and_reports_on_val(there, capsys):
     best = checkpoint("best_validation")
     net = EmotionNet("small").eval()
     net.load_state_dict(best["net"])
-    val = FER2013(phase="val")
+    val = FER2013(split="val")
     with torch.no_grad():
         logits = net(evaluation_view(val.faces, 32))
     top1 = accuracy_score(val.labels, logits.argmax(1))
@@ -147,7 +147,7 @@ def test_a_run_with_every_part_of_the_recipe_goes_on_and_equals_an_unbroken_one(
     assert not torch.equal(last["net"]["nn_model.fc.weight"], last["unaveraged_net"]["nn_model.fc.weight"])
     trained = load_trained(files, "last_trained_epoch")
     assert trained.net.nn_model.conv1[0].stride == (1, 1) and trained.image_size == 32
-    val = FER2013(phase="val")
+    val = FER2013(split="val")
     with torch.no_grad():
         right = (trained.net.eval()(evaluation_view(val.faces, 32)).argmax(1) == val.labels).float().mean().item()
     assert right == pytest.approx(last["history"][-1]["validation_accuracy"])
@@ -290,7 +290,7 @@ def test_the_training_accuracy_is_that_on_the_views_of_the_training_pass(there):
     )
     net = EmotionNet("small").train()
     net.load_state_dict(checkpoint()["net"])
-    batches = FaceBatches(FER2013(phase="train"), 16, torch.device("cpu"), shuffle=True, seed=1)
+    batches = FaceBatches(FER2013(split="train"), 16, torch.device("cpu"), shuffle=True, seed=1)
     batches.set_epoch(1)
     rng, correct = rng_for(1, 1, "views"), 0
     for faces, labels, _ in batches:
@@ -311,7 +311,7 @@ def test_label_smoothing_and_nesterov_are_those_of_the_papers(there):
     torch.manual_seed(1)
     net = EmotionNet("small", head_only=True)
     net.load_backbone("weights.pth")
-    batches = FaceBatches(FER2013(phase="train"), 40, torch.device("cpu"), shuffle=True, seed=1)
+    batches = FaceBatches(FER2013(split="train"), 40, torch.device("cpu"), shuffle=True, seed=1)
     batches.set_epoch(1)
     ((faces, labels, _),) = list(batches)
     weight, bias = (parameter.detach().double().requires_grad_() for parameter in net.head.parameters())

@@ -15,6 +15,7 @@ CPU_CAS_FACES = 8000
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    from core_code.datasets.splits import SPLITS
     from core_code.models.architectures import ARCHITECTURES
 
     parser = flags.make_parser(
@@ -32,7 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exp_name", type=flags.run_name, help="with --net_name: the judge's experiment")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS),
                         help="what is measured (default: all)")  # fmt: skip
-    parser.add_argument("--phase", choices=("train", "val", "test"), default="val", help="whose faces are edited")
+    parser.add_argument("--split", "--phase", choices=SPLITS, default="val", help="whose faces are edited")
     parser.add_argument("--cas_faces", type=flags.count, help="from how many training faces and edits "
                         f"the small nets learn (default: all of them, on a CPU {CPU_CAS_FACES})")  # fmt: skip
     parser.add_argument("--identity_faces", type=flags.count, default=500, help="how many random faces dlib describes, "
@@ -41,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="figures of other generators, of earlier runs: a column each in the table")  # fmt: skip
     flags.add_output_flag(parser)
     flags.add_data_flags(parser, max_faces=False)
-    parser.add_argument("--max_faces", type=flags.count, help="use only the first N faces of --phase (default: all)")
+    parser.add_argument("--max_faces", type=flags.count, help="use only the first N faces of --split (default: all)")
     flags.add_editor_flags(parser)
     args = parser.parse_args(arguments)
     if (args.net_name is None) != (args.exp_name is None):
@@ -76,14 +77,15 @@ def main(arguments: list[str] | None = None) -> None:
         net, size = load_trained_file(path, device, EMOTIONS)
         predict = partial(predict_batch, net.eval(), image_size=size, dtype=dtype)
         judges.append(judge_of(net.head, predict, name, device))
-    data = FER2013(args.data_root, args.phase, args.dataset, args.max_faces)
+    data = FER2013(args.data_root, args.split, args.dataset, args.max_faces)
     faces, train = FaceSet(data.faces, data.labels), None
     if {"cas", "detectability"} & {*args.parts}:
         count = args.cas_faces or (CPU_CAS_FACES if device.type == "cpu" else None)
         real = FER2013(args.data_root, "train", args.dataset, count)
         train = FaceSet(real.faces, real.labels)
     plots = args.output_root / "plots_output"
-    settings = MeasureSettings(plots, args.dataset, tuple(args.parts), args.identity_faces, args.seed)
+    shown = args.dataset if args.split == "val" else f"{args.dataset}_{args.split}"
+    settings = MeasureSettings(plots, shown, tuple(args.parts), args.identity_faces, args.seed)
     done = measure(editor, judges, faces, train, settings)
     words = ["python", "-m", "EmotionGAN.measure", *(sys.argv[1:] if arguments is None else arguments)]
     report = {
@@ -93,12 +95,12 @@ def main(arguments: list[str] | None = None) -> None:
         "date": date.today().isoformat(),
         "hardware": hardware(),
         "judges": [judge.name for judge in judges],
-        "data": f"{args.dataset} {args.phase}",
+        "data": f"{args.dataset} {args.split}",
         "seed": args.seed,
         "small_nets_faces": len(train.faces) if train else None,
         **done.to_dict(),
     }
-    write_report(plots / f"generator_quality_{editor.name}", report, earlier)
+    write_report(plots / f"generator_quality_{editor.name}_{shown}", report, earlier)
     print(f"pictures: {', '.join(map(str, done.pictures))}")
 
 

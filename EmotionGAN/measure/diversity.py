@@ -21,9 +21,9 @@ def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge]
     to_face, to_each_other = pixel_differences(faces.faces, augmentations)
     partners = same_emotion(faces.labels, seed)
     between_faces = pixel_differences(faces.faces, faces.faces[partners][:, None])[0]
-    labels, splits = faces.labels, faces.splits()
+    labels, groups = faces.labels, faces.groups()
     figures = {
-        name: Metric(title, summarise(values, labels, splits), summarise(between_faces, labels, splits), percent=False)
+        name: Metric(title, summarise(values, labels, groups), summarise(between_faces, labels, groups), percent=False)
         for name, title, values in (
             ("l1_to_original", "augmentations: L1 to the original", to_face),
             ("l1_to_each_other", "augmentations: L1 to each other", to_each_other),
@@ -33,9 +33,9 @@ def diversity_figures(faces: FaceSet, augmentations: Tensor, judges: list[Judge]
     for one in judges:
         own = normalize(one.predict(faces.faces)[1], dim=1)
         others = normalize(one.predict(augmentations.flatten(0, 1))[1], dim=1).view(*augmentations.shape[:2], -1)
-        rows["original"].append(summarise(1 - (own[:, None] * others).sum(2).mean(1), labels, splits))
-        rows["each_other"].append(summarise(mean_cosine_distance(others), labels, splits))
-        rows["real"].append(summarise(1 - (own * own[partners]).sum(1), labels, splits))
+        rows["original"].append(summarise(1 - (own[:, None] * others).sum(2).mean(1), labels, groups))
+        rows["each_other"].append(summarise(mean_cosine_distance(others), labels, groups))
+        rows["real"].append(summarise(1 - (own * own[partners]).sum(1), labels, groups))
     for name, title in (("original", "the original"), ("each_other", "each other")):
         figures[f"features_to_{name}"] = Metric(
             f"augmentations: cosine distance of features to {title}",

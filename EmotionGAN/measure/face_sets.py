@@ -19,14 +19,14 @@ class FaceSet:
     labels: Tensor
     frontal: Tensor | None = None
 
-    def splits(self) -> dict[str, Tensor]:
-        """Which faces each split has, bool [N]: all, and where it is known frontal and other ones."""
-        splits = {"all": torch.ones(len(self.labels), dtype=torch.bool)}
-        return splits if self.frontal is None else splits | {"frontal": self.frontal, "other": ~self.frontal}
+    def groups(self) -> dict[str, Tensor]:
+        """Which faces each group has, bool [N]: all, and where it is known frontal and other ones."""
+        groups = {"all": torch.ones(len(self.labels), dtype=torch.bool)}
+        return groups if self.frontal is None else groups | {"frontal": self.frontal, "other": ~self.frontal}
 
-    def splits_of(self, rows: Tensor) -> dict[str, Tensor]:
-        """The splits of edits whose faces are these rows, bool [M]."""
-        return {name: mask[rows] for name, mask in self.splits().items()}
+    def groups_of(self, rows: Tensor) -> dict[str, Tensor]:
+        """The groups of edits whose faces are these rows, bool [M]."""
+        return {name: mask[rows] for name, mask in self.groups().items()}
 
 
 @dataclass(frozen=True)

@@ -65,19 +65,19 @@ def identity_figures(faces: FaceSet, detections: list[Detection], edits: Edits, 
     """Three figures of the edits to each emotion: a face still found, beside the share of real faces that are found at
     all; the distance to the original's descriptor, beside that between different people; the share of edits that are
     nearest to their own original."""
-    targets, splits = edits.targets[seen.chosen], faces.splits_of(edits.rows[seen.chosen])
-    labels, all_splits = faces.labels, faces.splits()
+    targets, groups = edits.targets[seen.chosen], faces.groups_of(edits.rows[seen.chosen])
+    labels, all_groups = faces.labels, faces.groups()
     real_found = torch.tensor([one.box is not None for one in detections])
-    of_gallery = faces.splits_of(seen.gallery)
+    of_gallery = faces.groups_of(seen.gallery)
     between = summarise(seen.to_others, labels[seen.gallery], of_gallery, higher_is_better=False)
     return {
         "found": Metric(
             "face still found by dlib (real: found at all)",
-            summarise(seen.found, targets, splits), summarise(real_found, labels, all_splits),
+            summarise(seen.found, targets, groups), summarise(real_found, labels, all_groups),
         ),
         "identity_distance": Metric(
             "descriptor's distance to the original (real: between people)",
-            summarise(seen.distance, targets, splits, False), between, percent=False, higher_is_better=False,
+            summarise(seen.distance, targets, groups, False), between, percent=False, higher_is_better=False,
         ),
-        "identity_own": Metric("nearest original is its own", summarise(seen.own, targets, splits)),
+        "identity_own": Metric("nearest original is its own", summarise(seen.own, targets, groups)),
     }  # fmt: skip

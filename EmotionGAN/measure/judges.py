@@ -74,7 +74,7 @@ def target_figures(
 ) -> dict[str, Metric]:
     """The share of edits whose target is predicted: the mean of the judges, then each judge; and the mean probability
     of the target. Beside each the same for real faces and their labels. `where` names the codes."""
-    of_edits, of_faces = faces.splits_of(edits.rows), faces.splits()
+    of_edits, of_faces = faces.groups_of(edits.rows), faces.groups()
     shares = [summarise(one.hits(edits.targets), edits.targets, of_edits) for one in judged]
     recalls = [summarise(one.hits(faces.labels), faces.labels, of_faces) for one in real]
     sure = [summarise(one.of_target(edits.targets), edits.targets, of_edits) for one in judged]

@@ -26,18 +26,18 @@ def frechet_figures(faces: FaceSet, real: Judgement, edits: Edits, judged: Judge
     of_edits: dict[str, Summary] = {}
     of_halves: dict[str, Summary] = {}
     ratios: dict[str, Summary] = {}
-    edit_splits = faces.splits_of(edits.rows)
-    for split, mask in faces.splits().items():
+    edit_groups = faces.groups_of(edits.rows)
+    for group, mask in faces.groups().items():
         distances: dict[str, float | None] = dict.fromkeys(EMOTIONS)
         halves, times = distances.copy(), distances.copy()
         for index, emotion in enumerate(EMOTIONS):
             shown = real.features[mask & (faces.labels == index)]
-            edited = judged.features[edit_splits[split] & (edits.targets == index)]
+            edited = judged.features[edit_groups[group] & (edits.targets == index)]
             if len(shown) >= FEWEST and len(edited) >= 2:
                 distances[emotion] = distance = frechet_distance(edited, shown)
                 halves[emotion] = between = frechet_distance(shown[::2], shown[1::2])
                 times[emotion] = distance / between if between else None
-        of_edits[split], of_halves[split], ratios[split] = (
+        of_edits[group], of_halves[group], ratios[group] = (
             summary_of(values, None, False) for values in (distances, halves, times)
         )
     return {

@@ -92,13 +92,13 @@ def shown(value: float | None, percent: bool) -> str:
     return f"{value:#.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def figures_table(report: Report, split: str = "all") -> str:
+def figures_table(report: Report, group: str = "all") -> str:
     """A row for each figure of edits, and for that of real faces where there is one: each emotion, their mean, and the
     value over all faces."""
     rows = []
     for figure in report["figures"].values():
         for of in ("edits", "real"):
-            summary = (figure[of] or {}).get(split)
+            summary = (figure[of] or {}).get(group)
             if not summary:
                 continue
             title = figure["title"] if of == "edits" else "— real faces"
@@ -156,13 +156,13 @@ def read_report(path: Path) -> Report:
 
 def card_text(report: Report, earlier: Sequence[Report] = ()) -> str:
     """The whole report as Markdown, for a generator's card, beside what was measured of other generators."""
-    counts = ", ".join(f"{count:,} {split}" for split, count in report["faces"].items())
+    counts = ", ".join(f"{count:,} {group}" for group, count in report["faces"].items())
     parts = [
         f"`{report['command']}`, {report['date']}, {report['hardware']}; {report['data']}: faces {counts}; judges "
         f"{', '.join(report['judges'])}.",
         aims_table([*earlier, report]),
         *([comparison_table([*earlier, report])] if earlier else []),
-        *(f"**{split} faces**\n\n{figures_table(report, split)}" for split, count in report["faces"].items() if count),
+        *(f"**{group} faces**\n\n{figures_table(report, group)}" for group, count in report["faces"].items() if count),
     ]
     if report["change"]:
         change = report["change"]

@@ -55,7 +55,7 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "faces": {split: int(mask.sum()) for split, mask in self.faces.splits().items()},
+            "faces": {group: int(mask.sum()) for group, mask in self.faces.groups().items()},
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "change": self.change,
             "lines": self.lines,
@@ -118,7 +118,7 @@ def draw(done: Measurement, editor: Editor, settings: MeasureSettings) -> None:
     path = settings.plots / f"generator_centres_{name}_{settings.data}.png"
     done.pictures.append(write_comparison_sheet(path, editor, faces, labels, settings.seed))
     if done.exaggeration:
-        path = settings.plots / f"generator_confidence_{name}.png"
+        path = settings.plots / f"generator_confidence_{name}_{settings.data}.png"
         done.pictures.append(plot_confidences(path, done.exaggeration, name))
 
 

@@ -113,7 +113,7 @@ def cas_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: int) -> di
         what = f"training a small net on {kind}"
         net = train_small_net(images, labels, len(EMOTIONS), editor.device, editor.dtype, seed, what)
         hits[kind] = predict_small_net(net, faces.faces, editor.device, editor.dtype) == faces.labels
-    of_edits, of_real = (summarise(hit, faces.labels, faces.splits()) for hit in hits.values())
+    of_edits, of_real = (summarise(hit, faces.labels, faces.groups()) for hit in hits.values())
     return {"cas": Metric("recall on real faces of a small net trained on edits (CAS)", of_edits, of_real)}
 
 
@@ -132,7 +132,7 @@ def detectability_figures(editor: Editor, train: FaceSet, faces: FaceSet, seed: 
     hits = predict_small_net(net, images, editor.device, editor.dtype) == sides
     # Each face is on both sides: the mean of its two answers, averaged over an emotion, is the balanced accuracy.
     values = hits.double().view(2, -1).mean(0)
-    summary = summarise(values, faces.labels, faces.splits(), higher_is_better=False)
+    summary = summarise(values, faces.labels, faces.groups(), higher_is_better=False)
     title = "edits told from untouched faces by a small net (50 % is chance)"
     return {"detectability": Metric(title, summary, higher_is_better=False)}
 

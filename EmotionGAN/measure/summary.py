@@ -1,4 +1,4 @@
-"""A figure of edits beside the same figure of real faces: per emotion, in each split of the faces."""
+"""A figure of edits beside the same figure of real faces: per emotion, in each group of the faces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Summary = dict[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """edits and real: a summary for each split. percent: values are shares in 0..1. higher_is_better: which emotion
+    """edits and real: a summary for each group. percent: values are shares in 0..1. higher_is_better: which emotion
     is the worst."""
 
     title: str
@@ -24,11 +24,11 @@ class Metric:
 
 
 def summarise(
-    values: Tensor, emotions: Tensor, splits: Mapping[str, Tensor], higher_is_better: bool = True
+    values: Tensor, emotions: Tensor, groups: Mapping[str, Tensor], higher_is_better: bool = True
 ) -> dict[str, Summary]:
-    """The mean of values [M] for each of their emotions int64 [M], in each split bool [M]."""
+    """The mean of values [M] for each of their emotions int64 [M], in each group bool [M]."""
     values, summaries = values.double(), {}
-    for name, mask in splits.items():
+    for name, mask in groups.items():
         means = {
             emotion: mean(values[mask & (emotions == index)]) for index, emotion in enumerate(EMOTIONS)
         }  # fmt: skip
@@ -58,10 +58,10 @@ def summary_of(means: Mapping[str, float | None], overall: float | None, higher_
 def mean_summary(several: list[dict[str, Summary]]) -> dict[str, Summary]:
     """The mean of several summaries of the same faces, as of several judges; the lowest value is the worst."""
     summaries = {}
-    for split in several[0]:
-        parts = [one[split] for one in several]
+    for group in several[0]:
+        parts = [one[group] for one in several]
         means = {emotion: plain_mean([part["emotions"][emotion] for part in parts]) for emotion in EMOTIONS}
-        summaries[split] = summary_of(means, plain_mean([part["overall"] for part in parts]))
+        summaries[group] = summary_of(means, plain_mean([part["overall"] for part in parts]))
     return summaries
 
 

@@ -12,21 +12,21 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.flags import DATASETS, FERPLUS, OWN_LABELS
 from core_code.datasets.fer2013_csv import FILE_NAMES, USAGES, find_csv, read_csv
 from core_code.datasets.ferplus import with_ferplus_labels
-from core_code.datasets.image_folder import find_phases, load_folder, own_labels
+from core_code.datasets.image_folder import load_folder, own_labels, split_folders
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.parquet import find_parquet, load_parquet
-from core_code.datasets.sample import sample_phase
-from core_code.datasets.splits import PHASES, Splits, cached_splits
+from core_code.datasets.sample import sample_split
+from core_code.datasets.splits import SPLITS, Splits, cached_splits
 
 ENDS = 1 << 16  # bytes at either end of a CSV whose checksum tells it from another one
 DEFAULT_ROOT = Path("data/fer2013")
 
 
 class FER2013(LabelledFaces):
-    """Labelled 48x48 grayscale faces of one phase, in memory as bytes.
+    """Labelled 48x48 grayscale faces of one split, in memory as bytes.
 
     I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine learning contests",
-    2013, https://arxiv.org/abs/1307.0414. Phases as in the competition: train is Training, val is PublicTest,
+    2013, https://arxiv.org/abs/1307.0414. Splits as in the competition: train is Training, val is PublicTest,
     test is PrivateTest.
 
     faces: uint8 [N, 48, 48], 0..255, mapped from a cache that the first load writes beside the data;
@@ -35,31 +35,31 @@ class FER2013(LabelledFaces):
     """
 
     def __init__(
-        self, data_root: Path = DEFAULT_ROOT, phase: str = "train", dataset: str = "fer2013",
+        self, data_root: Path = DEFAULT_ROOT, split: str = "train", dataset: str = "fer2013",
         max_faces: int | None = None,
     ) -> None:  # fmt: skip
-        """Load one phase.
+        """Load one split.
 
         data_root: folder of icml_face_data.csv, fer2013.csv or parquet files (`dataset="fer2013"`; `"ferplus"` takes
         the labels of fer2013new.csv beside the CSV, and leaves out the faces that these leave out), or of the image
         folders (`"folder"`, or `"own_labels"` where their names are the labels); not used for `"sample"`. max_faces
-        keeps the first rows of the phase. Raises InputError for anything missing or damaged in the data, and for a
-        phase without faces.
+        keeps the first rows of the split. Raises InputError for anything missing or damaged in the data, and for a
+        split without faces.
         """
-        if phase not in PHASES:
-            raise ValueError(f"phase {phase!r}, expected one of {', '.join(PHASES)}")
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r}, expected one of {', '.join(SPLITS)}")
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"max_faces {max_faces}, expected 1 or more")
         emotions = own_labels(Path(data_root)) if dataset == OWN_LABELS else EMOTIONS
-        faces, labels = load_phase(Path(data_root), phase, "fer2013" if dataset == FERPLUS else dataset, emotions)
+        faces, labels = load_split(Path(data_root), split, "fer2013" if dataset == FERPLUS else dataset, emotions)
         self.distributions: torch.Tensor | None = None
         if dataset == FERPLUS:
             emotions = FERPLUS_EMOTIONS
-            faces, labels, distributions = with_ferplus_labels(Path(data_root), phase, faces, labels)
+            faces, labels, distributions = with_ferplus_labels(Path(data_root), split, faces, labels)
             self.distributions = torch.from_numpy(distributions[:max_faces])
         faces, labels = faces[:max_faces], labels[:max_faces]
         super().__init__(torch.from_numpy(faces), torch.from_numpy(labels).to(torch.int64), emotions)
-        self.phase, self.dataset, self.data_root = phase, dataset, Path(data_root)
+        self.split, self.dataset, self.data_root = split, dataset, Path(data_root)
 
     def fingerprint(self, count: int | None = None) -> str:
         """As LabelledFaces, and of the distributions."""
@@ -69,24 +69,24 @@ class FER2013(LabelledFaces):
         return hashlib.sha256(own.encode() + self.distributions[:count].numpy().tobytes()).hexdigest()
 
 
-def load_phase(
-    data_root: Path, phase: str, dataset: str, emotions: tuple[str, ...]
+def load_split(
+    data_root: Path, split: str, dataset: str, emotions: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Faces and labels of one phase as arrays, uint8 [N, 48, 48] and uint8 [N]. emotions: the names of own labels."""
+    """Faces and labels of one split as arrays, uint8 [N, 48, 48] and uint8 [N]. emotions: the names of own labels."""
     if dataset == "sample":
-        return sample_phase(phase)
-    usage = USAGES[PHASES.index(phase)]
+        return sample_split(split)
+    usage = USAGES[SPLITS.index(split)]
     if dataset == "fer2013":
         where, splits = load_fer2013(data_root)
         wanted = f"rows whose Usage is {usage}"
     elif dataset in ("folder", OWN_LABELS):
         where, splits = data_root, load_folder(data_root, emotions if dataset == OWN_LABELS else ())
-        wanted = f"images in {'validation' if phase == 'val' else phase}/<emotion>/, or some named {usage}_*"
+        wanted = f"images in {'validation' if split == 'val' else split}/<emotion>/, or some named {usage}_*"
     else:
         raise ValueError(f"dataset {dataset!r}, expected one of {', '.join(DATASETS)}")
-    faces, labels = splits.phase(phase)
+    faces, labels = splits.part(split)
     if len(faces) == 0:
-        raise InputError(f"{where}: no faces for {phase}, expected {wanted}")
+        raise InputError(f"{where}: no faces for {split}, expected {wanted}")
     return faces, labels
 
 
@@ -117,4 +117,4 @@ def find_form(data_root: Path) -> str | None:
         return "csv"
     if find_parquet(data_root):
         return "parquet"
-    return "folder" if data_root.is_dir() and find_phases(data_root) else None
+    return "folder" if data_root.is_dir() and split_folders(data_root) else None

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
-from core_code.datasets.splits import PIXELS, Splits, by_phase
+from core_code.datasets.splits import PIXELS, Splits, by_split
 
 FILE_NAMES = ("icml_face_data.csv", "fer2013.csv")
 USAGES = ("Training", "PublicTest", "PrivateTest")  # train, val, test
@@ -16,7 +16,7 @@ COLUMNS = ("emotion", "Usage", "pixels")
 ROWS_AT_ONCE = 16  # 130 kB of text, which stays in the processor's cache while it is decoded
 LONGEST_LINE = 1 << 16
 LABELS = {str(label).encode(): label for label in range(7)}
-PHASE_OF_USAGE = {usage.encode(): phase for phase, usage in enumerate(USAGES)}
+SPLIT_OF_USAGE = {usage.encode(): split for split, usage in enumerate(USAGES)}
 AROUND_FIELD = b' "\t\r\n'
 DIGITS, BLANKS = b"0123456789", b" \t\n\r\v\f"
 
@@ -39,14 +39,14 @@ def find_csv(data_root: Path) -> Path:
 
 
 def read_csv(path: Path) -> Splits:
-    """Parse the whole CSV, each phase in the order of its rows.
+    """Parse the whole CSV, each split in the order of its rows.
 
     Columns `emotion`, `Usage` and `pixels` may stand in any order, with spaces, quotes and further columns.
     Raises InputError naming the line for anything that is not a 48x48 face with a known label and usage.
     """
     faces: list[np.ndarray] = []
     labels: list[int] = []
-    phases: list[int] = []
+    splits: list[int] = []
     pending: list[tuple[bytes, str]] = []
     size = path.stat().st_size
     try:
@@ -55,9 +55,9 @@ def read_csv(path: Path) -> Splits:
             tqdm(total=size, unit="B", unit_scale=True, desc=f"reading {path.name}", delay=2, leave=False) as bar,
         ):
             try:
-                for label, phase, pixels, where in rows_of(path, file):
+                for label, split, pixels, where in rows_of(path, file):
                     labels.append(label)
-                    phases.append(phase)
+                    splits.append(split)
                     pending.append((pixels, where))
                     if len(pending) == ROWS_AT_ONCE:
                         faces.extend(decode_pixels(pending))
@@ -69,11 +69,11 @@ def read_csv(path: Path) -> Splits:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not faces:
         raise InputError(f"{path}: holds no faces, expected rows below the header")
-    return by_phase(faces, labels, phases)
+    return by_split(faces, labels, splits)
 
 
 def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes, str]]:
-    """Label, phase, pixels as text, and where it stands, of each row. Raises InputError for the first wrong one."""
+    """Label, split, pixels as text, and where it stands, of each row. Raises InputError for the first wrong one."""
     width, *places = columns_of(path, file.readline(LONGEST_LINE))
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=2):
         if not line.strip():
@@ -85,9 +85,9 @@ def rows_of(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes, str]]
         label, usage, pixels = (fields[place].strip(AROUND_FIELD) for place in places)
         if label not in LABELS:
             raise InputError(f"{where}: label {shown(label)}, expected a whole number from 0 to 6")
-        if usage not in PHASE_OF_USAGE:
+        if usage not in SPLIT_OF_USAGE:
             raise InputError(f"{where}: Usage {shown(usage)}, expected one of {', '.join(USAGES)}")
-        yield LABELS[label], PHASE_OF_USAGE[usage], pixels, where
+        yield LABELS[label], SPLIT_OF_USAGE[usage], pixels, where
 
 
 def columns_of(path: Path, header: bytes) -> list[int]:

@@ -14,7 +14,7 @@ from core_code.core_utils.emotions import FERPLUS_EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_whole
 from core_code.datasets.fer2013_csv import USAGES, check_separator, find_csv
-from core_code.datasets.splits import PHASES
+from core_code.datasets.splits import SPLITS
 
 VOTES_NAME = "fer2013new.csv"
 COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt", "unknown", "nf")
@@ -23,25 +23,25 @@ LEAST_AGREEMENT = 1 / 3  # with FER2013's labels: about two thirds agree, of row
 
 
 def with_ferplus_labels(
-    data_root: Path, phase: str, faces: np.ndarray, labels: np.ndarray
+    data_root: Path, split: str, faces: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The faces of one phase, less those that are left out, with their majority labels and distributions.
+    """The faces of one split, less those that are left out, with their majority labels and distributions.
 
-    faces: uint8 [N,48,48] and labels: uint8 [N], all of the phase in the CSV's order. Returns faces uint8 [M,48,48],
+    faces: uint8 [N,48,48] and labels: uint8 [N], all of the split in the CSV's order. Returns faces uint8 [M,48,48],
     labels uint8 [M] in the order of FERPLUS_EMOTIONS (of equal votes the first) and float32 [M,8]. Raises InputError
     for a file that is missing, damaged or of other faces.
     """
     find_csv(data_root)  # other forms do not keep the order
     path = Path(data_root) / VOTES_NAME
-    votes = read_votes(path)[phase]
+    votes = read_votes(path)[split]
     if len(votes) != len(faces):
-        raise InputError(f"{path}: {len(votes)} rows of {USAGES[PHASES.index(phase)]}, expected {len(faces)}, one for "
+        raise InputError(f"{path}: {len(votes)} rows of {USAGES[SPLITS.index(split)]}, expected {len(faces)}, one for "
                          "each face of the CSV and in its order")  # fmt: skip
     distributions, kept = label_distributions(votes)
     majority = distributions.argmax(1).astype(np.uint8)
     agree = (majority == labels)[kept].mean() if kept.any() else 0.0
     if agree < LEAST_AGREEMENT:
-        raise InputError(f"{path}: {100 * agree:.0f} % of its labels of {phase} agree with the CSV's, expected about "
+        raise InputError(f"{path}: {100 * agree:.0f} % of its labels of {split} agree with the CSV's, expected about "
                          "two thirds: its rows stand in another order, or are of other faces")  # fmt: skip
     return faces[kept], majority[kept], distributions[kept]
 
@@ -56,7 +56,7 @@ def label_distributions(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_votes(path: Path) -> dict[str, np.ndarray]:
-    """The votes of each phase's faces, int64 [N,10] in the order of COLUMNS, rows in the file's order.
+    """The votes of each split's faces, int64 [N,10] in the order of COLUMNS, rows in the file's order.
 
     Columns may stand in any order, with spaces and further columns. Raises InputError naming the line.
     """
@@ -73,7 +73,7 @@ def read_votes(path: Path) -> dict[str, np.ndarray]:
             raise InputError(f"{path}, line 1: no column '{column}', expected a header with the columns Usage, "
                              f"{', '.join(COLUMNS)}")  # fmt: skip
     usage, places = names.index("usage"), [names.index(column) for column in COLUMNS]
-    found: dict[str, list[list[int]]] = {phase: [] for phase in PHASES}
+    found: dict[str, list[list[int]]] = {split: [] for split in SPLITS}
     try:
         for row in rows:
             if not "".join(row).strip():
@@ -85,7 +85,7 @@ def read_votes(path: Path) -> dict[str, np.ndarray]:
             votes = [row[place].strip() for place in places]
             if not all(vote.isascii() and vote.isdigit() and len(vote) < 4 for vote in votes):
                 raise ValueError(f"votes {', '.join(votes)[:60]}, expected whole numbers below 1000")
-            found[PHASES[USAGES.index(row[usage].strip())]].append([int(vote) for vote in votes])
+            found[SPLITS[USAGES.index(row[usage].strip())]].append([int(vote) for vote in votes])
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from error
-    return {phase: np.array(votes, dtype=np.int64).reshape(-1, len(COLUMNS)) for phase, votes in found.items()}
+    return {split: np.array(votes, dtype=np.int64).reshape(-1, len(COLUMNS)) for split, votes in found.items()}

@@ -1,7 +1,7 @@
 """Labelled faces in image folders, converted to FER2013's form: 48x48, grey.
 
 <data_root>/train/<emotion>/*, validation/ (or val/) and test/ alike. Where there is no validation folder, names
-that begin with Training_, PublicTest_ or PrivateTest_ determine the phase, as in common copies of FER2013.
+that begin with Training_, PublicTest_ or PrivateTest_ determine the split, as in common copies of FER2013.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.pictures import open_picture, upright
 from core_code.datasets.fer2013_csv import USAGES
-from core_code.datasets.splits import PHASES, SIDE, Splits, by_phase, cached_splits
+from core_code.datasets.splits import SIDE, SPLITS, Splits, by_split, cached_splits
 
 CACHE_NAME = "faces.cache"
 DECODING = 2  # part of the cache's source; a new number makes every cache of images be written anew
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm",
                  ".jpe", ".jfif", ".apng", ".avif", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc")  # fmt: skip
-PHASE_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "publictest": 1, "test": 2,
+SPLIT_OF_FOLDER = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "publictest": 1, "test": 2,
                    "privatetest": 2}  # fmt: skip
 NAMES = ("0 angry anger", "1 disgust disgusted", "2 fear fearful afraid scared", "3 happy happiness joy",
          "4 sad sadness", "5 surprise surprised", "6 neutral neutrality")  # fmt: skip
@@ -38,24 +38,24 @@ LARGEST_PIXELS = 1 << 25  # of an image; several are decoded at the same time
 
 
 class ImageFile(NamedTuple):
-    """One image: its path below the data's folder, its label and phase, and its state on the disk."""
+    """One image: its path below the data's folder, its label and split, and its state on the disk."""
 
     name: str
     label: int
-    phase: int
+    split: int
     size: int
     modified: int
 
 
 def load_folder(data_root: Path, own: Sequence[str] = ()) -> Splits:
-    """All faces below `data_root`, each phase in the order of the paths; cached there in `faces.cache`.
+    """All faces below `data_root`, each split in the order of the paths; cached there in `faces.cache`.
 
     own: the names of labels, see own_labels; none: FER2013's seven emotions. Raises InputError for a missing folder, a
     folder that is not named after a label, and a damaged image.
     """
     data_root = Path(data_root)
     files, passed_over = find_images(data_root, own)
-    lines = (f"{file.name} {file.phase} {file.size} {file.modified}" for file in files)
+    lines = (f"{file.name} {file.split} {file.size} {file.modified}" for file in files)
     state = "\n".join((f"{DECODING}{','.join(own)}", *lines))
     source = hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()
     names = own or EMOTIONS
@@ -66,8 +66,8 @@ def load_folder(data_root: Path, own: Sequence[str] = ()) -> Splits:
 def own_labels(data_root: Path) -> tuple[str, ...]:
     """The names of the folders in train, validation and test, each once, sorted. Raises InputError where these are not
     2 to 256, and for a comma or what cannot be printed (a line break, no UTF-8) in one."""
-    phases = find_phases(data_root) if data_root.is_dir() else []
-    names = sorted({folder.name for phase in phases for folder in subfolders(phase)})
+    folders = split_folders(data_root) if data_root.is_dir() else []
+    names = sorted({emotion.name for folder in folders for emotion in subfolders(folder)})
     if not 2 <= len(names) <= 256 or any("," in name or not name.isprintable() for name in names):
         raise InputError(f"{data_root}: {len(names)} folders with labels of your own in train, validation and test, "
                          "expected 2 to 256, of printable characters without a comma")  # fmt: skip
@@ -75,13 +75,13 @@ def own_labels(data_root: Path) -> tuple[str, ...]:
 
 
 def find_images(data_root: Path, own: Sequence[str] = ()) -> tuple[list[ImageFile], Counter[str]]:
-    """Every image below the phases' folders, sorted by path; and how many other files are there, by what they are."""
+    """Every image below the splits' folders, sorted by path; and how many other files are there, by what they are."""
     if not data_root.is_dir():
         raise InputError(f"{data_root}: no such folder, expected one with train/<emotion>/ and test/<emotion>/")
-    folders = find_phases(data_root)
+    folders = split_folders(data_root)
     if not folders:
         raise InputError(f"{data_root}: no folder train, validation or test, expected train/<emotion>/ in it")
-    named_by_usage = all(PHASE_OF_FOLDER[folder.name.lower()] != PHASES.index("val") for folder in folders)
+    named_by_usage = all(SPLIT_OF_FOLDER[folder.name.lower()] != SPLITS.index("val") for folder in folders)
     emotions = [emotion for folder in folders for emotion in subfolders(folder)]
     passed_over: Counter[str] = Counter()
     for folder in folders:
@@ -94,9 +94,9 @@ def find_images(data_root: Path, own: Sequence[str] = ()) -> tuple[list[ImageFil
     return sorted(files), passed_over
 
 
-def find_phases(data_root: Path) -> list[Path]:
+def split_folders(data_root: Path) -> list[Path]:
     """The folders train, validation and test, under whichever of their names."""
-    return [entry for entry in subfolders(data_root) if entry.name.lower() in PHASE_OF_FOLDER]
+    return [entry for entry in subfolders(data_root) if entry.name.lower() in SPLIT_OF_FOLDER]
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -105,12 +105,12 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def images_of(folder: Path, own: Sequence[str], named_by_usage: bool, passed_over: Counter[str]) -> Iterator[ImageFile]:
-    """The images in <phase>/<emotion> and its sub-folders; other kinds of file are counted in `passed_over`."""
+    """The images in <split>/<emotion> and its sub-folders; other kinds of file are counted in `passed_over`."""
     if not own and folder.name.lower() not in LABEL_OF_FOLDER:
         raise InputError(f"{folder}: not the name of an emotion, expected one of {', '.join(EMOTIONS)} (for labels of "
                          "your own: --dataset own_labels)")  # fmt: skip
     label = own.index(folder.name) if own else LABEL_OF_FOLDER[folder.name.lower()]
-    phase = PHASE_OF_FOLDER[folder.parent.name.lower()]
+    split = SPLIT_OF_FOLDER[folder.parent.name.lower()]
     below = len(str(folder.parents[1])) + 1 if folder.parents[1] != Path(".") else 0
     for place, _, names in os.walk(folder, onerror=raise_it):
         for file in names:
@@ -126,7 +126,7 @@ def images_of(folder: Path, own: Sequence[str], named_by_usage: bool, passed_ove
             if not stat.S_ISREG(state.st_mode):
                 raise InputError(f"{path}: a folder, a device or a pipe, expected an image; remove it")
             usage = file.split("_")[0]
-            named = USAGES.index(usage) if named_by_usage and usage in USAGES else phase
+            named = USAGES.index(usage) if named_by_usage and usage in USAGES else split
             yield ImageFile(path[below:], label, named, state.st_size, state.st_mtime_ns)
 
 
@@ -147,18 +147,18 @@ def read_images(data_root: Path, files: list[ImageFile], passed_over: Counter[st
         decoded = threads.map(read_face, [data_root / file.name for file in files])
         bar = tqdm(decoded, f"reading {data_root.name}", len(files), unit=" images", delay=2, leave=False)
         faces = [face.ravel() for face in bar]
-    return by_phase(faces, [file.label for file in files], [file.phase for file in files])
+    return by_split(faces, [file.label for file in files], [file.split for file in files])
 
 
 def warn(data_root: Path, files: list[ImageFile], passed_over: Counter[str], emotions: Sequence[str]) -> None:
-    """Print which files are no images, and which emotions a phase lacks."""
+    """Print which files are no images, and which emotions a split lacks."""
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
         print(f"{data_root}: passed over {passed_over.total()} files: {kinds}", file=sys.stderr)
-    for phase in sorted({file.phase for file in files}):
-        found = {file.label for file in files if file.phase == phase}
+    for split in sorted({file.split for file in files}):
+        found = {file.label for file in files if file.split == split}
         if missing := [emotion for label, emotion in enumerate(emotions) if label not in found]:
-            print(f"warning: {data_root}: no face of {', '.join(missing)} in {PHASES[phase]}", file=sys.stderr)
+            print(f"warning: {data_root}: no face of {', '.join(missing)} in {SPLITS[split]}", file=sys.stderr)
 
 
 def read_face(path: Path, content: bytes | None = None) -> np.ndarray:

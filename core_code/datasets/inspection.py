@@ -15,9 +15,9 @@ from core_code.datasets.fer2013 import find_form, load_fer2013
 from core_code.datasets.fer2013_csv import FILE_NAMES, find_csv
 from core_code.datasets.ferplus import VOTES_NAME
 from core_code.datasets.image_folder import load_folder, subfolders
-from core_code.datasets.splits import PHASES, Splits
+from core_code.datasets.splits import SPLITS, Splits
 
-# Faces of each emotion in FER2013, by phase.
+# Faces of each emotion in FER2013, by split.
 FER2013_COUNTS = np.array([
     [3995, 436, 4097, 7215, 4830, 3171, 4965],
     [467, 56, 496, 895, 653, 415, 607],
@@ -32,7 +32,7 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 class Copies:
     """Exact copies, pixel for pixel.
 
-    copies: faces that equal an earlier one; in_train: of each phase but train, its faces that stand in train too;
+    copies: faces that equal an earlier one; in_train: of each split but train, its faces that stand in train too;
     disagreeing: groups of equal faces with more than one label.
     """
 
@@ -67,15 +67,15 @@ def why_nothing(data_root: Path) -> str | None:
 
 
 def completeness(counts: np.ndarray) -> str:
-    """Whether these, of each phase and emotion, int64 [3, 7], are FER2013's counts, in one sentence."""
+    """Whether these, of each split and emotion, int64 [3, 7], are FER2013's counts, in one sentence."""
     if (counts == FER2013_COUNTS).all():
         return "whole: each split has as many faces of each emotion as FER2013"
     if counts[1].sum() == 0 and (counts[2] == FER2013_COUNTS[1:].sum(0)).all():
         return ("not whole: there is no val, and test holds PublicTest and PrivateTest together, under names that do "
                 "not tell them apart; take another copy, or results compare with nobody's")  # fmt: skip
     differences = [
-        f"{phase} {emotion} {found} in place of {expected}"
-        for phase, row, right in zip(PHASES, counts, FER2013_COUNTS, strict=True)
+        f"{split} {emotion} {found} in place of {expected}"
+        for split, row, right in zip(SPLITS, counts, FER2013_COUNTS, strict=True)
         for emotion, found, expected in zip(EMOTIONS, row, right, strict=True)
         if found != expected
     ]
@@ -84,22 +84,22 @@ def completeness(counts: np.ndarray) -> str:
 
 
 def find_copies(splits: Splits) -> Copies:
-    """Copies within and between the phases."""
-    phases = np.repeat(np.arange(len(PHASES)), splits.counts)
+    """Copies within and between the splits."""
+    split_of_face = np.repeat(np.arange(len(SPLITS)), splits.counts)
     faces = [face.tobytes() for face in splits.faces]
     labels: dict[bytes, set[int]] = {}
     for face, label in zip(faces, splits.labels, strict=True):
         labels.setdefault(face, set()).add(int(label))
-    train = {face for face, phase in zip(faces, phases, strict=True) if phase == 0}
-    known = Counter(int(phase) for face, phase in zip(faces, phases, strict=True) if phase and face in train)
-    in_train = {name: known[phase] for phase, name in enumerate(PHASES) if phase}
+    train = {face for face, split in zip(faces, split_of_face, strict=True) if split == 0}
+    known = Counter(int(split) for face, split in zip(faces, split_of_face, strict=True) if split and face in train)
+    in_train = {name: known[split] for split, name in enumerate(SPLITS) if split}
     return Copies(len(faces) - len(labels), in_train, sum(len(found) > 1 for found in labels.values()))
 
 
 def report(data_root: Path, form: str, splits: Splits) -> list[str]:
     """The paragraphs that the command prints."""
-    counts = np.stack([np.bincount(splits.phase(phase)[1], minlength=len(EMOTIONS)) for phase in PHASES])
-    totals = {"split": PHASES, "faces": counts.sum(1), "FER2013 has": FER2013_COUNTS.sum(1)}
+    counts = np.stack([np.bincount(splits.part(split)[1], minlength=len(EMOTIONS)) for split in SPLITS])
+    totals = {"split": SPLITS, "faces": counts.sum(1), "FER2013 has": FER2013_COUNTS.sum(1)}
     copies = find_copies(splits)
     where = f"{find_csv(data_root) if form == 'csv' else data_root}: {FORMS[form]}"
     beside = f"; {VOTES_NAME} (labels of FERPlus) beside it" if (data_root / VOTES_NAME).is_file() else ""
@@ -116,7 +116,7 @@ def report(data_root: Path, form: str, splits: Splits) -> list[str]:
 
 def next_command(data_root: Path, form: str, faces: Sequence[int]) -> str:
     """What to type next: a training, or what lacks for one."""
-    if empty := [phase for phase, count in zip(PHASES, faces, strict=True) if count == 0]:
+    if empty := [split for split, count in zip(SPLITS, faces, strict=True) if count == 0]:
         return f"add faces for {' and '.join(empty)}; a training needs train and val, an evaluation test as well"
     folder = " --dataset folder" if form == "folder" else ""
     root = "" if data_root == Path("data/fer2013") else f" --data_root {data_root}"

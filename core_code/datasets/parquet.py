@@ -1,6 +1,6 @@
 """FER2013 in parquet files, as hubs of data sets hold it: a row a face, as an encoded image or as pixels.
 
-A column `image`, `img_bytes` or `pixels`; a column `label`, `labels` or `emotion` with numbers or names; the phase in a
+A column `image`, `img_bytes` or `pixels`; a column `label`, `labels` or `emotion` with numbers or names; the split in a
 column `usage` or `split`, in the file's name (train-00000-of-00001.parquet), or in the name of its folder.
 """
 
@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from core_code.core_utils.errors import InputError
 from core_code.datasets.fer2013_csv import USAGES, decode_alone, shown
-from core_code.datasets.image_folder import LABEL_OF_FOLDER, PHASE_OF_FOLDER, read_face
-from core_code.datasets.splits import PHASES, PIXELS, Splits, by_phase, cached_splits
+from core_code.datasets.image_folder import LABEL_OF_FOLDER, SPLIT_OF_FOLDER, read_face
+from core_code.datasets.splits import PIXELS, SPLITS, Splits, by_split, cached_splits
 
 CACHE_NAME = "parquet.cache"
 FACE_COLUMNS = ("image", "img_bytes", "img", "pixels")
@@ -26,7 +26,7 @@ LABEL_COLUMNS = ("label", "labels", "emotion")
 USAGE_COLUMNS = ("usage", "split")
 ROWS_AT_ONCE = 64
 MOST_ROWS, LARGEST_GROUP = 1 << 24, 1 << 30  # a group of FER2013's rows with pixels as numbers takes 660 million bytes
-PHASE_OF_USAGE = PHASE_OF_FOLDER | {usage.lower(): phase for phase, usage in enumerate(USAGES)}
+SPLIT_OF_USAGE = SPLIT_OF_FOLDER | {usage.lower(): split for split, usage in enumerate(USAGES)}
 
 
 def find_parquet(data_root: Path) -> list[Path]:
@@ -35,9 +35,9 @@ def find_parquet(data_root: Path) -> list[Path]:
 
 
 def load_parquet(data_root: Path, files: Sequence[Path]) -> Splits:
-    """All faces of the files, each phase in the order of files and rows; cached in `data_root`.
+    """All faces of the files, each split in the order of files and rows; cached in `data_root`.
 
-    Raises InputError for a file that cannot be read and for a row that is no face with a known label and phase.
+    Raises InputError for a file that cannot be read and for a row that is no face with a known label and split.
     """
     states = [(path, path.stat()) for path in files]
     source = " ".join(f"{path.relative_to(data_root)} {state.st_size} {state.st_mtime_ns}" for path, state in states)
@@ -47,29 +47,29 @@ def load_parquet(data_root: Path, files: Sequence[Path]) -> Splits:
 
 def read_files(files: Sequence[Path]) -> Splits:
     """Decode every row of every file."""
-    named_by_usage = all(phase_of_file(path) != PHASES.index("val") for path in files)
+    named_by_usage = all(split_of_file(path) != SPLITS.index("val") for path in files)
     faces: list[np.ndarray] = []
     labels: list[int] = []
-    phases: list[int] = []
+    splits: list[int] = []
     for path in tqdm(files, "reading parquet", unit=" files", delay=2, leave=False):
-        for label, phase, face in rows_of(path, named_by_usage):
+        for label, split, face in rows_of(path, named_by_usage):
             faces.append(face)
             labels.append(label)
-            phases.append(phase)
+            splits.append(split)
     if not faces:
         others = f" nor in {len(files) - 1} other parquet files" if len(files) > 1 else ""
         raise InputError(f"{files[0]}: there are no faces in it{others}")
-    return by_phase(faces, labels, phases)
+    return by_split(faces, labels, splits)
 
 
-def phase_of_file(path: Path) -> int | None:
-    """What the words of a file's name, or its folder's name, tell about the phase of its rows."""
+def split_of_file(path: Path) -> int | None:
+    """What the words of a file's name, or its folder's name, tell about the split of its rows."""
     words = [*re.split(r"[-_.]", path.name.lower()), path.parent.name.lower()]
-    return next((PHASE_OF_USAGE[word] for word in words if word in PHASE_OF_USAGE), None)
+    return next((SPLIT_OF_USAGE[word] for word in words if word in SPLIT_OF_USAGE), None)
 
 
 def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Label, phase and pixels, uint8 [2304], of each row. Raises InputError naming the first row that is wrong."""
+    """Label, split and pixels, uint8 [2304], of each row. Raises InputError naming the first row that is wrong."""
     with read_errors(path):
         file, label_names = open_table(path)
     columns = {name.lower(): name for name in file.schema_arrow.names}
@@ -80,16 +80,16 @@ def rows_of(path: Path, named_by_usage: bool) -> Iterator[tuple[int, int, np.nda
     for found, names in ((face, FACE_COLUMNS), (label, LABEL_COLUMNS)):
         if found is None:
             raise InputError(f"{path}: no column {' or '.join(names)}, found {', '.join(columns)}")
-    whole_file = phase_of_file(path)
+    whole_file = split_of_file(path)
     if usage is None and whole_file is None:
-        raise InputError(f"{path}: of which phase are its faces? expected train, validation or test in the file's name")
+        raise InputError(f"{path}: of which split are its faces? expected train, validation or test in the file's name")
     rows = cells_of(path, file, [name for name in (face, label, usage) if name])
-    for number, (content, value, *phases) in enumerate(rows, start=1):
-        phase = phases[0] if phases else None
+    for number, (content, value, *usages) in enumerate(rows, start=1):
+        split = usages[0] if usages else None
         where = f"{path}, row {number}"
-        place = whole_file if usage is None else PHASE_OF_USAGE.get(str(phase).lower())
+        place = whole_file if usage is None else SPLIT_OF_USAGE.get(str(split).lower())
         if place is None:
-            raise InputError(f"{where}: {usage} {shown_value(phase)}, expected one of {', '.join(USAGES)}")
+            raise InputError(f"{where}: {usage} {shown_value(split)}, expected one of {', '.join(USAGES)}")
         if usage is None and named_by_usage and isinstance(content, dict):
             named = str(content.get("path") or "").split("/")[-1].split("_")[0]
             place = USAGES.index(named) if named in USAGES else place

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.datasets.splits import PHASES, PIXELS, SIDE
+from core_code.datasets.splits import PIXELS, SIDE, SPLITS
 
 MODEL = Path(__file__).with_name("sample_faces.npz")
 SEED = 2018
@@ -25,14 +25,14 @@ DEVIATION = 0.6  # of the residuals, as a multiple; nearer to the means the samp
 PIECE = 250  # faces that are rendered at once, for memory's sake
 
 
-def sample_phase(phase: str) -> tuple[np.ndarray, np.ndarray]:
-    """The faces of one phase, always the same: uint8 [N, 48, 48] and labels uint8 [N].
+def sample_split(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The faces of one split, always the same: uint8 [N, 48, 48] and labels uint8 [N].
 
-    Each phase has its own random numbers; none shares a face with another.
+    Each split has its own random numbers; none shares a face with another.
     """
     # numpy promises that RandomState's numbers never change; those of its newer generators may
-    rng = np.random.RandomState([SEED, PHASES.index(phase)])
-    labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), COUNTS[phase])
+    rng = np.random.RandomState([SEED, SPLITS.index(split)])
+    labels = np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), COUNTS[split])
     rng.shuffle(labels)
     return sample_faces(read_model(), labels, rng), labels
 

@@ -9,7 +9,7 @@ import numpy as np
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.datasets.cache import load_or_make
 
-PHASES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 SIDE = 48
 PIXELS = SIDE * SIDE
 CACHE_LAYOUT = {"counts": (np.int64, ()), "labels": (np.uint8, ()), "faces": (np.uint8, (SIDE, SIDE))}
@@ -17,9 +17,9 @@ CACHE_LAYOUT = {"counts": (np.int64, ()), "labels": (np.uint8, ()), "faces": (np
 
 @dataclass(frozen=True)
 class Splits:
-    """Faces of the three phases, one phase after the other in the order of PHASES.
+    """Faces of the three splits, one split after the other in the order of SPLITS.
 
-    counts: int64 [3], faces of each phase; labels: uint8 [N], 0..6 in the order of EMOTIONS; faces: uint8 [N, 48, 48].
+    counts: int64 [3], faces of each split; labels: uint8 [N], 0..6 in the order of EMOTIONS; faces: uint8 [N, 48, 48].
     """
 
     counts: np.ndarray
@@ -27,15 +27,15 @@ class Splits:
     faces: np.ndarray
 
     def fit(self, classes: int) -> bool:
-        """Whether every face has a label of so many, and belongs to a phase."""
+        """Whether every face has a label of so many, and belongs to a split."""
         sizes = len(self.faces), len(self.labels), int(self.counts.sum())
-        return len(self.counts) == len(PHASES) and min(self.counts) >= 0 and len(set(sizes)) == 1 and (
+        return len(self.counts) == len(SPLITS) and min(self.counts) >= 0 and len(set(sizes)) == 1 and (
             not len(self.labels) or self.labels.max() < classes
         )  # fmt: skip
 
-    def phase(self, phase: str) -> tuple[np.ndarray, np.ndarray]:
-        """Faces and labels of one phase, views of the whole."""
-        position = PHASES.index(phase)
+    def part(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Faces and labels of one split, views of the whole."""
+        position = SPLITS.index(split)
         start, stop = self.counts[:position].sum(), self.counts[: position + 1].sum()
         return self.faces[start:stop], self.labels[start:stop]
 
@@ -52,14 +52,14 @@ def cached_splits(path: Path, source: str, read: Callable[[], Splits], classes: 
     return splits
 
 
-def by_phase(faces: list[np.ndarray], labels: list[int], phases: list[int]) -> Splits:
-    """Sort faces, uint8 [2304] each, with their labels and phases into phases, keeping their order within each.
+def by_split(faces: list[np.ndarray], labels: list[int], splits: list[int]) -> Splits:
+    """Sort faces, uint8 [2304] each, with their labels and splits into splits, keeping their order within each.
 
     The faces are taken off the list as they are copied, so that they are in memory about once.
     """
-    order = np.argsort(phases, kind="stable")
+    order = np.argsort(splits, kind="stable")
     sorted_faces = np.empty((len(order), PIXELS), dtype=np.uint8)
     for row in np.argsort(order)[::-1]:
         sorted_faces[row] = faces.pop()
-    counts = np.bincount(phases, minlength=len(PHASES))
+    counts = np.bincount(splits, minlength=len(SPLITS))
     return Splits(counts, np.asarray(labels, dtype=np.uint8)[order], sorted_faces.reshape(-1, SIDE, SIDE))

@@ -41,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     train = FER2013(args.data_root, "train")
     kinds = {
-        "sample faces": FER2013(phase="test", dataset="sample", max_faces=args.faces),
+        "sample faces": FER2013(split="test", dataset="sample", max_faces=args.faces),
         "real faces (val)": FER2013(args.data_root, "val", max_faces=args.faces),
         TRAINING: FER2013(args.data_root, "train", max_faces=args.faces),
     }

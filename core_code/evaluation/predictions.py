@@ -59,7 +59,7 @@ def predict_splits(settings: EvaluationSettings, nets: Mapping[str, Trained]) ->
 
 def load_splits(settings: EvaluationSettings) -> dict[str, FER2013]:
     """Val and test, which are evaluated. Raises InputError."""
-    return {phase: FER2013(settings.data_root, phase, settings.dataset) for phase in ("val", "test")}
+    return {split: FER2013(settings.data_root, split, settings.dataset) for split in ("val", "test")}
 
 
 def predict_net(
@@ -68,13 +68,13 @@ def predict_net(
     """What one net on the device predicts for each split. Raises InputError."""
     check_emotions(trained.net, splits["val"], name)
     found = {}
-    for phase, data in splits.items():
+    for split, data in splits.items():
         batches = FaceBatches(data, settings.batch_size, settings.device)
         for kind in dict.fromkeys((NO_TTA, settings.tta)):
-            title = f"{name}, {phase}" + (f", {kind}" if kind != NO_TTA else "")
+            title = f"{name}, {split}" + (f", {kind}" if kind != NO_TTA else "")
             size = settings.image_size or trained.image_size
             logits, _ = predict(trained.net, batches, size, settings.dtype, title, kind)
-            found[phase, kind] = check_finite(logits, f"{settings.net_name}, {title}")
+            found[split, kind] = check_finite(logits, f"{settings.net_name}, {title}")
     return found
 
 
@@ -83,9 +83,9 @@ def of_splits(
 ) -> dict[str, Predictions]:  # fmt: skip
     """The nets' logits by split, test_not_in_training too where training has some faces of test. Raises InputError."""
     predictions = {}
-    for phase, data in splits.items():
-        plain, tta = ({name: each[phase, kind] for name, each in logits.items()} for kind in (NO_TTA, settings.tta))
-        predictions[phase] = Predictions(data.faces, data.labels, plain, tta if settings.tta != NO_TTA else {})
+    for split, data in splits.items():
+        plain, tta = ({name: each[split, kind] for name, each in logits.items()} for kind in (NO_TTA, settings.tta))
+        predictions[split] = Predictions(data.faces, data.labels, plain, tta if settings.tta != NO_TTA else {})
     train = FER2013(settings.data_root, "train", settings.dataset, settings.max_faces)
     novel = without_copies(splits["test"].faces, train.faces)
     if 0 < novel.sum() < len(novel):

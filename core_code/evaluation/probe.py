@@ -30,7 +30,7 @@ from core_code.training.inference import check_finite, load_byol, predict
 # The features of a random net whose batch norms have initial statistics are nearly linear mixtures of pixels, which a
 # linear classifier does well on. With norms measured on faces, as a trained net's are, it is the fair comparison.
 BEFORE, MEASURED, AFTER = "before BYOL", "before, norms measured", "after BYOL"
-SPLITS = ("val", "test")
+EVALUATED = ("val", "test")
 Accuracies = dict[str, float]  # top-1 in [0,1] by split
 STRENGTHS = (0.01, 0.001, 0.1, 1.0)  # scikit-learn's C, the inverse of the L2 penalty; of equals the first is taken
 HELD_OUT_EVERY = 5
@@ -49,7 +49,7 @@ def probe_experiments(settings: EvaluationSettings) -> None:
         for which, accuracies in nets.items()
     )
     print("\ntop-1 of a linear classifier (%)\n")
-    print(as_markdown(table.assign(**{split: 100 * table[split] for split in SPLITS}), decimals=2))
+    print(as_markdown(table.assign(**{split: 100 * table[split] for split in EVALUATED}), decimals=2))
     paths = [settings.output(f"probe_byol_{settings.net_name}", ending) for ending in ("json", "csv")]
     protocol = {"net": settings.net_name, "checkpoint": settings.checkpoint, "dataset": settings.dataset}
     write_json(paths[0], {**protocol, "training_faces": settings.max_faces or "all", "top1": results})
@@ -127,13 +127,13 @@ def probe(
 ) -> Accuracies:
     """The accuracies of a classifier fitted to the features, [N,F], of train."""
     data = {}
-    for split in ("train", *SPLITS):
+    for split in ("train", *EVALUATED):
         found = predict(net, batches[split], image_size, dtype, f"{title}, {split}")
         data[split] = check_finite(found[0], f"{title}, {split}").double().numpy(), found[1].numpy()
     features, labels = data["train"]
     print(f"{title}: fitting {features.shape[1]} features of {len(features)} faces", flush=True)
     classifier = linear_classifier(features, labels)
-    return {split: float(classifier.score(*data[split])) for split in SPLITS}
+    return {split: float(classifier.score(*data[split])) for split in EVALUATED}
 
 
 def linear_classifier(features: np.ndarray, labels: np.ndarray) -> GridSearchCV:

@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--whole_epochs", type=flags.count, metavar="N",
                         help="of the trainings on all faces (default: --epochs, or else the preset's)")  # fmt: skip
     parser.add_argument(
-        "--sizes", type=flags.share, nargs="+",
+        "--shares", "--sizes", type=flags.share, nargs="+",
         help="shares of the training faces to train on, each its first rows (default: the preset's)",
     )  # fmt: skip
     for name, help in COUNTS.items():
@@ -60,8 +60,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_boolean(
         parser, "--learn_generators", False,
-        "for each of --sizes below 1 learn a generator from those faces alone; otherwise --generator makes the images, "
-        "and the one that is included has seen all of FER2013's training faces",
+        "for each of --shares below 1 learn a generator from those faces alone; otherwise --generator makes the "
+        "images, and the one that is included has seen all of FER2013's training faces",
     )  # fmt: skip
     parser.add_argument("--images_root", type=Path, default=Path("data"),
                         help="where the folders of augmentations and of the expansion lie")  # fmt: skip

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.csv:
         check_writable(args.csv)
     table = compare_studies(args.study / FILE, args.other / FILE, args.data_root, args.dataset)
-    named = table[["model", "size", "on", "seeds"]]
+    named = table[["model", "share", "on", "seeds"]]
     print("Percentage points, STUDY less OTHER, with intervals of 95 % over seeds and faces; * p (Holm) below 0.05\n")
     print(as_markdown(pd.concat([named, difference_cells(table)], axis=1).replace("\n", " ", regex=True)))
     if args.csv:

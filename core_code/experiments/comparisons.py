@@ -38,14 +38,14 @@ def compare_all(
     if all(each.all() for each in novel.values()):
         del wheres[NOVEL_FACES]
     for net in study.nets:
-        for size in study.sizes:
+        for share in study.shares:
             for where, predictions in wheres.items():
                 of = {
                     seed: judged(found, where, novel)
-                    for (*key, seed), found in predictions.items() if key == [net, size]
+                    for (*key, seed), found in predictions.items() if key == [net, share]
                 }  # fmt: skip
                 for family in (BASELINE, CONTROL, VOTE):
-                    known = {"net": net, "size": size, "on": where, "family": family}
+                    known = {"net": net, "share": share, "on": where, "family": family}
                     rows += [known | row for row in corrected(compare(of, family))]
     return rows
 

@@ -31,8 +31,8 @@ def with_completed(steps: Sequence[Step], study: StudySettings, faces: FER2013) 
     `faces` are all training faces of the study. Images of others, or by another generator, are not complete:
     create_augmentations.py adds to them, or tells why it cannot.
     """
-    parts = {size: PartFiles(study, size, faces) for size in study.sizes}
-    return [replace(step, complete=parts[step.size].has(step)) for step in steps]
+    parts = {share: PartFiles(study, share, faces) for share in study.shares}
+    return [replace(step, complete=parts[step.share].has(step)) for step in steps]
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,20 @@ class PartFiles:
     """The files of a study's steps on a share of its training faces."""
 
     study: StudySettings
-    size: float
+    share: float
     faces: FER2013
 
     @cached_property
     def training_data(self) -> str:
         """What the trainings on this part write down of their faces."""
-        return self.faces.fingerprint(round(self.size * len(self.faces)))
+        return self.faces.fingerprint(round(self.share * len(self.faces)))
 
     @cached_property
     def generator_fingerprint(self) -> str | None:
         """That of the generator that the images of this part come from; None where it is still to be learned."""
         path = self.study.generator
-        if self.study.learn_generators and self.size < 1:
-            path = generator_folder(self.study, self.size) / "generator"
+        if self.study.learn_generators and self.share < 1:
+            path = generator_folder(self.study, self.share) / "generator"
             if not path.exists():
                 return None
         return Editor.load(path, "cpu").fingerprint
@@ -61,14 +61,14 @@ class PartFiles:
     def has(self, step: Step) -> bool:
         """Whether the step's files are all there."""
         if step.kind == "generator":
-            return steps_learned(generator_folder(self.study, self.size)) >= step.amount
+            return steps_learned(generator_folder(self.study, self.share)) >= step.amount
         if step.kind == "labels":
             return self.has_labels(step)
         return self.has_images(step) if step.kind == "images" else self.has_training(step)
 
     def has_images(self, step: Step) -> bool:
         """Raises InputError for a damaged manifest."""
-        path = image_folders(self.study, self.size)[step.experiment] / MANIFEST_NAME
+        path = image_folders(self.study, self.share)[step.experiment] / MANIFEST_NAME
         if not path.exists():
             return False
         found, study = read_json(path), self.study
@@ -83,7 +83,7 @@ class PartFiles:
         path = Path(flag_values(step.command[2:])["dest"])
         if not step.experiment:
             return path.is_file()
-        manifest = image_folders(self.study, self.size)[step.experiment] / MANIFEST_NAME
+        manifest = image_folders(self.study, self.share)[step.experiment] / MANIFEST_NAME
         return path.is_file() and self.has_images(step) and manifest.stat().st_mtime <= path.stat().st_mtime
 
     def has_training(self, step: Step) -> bool:

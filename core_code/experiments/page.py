@@ -92,21 +92,21 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """What the report shows of each net, by split; empty where no net is trained."""
     figures, emotions = tables.figures(results), tables.per_emotion(results)
     found: dict[str, list[dict[str, Any]]] = {}
-    for split, net, size in dict.fromkeys((row["split"], row["net"], row["size"]) for row in results["scores"]):
-        of_net = figures[(figures.net == net) & (figures["size"] == size)]
+    for split, net, share in dict.fromkeys((row["split"], row["net"], row["share"]) for row in results["scores"]):
+        of_net = figures[(figures.net == net) & (figures["share"] == share)]
         rows = of_net[of_net.split == split]
         shown, votes = tables.shown_models(of_net), tables.ordered_votes(of_net).model
         chosen = [row for row in results["scores"]
-                  if (row["net"], row["size"], row["split"], row["tta"]) == (net, size, split, NO_TTA)]  # fmt: skip
+                  if (row["net"], row["share"], row["split"], row["tta"]) == (net, share, split, NO_TTA)]  # fmt: skip
         scores = {row["model"]: row for row in chosen}
         plain = rows[rows.tta == NO_TTA].set_index("model").published_top1
         published = results["published"].get(net, {}) if plain.notna().any() else {}
-        same = (emotions[["net", "size", "split", "tta", "vote"]] == [net, size, split, NO_TTA, ""]).all(axis=1)
-        accuracies = emotions[same].drop(columns=["net", "size", "vote", "tta", "split"])
+        same = (emotions[["net", "share", "split", "tta", "vote"]] == [net, share, split, NO_TTA, ""]).all(axis=1)
+        accuracies = emotions[same].drop(columns=["net", "share", "vote", "tta", "split"])
         confusion = next(iter(scores[shown[0]]["seeds"].values()))["confusion"]
         here = set(map(tables.published_name, scores.values()))
         found.setdefault(split, []).append({
-            "net": net, "title": tables.part_title(net, size), "published": published,
+            "net": net, "title": tables.part_title(net, share), "published": published,
             "absent": {name: values[0] for name, values in published.items() if name not in here},
             "chart": chart([(scores[name], plain[name]) for name in shown]),
             "figures": tables.figures_table(rows, shown),
@@ -118,16 +118,16 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
-    """The comparisons on all faces that nothing was chosen on, by net and size, then by family, as cells to show.
+    """The comparisons on all faces that nothing was chosen on, by net and share, then by family, as cells to show.
 
     Where some of these faces are in training, top-1 without them stands beside top-1.
     """
     table = tables.comparisons(results)
     found: dict[str, dict[str, pd.DataFrame]] = {}
-    shown = [(row["net"], row["size"], row["family"]) for row in results["comparisons"]]
-    for net, size, family in dict.fromkeys(shown):
+    shown = [(row["net"], row["share"], row["family"]) for row in results["comparisons"]]
+    for net, share, family in dict.fromkeys(shown):
         rows, novel = (
-            table[(table[["net", "size", "family", "on"]] == [net, size, family, where]).all(axis=1)]
+            table[(table[["net", "share", "family", "on"]] == [net, share, family, where]).all(axis=1)]
             for where in (LAST_EPOCH, NOVEL_FACES)
         )
         cells = tables.comparison_cells(rows)
@@ -135,7 +135,7 @@ def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
             top1 = FIGURES["top1"]
             place = list(cells.columns).index(top1) + 1
             cells.insert(place, f"{top1}, not in training", tables.difference_cells(novel)[top1].to_numpy())
-        found.setdefault(tables.part_title(net, size), {})[family] = cells
+        found.setdefault(tables.part_title(net, share), {})[family] = cells
     return found
 
 

@@ -46,12 +46,12 @@ def draw_pictures(
         if not keys:
             continue
         key = max(keys, key=lambda key: key[1])  # of equal ones the first
-        _, size, seed = key
-        nets_steps = [step for step in steps if step.complete and (step.net, step.size, step.seed) == key]
+        _, share, seed = key
+        nets_steps = [step for step in steps if step.complete and (step.net, step.share, step.seed) == key]
         entries += [draw_curves(step, study) for step in nets_steps]
         named = {
             split: found._replace(
-                logits={run_name(name, seed, size): found.logits[name] for name in study.experiments
+                logits={run_name(name, seed, share): found.logits[name] for name in study.experiments
                         if name in found.logits}, tta={},
             )
             for split, found in predictions[key].items()
@@ -82,10 +82,10 @@ def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
     entries = []
     for net in study.nets:
         lines: dict[str, list[tuple[float, float, float, float]]] = {}
-        for row in sorted(results["scores"], key=itemgetter("size")):
+        for row in sorted(results["scores"], key=itemgetter("share")):
             if (row["net"], row["split"], row["tta"], row["vote"]) == (net, "test", NO_TTA, ""):
                 top1 = [100 * value for value in (row["mean"]["top1"], *row["interval"])]
-                lines.setdefault(row["model"], []).append((percent * row["size"], top1[0], top1[1], top1[2]))
+                lines.setdefault(row["model"], []).append((percent * row["share"], top1[0], top1[1], top1[2]))
         lines = {name: points for name, points in lines.items() if len(points) > 1} or lines
         if lines:
             controls = [name for name in lines if name in ARMS and ARMS[name].control_of]
@@ -93,10 +93,10 @@ def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:
             drawn = plot_accuracy_by_share(lines, path, f"{net}: top-1 on test; dashed: controls", controls)
             entries.append(entry(drawn, "shares", net))
     wanted = [row for row in results["comparisons"] if (row["on"], row["family"]) == (LAST_EPOCH, BASELINE)]
-    for net, size in dict.fromkeys((row["net"], row["size"]) for row in wanted):
-        differences = [difference(row) for row in wanted if (row["net"], row["size"]) == (net, size)]
-        title = f"{part_title(net, size)}: top-1 minus the baseline's, {LAST_EPOCH}"
-        path = study.plots / f"{part_name('differences', size)}_{net}.png"
+    for net, share in dict.fromkeys((row["net"], row["share"]) for row in wanted):
+        differences = [difference(row) for row in wanted if (row["net"], row["share"]) == (net, share)]
+        title = f"{part_title(net, share)}: top-1 minus the baseline's, {LAST_EPOCH}"
+        path = study.plots / f"{part_name('differences', share)}_{net}.png"
         entries.append(entry(plot_differences(differences, path, title), "differences", net))
     return entries
 
@@ -117,7 +117,7 @@ def entry(path: Path, kind: str, net: str = "") -> Entry:
 def draw_curves(step: Step, study: StudySettings) -> Entry:
     """Training and validation accuracy of a run in one plot, or the losses of a pre-training."""
     history = checkpoint_files(step, study.output_root).load(FINAL, "history")["history"]
-    name = run_name(step.experiment, step.seed, step.size)
+    name = run_name(step.experiment, step.seed, step.share)
     if step.kind == "byol":
         return entry(plot_byol_losses(history, study.plots, step.net, name), "byol", step.net)
     *_, both = plot_accuracies(history, study.plots, step.net, name)
@@ -128,10 +128,10 @@ def draw_map(step: Step, study: StudySettings) -> list[Entry]:
     """t-SNE of a net's features: the baseline's of real faces of val, the augmented net's of augmentations."""
     settings = replace(
         evaluation_settings(study, step.net, step.faces), tsne_on=MAPPED[step.experiment],
-        augmentations_folder=image_folders(study, step.size)["augmentations"],
+        augmentations_folder=image_folders(study, step.share)["augmentations"],
     )  # fmt: skip
     trained = load_trained(checkpoint_files(step, study.output_root), BEST, settings.device)
-    name = run_name(step.experiment, step.seed, step.size)
+    name = run_name(step.experiment, step.seed, step.share)
     try:
         _, paths = draw_maps(settings, {name: trained}, faces_to_map(settings))
     except InputError as error:  # too few faces for a map, or features that are not finite

@@ -39,7 +39,7 @@ class Step:
     image_size: int = 48
     epochs: int = 0
     faces: int = 0
-    size: float = 1.0
+    share: float = 1.0
     complete: bool = False
 
     @property
@@ -48,31 +48,31 @@ class Step:
         return shlex.join(("python", *self.command))
 
 
-def part_name(name: str, size: float) -> str:
+def part_name(name: str, share: float) -> str:
     """The name of what is of a share of the training faces; of the whole it is the name alone."""
-    return name if size == 1 else f"{name}_share{size:g}"
+    return name if share == 1 else f"{name}_share{share:g}"
 
 
-def run_name(experiment: str, seed: int, size: float = 1.0) -> str:
+def run_name(experiment: str, seed: int, share: float = 1.0) -> str:
     """The name of a run in the names of its files."""
-    return f"{part_name(experiment, size)}_seed{seed}"
+    return f"{part_name(experiment, share)}_seed{seed}"
 
 
-def image_folders(study: StudySettings, size: float = 1.0) -> dict[str, Path]:
+def image_folders(study: StudySettings, share: float = 1.0) -> dict[str, Path]:
     """The folders of the images of a part: SPEC's for FER2013, folders of their own for other data sets."""
     names = {images: f"{study.dataset}_{images}" for images in IMAGES}
     names[EXPANSION] = f"expanded_{'fer_2013' if study.dataset == 'fer2013' else study.dataset}"
-    return {images: study.images_root / part_name(name, size) for images, name in names.items()}
+    return {images: study.images_root / part_name(name, share) for images, name in names.items()}
 
 
-def generator_folder(study: StudySettings, size: float) -> Path:
+def generator_folder(study: StudySettings, share: float) -> Path:
     """Where the generator of a part is learned."""
-    return study.images_root / part_name(f"{study.dataset}_generator", size)
+    return study.images_root / part_name(f"{study.dataset}_generator", share)
 
 
-def seeds_of(study: StudySettings, size: float) -> tuple[int, ...]:
+def seeds_of(study: StudySettings, share: float) -> tuple[int, ...]:
     """The seeds that nets are trained with on a share of the faces."""
-    return study.seeds[: study.whole_seeds] if size == 1 else study.seeds
+    return study.seeds[: study.whole_seeds] if share == 1 else study.seeds
 
 
 def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
@@ -83,8 +83,8 @@ def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
     plan: dict[str, Step] = {}
     for experiment in study.experiments:
         for net in study.nets:
-            for size in study.sizes:
-                part = Part(study, net, size, [round(size * count) for count in class_counts], sum(class_counts))
+            for share in study.shares:
+                part = Part(study, net, share, [round(share * count) for count in class_counts], sum(class_counts))
                 for step in part.steps(experiment):
                     plan.setdefault(step.name, step)
     return list(plan.values())
@@ -107,19 +107,19 @@ class Part:
 
     study: StudySettings
     net: str
-    size: float
+    share: float
     class_counts: Sequence[int]
     all_faces: int
 
     @property
     def faces(self) -> int:
         """How many training faces the part has."""
-        return round(self.size * self.all_faces)
+        return round(self.share * self.all_faces)
 
     @property
     def epochs(self) -> int:
         """How many a training has, with those that its pre-training takes the place of."""
-        whole = self.study.whole_epochs if self.size == 1 else None
+        whole = self.study.whole_epochs if self.share == 1 else None
         return whole or self.study.epochs
 
     def epochs_of(self, experiment: str) -> int:
@@ -148,7 +148,7 @@ class Part:
             labels = list(self.label_steps(arm.images))
             yield from labels
             needs = (*needs, labels[-1].name)
-        for seed in seeds_of(self.study, self.size):
+        for seed in seeds_of(self.study, self.share):
             yield from self.training_steps(experiment, arm, seed, needs)
 
     def flags(self, output_root: bool = True) -> tuple[str, ...]:
@@ -156,30 +156,31 @@ class Part:
         study = self.study
         return as_words(
             dataset=study.dataset, data_root=None if study.dataset == "sample" else study.data_root,
-            max_faces=study.max_faces if self.size == 1 else self.faces, device=study.device,
+            max_faces=study.max_faces if self.share == 1 else self.faces, device=study.device,
             precision=study.precision, output_root=study.output_root if output_root else None,
         )  # fmt: skip
 
     def image_steps(self, images: str) -> Iterator[Step]:
         """Generate augmentations or the expansion, and before it, where that is asked for, learn the generator."""
         study, needs, generator = self.study, tuple[str, ...](), self.study.generator
-        if study.learn_generators and self.size < 1:
-            folder = generator_folder(study, self.size)
+        if study.learn_generators and self.share < 1:
+            folder = generator_folder(study, self.share)
             words = as_words(dest=folder, seed=study.seed) + self.flags(output_root=False)
             command = ("-m", "EmotionGAN.learn", *words)
-            name = part_name("generator", self.size)
+            name = part_name("generator", self.share)
             config, given = LearnConfig(), flag_values(study.generator_flags)
             steps = sum(int(given.get(part, getattr(config, part))) for part in ("discriminator_steps", "steps"))
-            yield Step(name, command + study.generator_flags, (), "generator", steps, faces=self.faces, size=self.size)
+            command += study.generator_flags
+            yield Step(name, command, (), "generator", steps, faces=self.faces, share=self.share)
             needs, generator = (name,), folder / "generator"
         each = images_a_face(study, images)
         command = as_words(
-            dest_folder=image_folders(study, self.size)[images], num_augments=each, seed=study.seed,
+            dest_folder=image_folders(study, self.share)[images], num_augments=each, seed=study.seed,
         ) + IMAGES[images] + self.flags() + as_words(generator=generator)  # fmt: skip
         amount = expanded(self.class_counts) if each is None else self.faces * each
         yield Step(
-            part_name(images, self.size), ("create_augmentations.py", *command), needs, "images", amount,
-            experiment=images, faces=self.faces, size=self.size,
+            part_name(images, self.share), ("create_augmentations.py", *command), needs, "images", amount,
+            experiment=images, faces=self.faces, share=self.share,
         )  # fmt: skip
 
     def label_steps(self, images: str) -> Iterator[Step]:
@@ -189,35 +190,35 @@ class Part:
         """
         study, before = self.study, tuple[str, ...]()
         kinds = ["", *(ARMS[name].images for name in study.experiments if ARMS[name].soft)]
-        folders = image_folders(study, self.size)
+        folders = image_folders(study, self.share)
         for kind in dict.fromkeys(kinds[: kinds.index(images) + 1]):
             folder = {"expanded_folder" if kind == EXPANSION else "augmentations_folder": folders[kind]} if kind else {}
             command = as_words(
-                net_name=self.net, exp_name=part_name("teachers", self.size), dest=self.labels_file(kind),
+                net_name=self.net, exp_name=part_name("teachers", self.share), dest=self.labels_file(kind),
                 weights=study.weights, recipe=study.recipe, epochs=self.epochs, image_size=study.image_size,
                 seed=study.seed, resume=True, **folder,
             ) + self.flags() + study.training_flags + study.label_flags  # fmt: skip
-            name = f"{self.net}_{part_name('_'.join(filter(None, ('soft_labels', kind))), self.size)}"
-            needs = before + ((part_name(kind, self.size),) if kind else ())
+            name = f"{self.net}_{part_name('_'.join(filter(None, ('soft_labels', kind))), self.share)}"
+            needs = before + ((part_name(kind, self.share),) if kind else ())
             given = flag_values(study.label_flags)
             nets = 0 if kind else (int(given["folds"]) - 1) * int(given["ensemble"])  # each on all folds but one
             yield Step(
                 name, ("-m", "core_code.soft_labels", *command), needs, "labels", nets * self.epochs * self.faces,
-                self.net, kind, image_size=study.image_size, faces=self.faces, size=self.size,
+                self.net, kind, image_size=study.image_size, faces=self.faces, share=self.share,
             )  # fmt: skip
             before = (name,)
 
     def labels_file(self, images: str) -> Path:
         """The soft labels of the part's faces and of images, if any."""
-        name = "_".join(filter(None, (self.net, part_name("teachers", self.size), images)))
+        name = "_".join(filter(None, (self.net, part_name("teachers", self.share), images)))
         return self.study.output_root / "soft_labels" / f"{name}.npz"
 
     def training_steps(self, experiment: str, arm: Arm, seed: int, needs: tuple[str, ...]) -> Iterator[Step]:
         """The training of a net; for `byol` its pre-training before it."""
         study, net, byol = self.study, self.net, experiment == "byol"
-        name, epochs = run_name(experiment, seed, self.size), self.epochs_of(experiment)
+        name, epochs = run_name(experiment, seed, self.share), self.epochs_of(experiment)
         run = as_words(net_name=net, exp_name=name, seed=seed, weights=study.weights, resume=True) + self.flags()
-        folder = image_folders(study, self.size).get(arm.images)
+        folder = image_folders(study, self.share).get(arm.images)
         if byol:
             command = run + as_words(
                 fine_tune=True, epochs=study.byol_epochs, image_size=study.byol_image_size, augmentations_folder=folder
@@ -225,7 +226,7 @@ class Part:
             pretraining = Step(
                 f"{net}_{name}_pretraining", ("train_byol_model.py", *command, *study.byol_flags), needs, "byol",
                 self.faces * study.byol_epochs, net, experiment, seed, study.byol_image_size, study.byol_epochs,
-                self.faces, self.size,
+                self.faces, self.share,
             )  # fmt: skip
             yield pretraining
             needs = (pretraining.name,)
@@ -243,7 +244,7 @@ class Part:
         command += as_words(soft_labels=self.labels_file(arm.images) if arm.soft else None)
         yield Step(
             f"{net}_{name}", ("train_model.py", *command, *arm.flags), needs, "training", per_epoch * epochs, net,
-            experiment, seed, study.image_size, epochs, self.faces, self.size,
+            experiment, seed, study.image_size, epochs, self.faces, self.share,
         )  # fmt: skip
 
 
@@ -263,5 +264,5 @@ def steps_learned(folder: Path) -> int:
 
 def checkpoint_files(step: Step, output_root: Path) -> CheckpointFiles:
     """The checkpoints of a training."""
-    name = run_name(step.experiment, step.seed, step.size)
+    name = run_name(step.experiment, step.seed, step.share)
     return CheckpointFiles(output_root / "checkpoints", step.net, name, byol=step.kind == "byol")

@@ -30,13 +30,13 @@ AllPredictions = Mapping[Key, Mapping[str, Predictions]]  # then by split
 
 def keys_of(study: StudySettings) -> list[Key]:
     """Each net, share of the faces and seed of a study."""
-    return [(net, size, seed) for net, size in product(study.nets, study.sizes) for seed in seeds_of(study, size)]
+    return [(net, share, seed) for net, share in product(study.nets, study.shares) for seed in seeds_of(study, share)]
 
 
 def trainings(steps: Sequence[Step], key: Key) -> list[Step]:
     """The complete trainings of a net's classifiers on a share of the faces with a seed."""
     return [step for step in steps
-            if step.complete and step.kind == "training" and (step.net, step.size, step.seed) == key]  # fmt: skip
+            if step.complete and step.kind == "training" and (step.net, step.share, step.seed) == key]  # fmt: skip
 
 
 def evaluation_settings(study: StudySettings, net: str, max_faces: int | None = None) -> EvaluationSettings:
@@ -82,11 +82,11 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
     """
     derived: dict[Key, dict[str, Predictions]] = {}
     for key, splits in predictions.items():
-        net, size, seed = key
-        counts = torch.bincount(train.labels[: round(size * len(train))], minlength=len(train.emotions))
+        net, share, seed = key
+        counts = torch.bincount(train.labels[: round(share * len(train))], minlength=len(train.emotions))
         trained = class_shares(EXPANDED_SHARES, counts)
         assert trained is not None
-        seeds = [other for other in seeds_of(study, size) if (net, size, other) in predictions]
+        seeds = [other for other in seeds_of(study, share) if (net, share, other) in predictions]
         place = seeds.index(seed)
         turned = (seeds[place + 1 :] + seeds[:place])[: len(OTHER_SEEDS)]
         derived[key] = {}
@@ -97,7 +97,7 @@ def with_derived(predictions: AllPredictions, train: LabelledFaces, study: Study
                 for name in [name for name in logits if ARMS[name].rebalanced]:
                     logits[name + ADJUSTED] = adjust_logits(logits[name], trained, counts / counts.sum())
                 for name, other in zip(OTHER_SEEDS, turned, strict=False):
-                    others = getattr(predictions[net, size, other][split], kind)
+                    others = getattr(predictions[net, share, other][split], kind)
                     logits |= {name: others["baseline"]} if "baseline" in others else {}
                 kinds.append(logits)
             derived[key][split] = found._replace(logits=kinds[0], tta=kinds[1])
@@ -114,8 +114,8 @@ def predicted_emotions(selected: AllPredictions, last: AllPredictions) -> pd.Dat
     for epoch, predictions in (("best on val", selected), ("last", last)):
         for split in ("val", "test"):
             columns = {
-                f"{net}_{run_name(name, seed, size)}": logits.argmax(1).numpy()
-                for (net, size, seed), splits in predictions.items()
+                f"{net}_{run_name(name, seed, share)}": logits.argmax(1).numpy()
+                for (net, share, seed), splits in predictions.items()
                 for name, logits in splits[split].logits.items() if name in ARMS
             }  # fmt: skip
             table = pd.DataFrame(columns).rename_axis("face").reset_index()

@@ -15,8 +15,8 @@ class Preset:
     those of its pre-training among them, where a face and its augmentation are two; without it an epoch is all that
     there is to train on, as in the published study. BYOL pre-trains for `byol_epochs` on views of `byol_image_size`.
     The recipe is `recipe` (training/recipes.py) but for `training_flags`. `max_faces` is how many of the training faces
-    are used (None: all), and `sizes` the shares of these that nets are trained on, each with all of `seeds`; the whole
-    with the first `whole_seeds` alone (None: all) and for `whole_epochs` (None: `epochs`). `byol_flags`,
+    are used (None: all), and `shares` the parts of these, in 0..1, that nets are trained on, each with all of `seeds`;
+    the whole with the first `whole_seeds` alone (None: all) and for `whole_epochs` (None: `epochs`). `byol_flags`,
     `generator_flags` and `label_flags` are those of pre-training, of EmotionGAN.learn and of core_code.soft_labels.
     `experiments` are names of arms, the most important first.
     """
@@ -24,7 +24,7 @@ class Preset:
     what: str
     nets: tuple[str, ...] = ("resnet18",)
     experiments: tuple[str, ...] = CLASSIC
-    sizes: tuple[float, ...] = (1.0,)
+    shares: tuple[float, ...] = (1.0,)
     seeds: tuple[int, ...] = (1,)
     whole_seeds: int | None = None
     whole_epochs: int | None = None
@@ -102,7 +102,7 @@ PRESETS = {
     "one_gpu": Preset(
         what="does it help? ResNet18 from random weights at 48 px, 60 epochs' worth of real faces a run, all arms, on "
         "a tenth of the faces (5 seeds) and on all (3): hours on a GPU",
-        experiments=QUESTIONED, sizes=(0.1, 1.0), seeds=(1, 2, 3, 4, 5), whole_seeds=3, recipe=recipes.SCRATCH,
+        experiments=QUESTIONED, shares=(0.1, 1.0), seeds=(1, 2, 3, 4, 5), whole_seeds=3, recipe=recipes.SCRATCH,
         epochs=60, image_size=48, num_augments=10, byol_epochs=15, byol_image_size=48,
         byol_flags=BYOL_FROM_RANDOM_WEIGHTS, generator_flags=PAINTED,
         label_flags=("--folds", "5", "--ensemble", "3", "--confidence", "0.2"),
@@ -115,8 +115,8 @@ PRESETS = {
     ),
     "tenth": Preset(
         what="ResNet18 from random weights at 40 px on a tenth of the training faces: a quarter of an hour to an "
-        "hour on two cores; --sizes 0.1 0.25 1 for a quarter and all of them too",
-        experiments=("baseline", "augmented", "expanded", "oversampled"), sizes=(0.1,), whole_seeds=3, whole_epochs=10,
+        "hour on two cores; --shares 0.1 0.25 1 for a quarter and all of them too",
+        experiments=("baseline", "augmented", "expanded", "oversampled"), shares=(0.1,), whole_seeds=3, whole_epochs=10,
         epochs=24, image_size=40, num_augments=4, byol_epochs=4, byol_image_size=40, training_flags=FROM_RANDOM_WEIGHTS,
         byol_flags=BYOL_ON_FEW_FACES, generator_flags=SMALL_GENERATOR,
     ),

@@ -28,7 +28,7 @@ from core_code.training.classifier import ClassifierTask
 
 FORMAT = 3
 PROTOCOL = ("epochs", "image_size", "weights", "num_augments", "seeds", "byol_epochs", "byol_image_size", "equal_faces",
-            "max_faces", "training_flags", "recipe", "sizes", "whole_seeds", "whole_epochs",
+            "max_faces", "training_flags", "recipe", "shares", "whole_seeds", "whole_epochs",
             "learn_generators")  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def generator_of(study: StudySettings) -> str:
     """Which faces the generator of the images has seen, in words."""
     if not any(ARMS[name].images for name in study.experiments):
         return ""
-    if study.learn_generators and min(study.sizes) < 1:
+    if study.learn_generators and min(study.shares) < 1:
         return "The images of a part of the training faces come from a generator that was learned from that part alone."
     if study.generator:
         return f"The images come from the generator {study.generator}; which faces it has seen is not checked."
@@ -74,7 +74,7 @@ def run_of(step: Step, failed: dict[str, str], study: StudySettings) -> dict[str
     records = read_ledger(study.output_root).get(step.name, [])
     run: dict[str, Any] = {
         "name": step.name, "kind": step.kind, "net": step.net, "experiment": step.experiment, "seed": step.seed,
-        "size": step.size, "command": step.shown, "error": failed.get(step.name, ""),
+        "share": step.share, "command": step.shown, "error": failed.get(step.name, ""),
         "state": "complete" if step.complete else "failed" if step.name in failed else "missing",
         "hardware": records[-1]["hardware"] if records else "",
         "seconds": round(sum(record["seconds"] for record in records), 1) if records else None,
@@ -97,8 +97,8 @@ def all_scores(predictions: AllPredictions, study: StudySettings) -> Iterator[di
     faces. `mcnemar` compares a model with the baseline of the same net, seed and views on the same faces.
     """
     keys = [key for key in keys_of(study) if key in predictions]
-    for net, size in dict.fromkeys(key[:2] for key in keys):
-        by_seed = {key[2]: predictions[key] for key in keys if key[:2] == (net, size)}
+    for net, share in dict.fromkeys(key[:2] for key in keys):
+        by_seed = {key[2]: predictions[key] for key in keys if key[:2] == (net, share)}
         splits = dict.fromkeys(split for found in by_seed.values() for split in found)
         trained = list(dict.fromkeys(name for found in by_seed.values() for name in found["val"].logits))
         for tta, model, split in product(dict.fromkeys((NO_TTA, study.tta)), models_of(trained), splits):
@@ -111,7 +111,7 @@ def all_scores(predictions: AllPredictions, study: StudySettings) -> Iterator[di
                 hits = torch.stack([correct(model, found, tta) for found in chosen.values()])
                 figures = {name: [scores[name] for scores in seeds.values()] for name in FIGURES}
                 yield {
-                    "net": net, "size": size, "model": model.name, "members": list(model.members), "vote": model.vote,
+                    "net": net, "share": share, "model": model.name, "members": list(model.members), "vote": model.vote,
                     "tta": tta, "split": split, "seeds": seeds, "interval": crossed_mean(hits)[1:3],
                     "mean": {name: statistics.fmean(each) for name, each in figures.items()},
                     "std": {name: statistics.stdev(each) if len(each) > 1 else None for name, each in figures.items()},

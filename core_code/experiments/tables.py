@@ -22,7 +22,7 @@ from core_code.experiments.predicted import OTHER_SEEDS
 from core_code.experiments.presets import StudySettings
 
 SIGNIFICANT = 0.05
-IDENTIFYING = ("net", "size", "model", "vote", "tta", "split")
+IDENTIFYING = ("net", "share", "model", "vote", "tta", "split")
 PUBLISHED_VOTERS = {"baseline", "augmented", "expanded"}
 MODEL, P_VALUE = "model", "p (McNemar)"
 FER2013_NAMES = {"val": "PublicTest", "test": "PrivateTest", "test_not_in_training": "part of PrivateTest"}
@@ -34,21 +34,21 @@ def split_name(split: str, fer2013: bool = False) -> str:
     return f"{name} ({FER2013_NAMES[split]})" if fer2013 and split in FER2013_NAMES else name
 
 
-def part_title(net: str, size: float) -> str:
+def part_title(net: str, share: float) -> str:
     """A net, and the share of the training faces that it was trained on, where that is not the whole."""
-    return net if size == 1 else f"{net}, {100 * size:g} % of the faces"
+    return net if share == 1 else f"{net}, {100 * share:g} % of the faces"
 
 
 def figures(results: dict[str, Any]) -> pd.DataFrame:
-    """A row for each net, share of the training faces (size), model, kind of view and split, in percent.
+    """A row for each net, share of the training faces, model, kind of view and split, in percent.
 
-    Columns: net, size, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
+    Columns: net, share, model, vote, tta, split, seeds (their number), mean and std over the seeds of each figure
     (`top1_mean`, `top1_std`, ...), the interval of top-1 over seeds and faces (`top1_low`, `top1_high`), the difference
     of top-1 to the baseline of the same seeds and views, p of McNemar's test against it by seed, its conclusion, and
     the published top-1 and top-2 on the same faces.
     """
     rows = []
-    where = itemgetter("net", "size", "tta", "split")
+    where = itemgetter("net", "share", "tta", "split")
     baselines = {where(row): row for row in results["scores"] if row["model"] == "baseline"}
     for row in results["scores"]:
         line = {name: row[name] for name in IDENTIFYING} | {"seeds": len(row["seeds"])}
@@ -61,7 +61,7 @@ def figures(results: dict[str, Any]) -> pd.DataFrame:
         differences = [row["seeds"][seed]["top1"] - baseline["seeds"][seed]["top1"] for seed in both]
         line["difference"] = 100 * statistics.fmean(differences) if both else math.nan
         line["p_values"], line["conclusion"] = significance(row)
-        same_faces = (results["dataset"], row["split"], row["tta"], row["size"]) == ("fer2013", "val", NO_TTA, 1)
+        same_faces = (results["dataset"], row["split"], row["tta"], row["share"]) == ("fer2013", "val", NO_TTA, 1)
         published = results["published"].get(row["net"], {}) if same_faces else {}
         line["published_top1"], line["published_top2"] = published.get(published_name(row)) or (None, None)
         rows.append(line)
@@ -90,14 +90,14 @@ def published_name(row: Mapping[str, Any]) -> str:
 
 
 def ordered_votes(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the votes on val, the best first: nothing is chosen on test. `table` is of one net and size."""
+    """The rows of the votes on val, the best first: nothing is chosen on test. `table` is of one net and share."""
     votes = table[(table.split == "val") & (table.tta == NO_TTA) & (table.vote != "")]
     return votes.sort_values("top1_mean", ascending=False, kind="stable")
 
 
 def shown_models(table: pd.DataFrame) -> list[str]:
     """The models to show first: the experiments, the best vote of each kind on val, the published vote, and the votes
-    of baselines alone. `table` is of one net and size."""
+    of baselines alone. `table` is of one net and share."""
     votes = ordered_votes(table)
     baselines = np.array([name.endswith(OTHER_SEEDS) for name in votes.model], dtype=bool)
     shown = votes[~votes.duplicated("vote") | votes.published_top1.notna() | baselines]
@@ -139,7 +139,7 @@ def comparisons(results: dict[str, Any]) -> pd.DataFrame:
     over seeds and faces, p, and p corrected for the number of arms; McNemar's p of each seed."""
     rows = []
     for row in results["comparisons"]:
-        line = {name: row[name] for name in ("net", "size", "on", "family", "model", "against")} | in_points(row)
+        line = {name: row[name] for name in ("net", "share", "on", "family", "model", "against")} | in_points(row)
         line["calibration_error"] = 100 * row["calibration_error"]
         line["mcnemar_p"] = " / ".join(p_text(test["p_value"]) for test in row["mcnemar"].values())
         rows.append(line)

@@ -17,7 +17,7 @@ from core_code.evaluation.predictions import without_copies
 from core_code.experiments.comparisons import LAST_EPOCH, NOVEL_FACES, corrected, parts_of
 from core_code.experiments.tables import in_points
 
-NET = re.compile(r"(?P<model>.+?)(?:_share(?P<size>[\d.]+))?_seed(?P<seed>\d+)")
+NET = re.compile(r"(?P<model>.+?)(?:_share(?P<share>[\d.]+))?_seed(?P<seed>\d+)")
 Predicted = dict[tuple[str, float, int], Tensor]  # of each net and arm, share of the faces and seed: int64 [N]
 
 
@@ -37,7 +37,7 @@ def compare_studies(study: Path, other: Path, data_root: Path, dataset: str) -> 
     novel = without_copies(faces, FER2013(data_root, "train", dataset).faces)
     wheres = {LAST_EPOCH: torch.ones_like(novel)} | ({} if novel.all() else {NOVEL_FACES: novel})
     return pd.DataFrame([
-        {"on": where, "model": row["model"], "size": row["size"], **in_points(row)}
+        {"on": where, "model": row["model"], "share": row["share"], **in_points(row)}
         for where, chosen in wheres.items()
         for row in corrected(differences(both[0], both[1], common, labels, chosen))
     ])  # fmt: skip
@@ -47,13 +47,13 @@ def differences(
     one: Predicted, two: Predicted, keys: list[tuple[str, float, int]], labels: Tensor, chosen: Tensor
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """The difference of each model and share of the faces, over its seeds among the keys, on the chosen faces."""
-    for model, size in dict.fromkeys(key[:2] for key in keys):
-        seeds = [seed for *key, seed in keys if key == [model, size]]
-        hits = [[of[model, size, seed][chosen] == labels[chosen] for seed in seeds] for of in (one, two)]
+    for model, share in dict.fromkeys(key[:2] for key in keys):
+        seeds = [seed for *key, seed in keys if key == [model, share]]
+        hits = [[of[model, share, seed][chosen] == labels[chosen] for seed in seeds] for of in (one, two)]
         values = torch.stack(hits[0]).double() - torch.stack(hits[1]).double()
         parts = parts_of(values, labels[chosen])
         yield {
-            "model": model, "size": size, "seeds": seeds, "faces": int(chosen.sum()),
+            "model": model, "share": share, "seeds": seeds, "faces": int(chosen.sum()),
             "figures": {name: crossed_mean(part)._asdict() for name, part in parts.items()},
         }  # fmt: skip
 
@@ -79,6 +79,6 @@ def read_predictions(path: Path, counts: list[int]) -> Predicted:
     for name in rows.columns:
         match, values = NET.fullmatch(name), pd.to_numeric(rows[name], errors="coerce")
         if match and values.isin(range(len(EMOTIONS))).all():
-            key = (match["model"], float(match["size"] or 1), int(match["seed"]))
+            key = (match["model"], float(match["share"] or 1), int(match["seed"]))
             predicted[key] = torch.from_numpy(values.to_numpy("int64", copy=True))
     return predicted

@@ -18,7 +18,7 @@ def editor() -> Editor:
 
 @pytest.fixture(scope="module")
 def faces() -> torch.Tensor:
-    return FER2013(phase="val", dataset="sample").faces[:3]
+    return FER2013(split="val", dataset="sample").faces[:3]
 
 
 def test_cut_out_faces_in_every_form_are_what_the_generator_outputs(editor, faces, tmp_path):

@@ -59,7 +59,7 @@ def test_only_the_box_of_a_face_is_edited(tmp_path):
 
 def test_dlib_finds_sample_faces_and_says_where_there_is_none():
     pytest.importorskip("dlib")
-    faces = FER2013(phase="train", dataset="sample").faces[:20]
+    faces = FER2013(split="train", dataset="sample").faces[:20]
     blank = torch.full((1, 48, 48), 128, dtype=torch.uint8)
     boxes = find_boxes(torch.cat([faces, blank]))
     found = boxes.isfinite().all(dim=1)

@@ -62,21 +62,21 @@ def plain_frechet(a, b):
     return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(ca + cb - 2 * linalg.sqrtm(ca @ cb).real)
 
 
-def test_a_summary_has_the_means_of_each_emotion_in_each_split():
+def test_a_summary_has_the_means_of_each_emotion_in_each_group():
     rng = np.random.default_rng(0)
     values, emotions, frontal = rng.random(60), rng.integers(0, 6, 60), rng.random(60) < 0.5  # no Neutral
     faces = FaceSet(random_faces(60), torch.tensor(emotions), torch.tensor(frontal))
-    summary = summarise(torch.tensor(values), faces.labels, faces.splits(), higher_is_better=False)
-    for split, mask in (("all", np.ones(60, bool)), ("frontal", frontal), ("other", ~frontal)):
+    summary = summarise(torch.tensor(values), faces.labels, faces.groups(), higher_is_better=False)
+    for group, mask in (("all", np.ones(60, bool)), ("frontal", frontal), ("other", ~frontal)):
         means = [values[mask & (emotions == emotion)].mean() for emotion in range(6)]
-        assert list(summary[split]["emotions"].values()) == pytest.approx([*means, None])
-        assert summary[split]["mean"] == pytest.approx(np.mean(means))
-        assert summary[split]["overall"] == pytest.approx(values[mask].mean())
-        assert summary[split]["worst"] == pytest.approx(max(means))
-        assert summary[split]["worst_emotion"] == EMOTIONS[int(np.argmax(means))]
-    both = mean_summary([summary, summarise(torch.tensor(values) + 1, faces.labels, faces.splits())])
+        assert list(summary[group]["emotions"].values()) == pytest.approx([*means, None])
+        assert summary[group]["mean"] == pytest.approx(np.mean(means))
+        assert summary[group]["overall"] == pytest.approx(values[mask].mean())
+        assert summary[group]["worst"] == pytest.approx(max(means))
+        assert summary[group]["worst_emotion"] == EMOTIONS[int(np.argmax(means))]
+    both = mean_summary([summary, summarise(torch.tensor(values) + 1, faces.labels, faces.groups())])
     assert both["frontal"]["overall"] == pytest.approx(summary["frontal"]["overall"] + 0.5)
-    assert set(FaceSet(faces.faces, faces.labels).splits()) == {"all"}
+    assert set(FaceSet(faces.faces, faces.labels).groups()) == {"all"}
 
 
 def test_codes_beside_a_centre_have_the_distance_in_all_directions_and_stay_in_the_square():

@@ -110,8 +110,8 @@ def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, 
     line = ["--generator", "tiny", "--judges", str(path), "--net_name", small, "--exp_name", "one", "--device", "cpu"]
     main(line)
     plots = data_there / "plots_output"
-    printed, found = capsys.readouterr().out, json.loads((plots / "generator_quality_tiny.json").read_text())
-    assert (plots / "generator_quality_tiny.md").read_text().strip() in printed
+    printed, found = capsys.readouterr().out, json.loads((plots / "generator_quality_tiny_fer2013.json").read_text())
+    assert (plots / "generator_quality_tiny_fer2013.md").read_text().strip() in printed
     assert found["judges"] == [f"{small}_two_{BEST}", f"{small}_one_{BEST}"]
     keys = {"target_at_the_centre", f"target_off_the_centre:{small}_two_{BEST}", "l1_to_original",
             "features_to_each_other", "cas", "detectability", "frechet", "smoothness"}  # fmt: skip
@@ -121,7 +121,7 @@ def test_the_command_writes_tables_pictures_and_a_comparison(data_there, small, 
     assert {path.name for path in plots.glob("*.png")} == {
         f"generator_{kind}_tiny_fer2013.png" for kind in ("worst", "sheet", "centres")
     }
-    main([*line, "--parts", "diversity", "--compare", str(plots / "generator_quality_tiny.json")])
+    main([*line, "--parts", "diversity", "--compare", str(plots / "generator_quality_tiny_fer2013.json")])
     assert "tiny (2)" in capsys.readouterr().out
 
 
@@ -138,7 +138,7 @@ def test_judges_of_one_name_have_figures_each(data_there, small, monkeypatch):
     torch.manual_seed(0)
     paths = [save_judge(data_there / root, small, "one") for root in ("first", "second")]
     main(["--generator", "tiny", "--judges", *map(str, paths), "--device", "cpu", "--parts", "targets"])
-    found = json.loads((data_there / "plots_output" / "generator_quality_tiny.json").read_text())
+    found = json.loads((data_there / "plots_output" / "generator_quality_tiny_fer2013.json").read_text())
     names = [f"{small}_one_{BEST} ({number})" for number in (1, 2)]
     assert found["judges"] == names
     figures = [found["figures"][f"target_at_the_centre:{name}"]["real"]["all"]["overall"] for name in names]
@@ -178,7 +178,7 @@ def test_where_dlib_finds_no_face_a_note_says_so_and_identity_has_no_figures(dat
     ]
     csv.write_text("\n".join(blank) + "\n")
     main(["--generator", "tiny", "--judges", str(path), "--device", "cpu", "--parts", "identity"])
-    found = json.loads((data_there / "plots_output" / "generator_quality_tiny.json").read_text())
+    found = json.loads((data_there / "plots_output" / "generator_quality_tiny_fer2013.json").read_text())
     note = "Found faces and identity are not measured: dlib finds no face in the originals"
     assert found["figures"] == {} and note in found["notes"] and note in capsys.readouterr().out
 
@@ -188,7 +188,7 @@ def test_a_generator_of_cut_outs_is_measured_on_whole_faces_and_the_report_says_
     save_generator(data_there / "tiny", build_generator(replace(TINY, framing="dlib")))
     path = save_judge(data_there, small, "one")
     main(["--generator", "tiny", "--judges", str(path), "--device", "cpu", "--parts", "diversity"])
-    assert "Whole faces are edited" in (data_there / "plots_output" / "generator_quality_tiny.md").read_text()
+    assert "Whole faces are edited" in (data_there / "plots_output" / "generator_quality_tiny_fer2013.md").read_text()
 
 
 def test_results_of_several_processes_stand_in_order():

@@ -33,7 +33,7 @@ def test_the_gaussian_one_is_the_default():
 
 def test_emotions_lie_apart_and_their_edits_differ_while_the_face_stays(editor):
     assert torch.pdist(editor.space.centres).min() > 0.4
-    faces = FER2013(phase="val", dataset="sample", max_faces=12).faces
+    faces = FER2013(split="val", dataset="sample", max_faces=12).faces
     edits = [editor.edit(faces, centre.expand(12, 2)) for centre in editor.space.centres]
     for i, edit in enumerate(edits):
         assert mean_change(faces, edit) < 0.12
@@ -42,7 +42,7 @@ def test_emotions_lie_apart_and_their_edits_differ_while_the_face_stays(editor):
 
 def test_six_augmentations_of_a_face_are_six_visibly_different_faces(editor):
     """At least three grey levels in the mean, of 255; in version 0.1 they were two apart."""
-    data = FER2013(phase="val", dataset="sample", max_faces=24)
+    data = FER2013(split="val", dataset="sample", max_faces=24)
     uniforms = torch.rand(6, 24, 2, generator=torch.Generator().manual_seed(0))
     faces = [editor.edit(data.faces, editor.space.codes(data.labels, each, 0.2)) for each in uniforms]
     apart = [mean_change(faces[i], faces[j]) * 255 for i in range(6) for j in range(i)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.datasets.sample import sample_phase
+from core_code.datasets.sample import sample_split
 from EmotionGAN.editor import Editor
 from EmotionGAN.explore.faces import one_of_each_first
 from EmotionGAN.explore.server import Explorer, ExplorerServer
@@ -44,7 +44,7 @@ def by_mouth(batch: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def explorer() -> Explorer:
     """The shipped generator, sample faces, and a classifier that reads the brightness about the mouth."""
-    faces, labels = sample_phase("val")
+    faces, labels = sample_split("val")
     rows = one_of_each_first(labels.tolist())
 
     titles = [EMOTIONS[labels[row]] for row in rows]

@@ -67,10 +67,10 @@ def test_only_training_faces_reach_the_generator(fer2013_csv, tmp_path):
         editor = TinyEditor()
         make(tmp_path / mode, train, editor, mode=mode)
         assert {face.numpy().tobytes() for batch in editor.batches for face in batch} == ours
-    for phase in ("val", "test"):
+    for split in ("val", "test"):
         with pytest.raises(ValueError, match="only training faces"):
-            make(tmp_path / phase, FER2013(folder, phase))
-        assert not (tmp_path / phase).exists()
+            make(tmp_path / split, FER2013(folder, split))
+        assert not (tmp_path / split).exists()
 
 
 def test_every_batch_has_the_same_size(train, tmp_path):

@@ -15,7 +15,7 @@ from small_faces import USAGES, small_rows, smooth_faces, write_csv
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets import fer2013_csv as fer2013_csv_module
-from core_code.datasets.fer2013 import FER2013, PHASES
+from core_code.datasets.fer2013 import FER2013, SPLITS
 from core_code.datasets.splits import Splits
 
 HEADERS = ("emotion, Usage, pixels", "emotion,pixels,Usage", "pixels, Usage,emotion", "Emotion,usage,PIXELS")
@@ -30,14 +30,14 @@ def read_independently(path: Path, usage: str) -> tuple[np.ndarray, list[int]]:
     return faces, [int(row["emotion"]) for row in rows]
 
 
-@pytest.mark.parametrize("phase, usage", list(zip(PHASES, USAGES, strict=True)))
+@pytest.mark.parametrize("split, usage", list(zip(SPLITS, USAGES, strict=True)))
 @pytest.mark.parametrize("header", HEADERS)
-def test_each_phase_holds_the_rows_of_its_usage(tmp_path, header, phase, usage):
+def test_each_split_holds_the_rows_of_its_usage(tmp_path, header, split, usage):
     rows = small_rows(train=23, val=9, test=8)
     write_csv(tmp_path / "fer2013.csv", rows[::2] + rows[1::2], header)  # each usage in two runs
     expected_faces, expected_labels = read_independently(tmp_path / "fer2013.csv", usage)
     for _ in ("first load", "from the cache"):
-        faces = FER2013(tmp_path, phase)
+        faces = FER2013(tmp_path, split)
         assert faces.faces.dtype == torch.uint8 and faces.labels.dtype == torch.int64
         np.testing.assert_array_equal(faces.faces.numpy(), expected_faces)
         assert faces.labels.tolist() == expected_labels
@@ -97,7 +97,7 @@ def test_items_and_batches(tmp_path, fer2013_csv):
     assert torch.equal(torch.cat([batch for batch, _ in loader]), faces.faces)
 
 
-def test_max_faces_keeps_the_first_rows_of_the_phase(tmp_path, fer2013_csv):
+def test_max_faces_keeps_the_first_rows_of_the_split(tmp_path, fer2013_csv):
     folder = fer2013_csv(tmp_path)
     whole, part = FER2013(folder, "val"), FER2013(folder, "val", max_faces=5)
     assert len(part) == 5 and torch.equal(part.faces, whole.faces[:5]) and torch.equal(part.labels, whole.labels[:5])
@@ -136,14 +136,14 @@ def test_the_cache_is_one_small_file_that_later_loads_use(tmp_path, fer2013_csv)
 @pytest.mark.parametrize("place", [100, -100])
 def test_a_csv_of_the_same_size_and_time_with_another_head_or_tail_is_read_again(tmp_path, fer2013_csv, place):
     folder = fer2013_csv(tmp_path)
-    old = [FER2013(folder, phase).faces.clone() for phase in ("train", "val", "test")]
+    old = [FER2013(folder, split).faces.clone() for split in ("train", "val", "test")]
     path = folder / "icml_face_data.csv"
     state, content = path.stat(), bytearray(path.read_bytes())
     place = next(i for i in range(place % len(content), len(content)) if content[i : i + 1].isdigit())
     content[place] = ord("1") if content[place] != ord("1") else ord("0")
     path.write_bytes(content)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    new = [FER2013(folder, phase).faces for phase in ("train", "val", "test")]
+    new = [FER2013(folder, split).faces for split in ("train", "val", "test")]
     assert not all(map(torch.equal, old, new))
 
 
@@ -317,14 +317,14 @@ def test_a_csv_without_rows_is_an_error(tmp_path, text):
         FER2013(tmp_path, "train")
 
 
-@pytest.mark.parametrize("phase, usage", list(zip(PHASES, USAGES, strict=True)))
-def test_an_empty_phase_is_named_and_others_are_read(tmp_path, phase, usage):
+@pytest.mark.parametrize("split, usage", list(zip(SPLITS, USAGES, strict=True)))
+def test_an_empty_split_is_named_and_others_are_read(tmp_path, split, usage):
     write_csv(tmp_path / "icml_face_data.csv", [row for row in small_rows(7, 7, 7) if row[1] != usage])
-    for other in PHASES:
-        if other != phase:
+    for other in SPLITS:
+        if other != split:
             assert len(FER2013(tmp_path, other)) == 7
-    with pytest.raises(InputError, match=rf"icml_face_data\.csv: no faces for {phase}, expected rows .*{usage}"):
-        FER2013(tmp_path, phase)
+    with pytest.raises(InputError, match=rf"icml_face_data\.csv: no faces for {split}, expected rows .*{usage}"):
+        FER2013(tmp_path, split)
 
 
 def test_a_missing_csv_says_how_to_get_it(tmp_path):

@@ -27,8 +27,8 @@ TRAIN = ["--net_name", "small", "--exp_name", "plus", "--weights", "none", "--im
 def votes(data_there, small) -> pd.DataFrame:
     """fer2013new.csv beside the 40 + 14 + 14 faces: mostly votes for their labels; what it says, as a table."""
     rng, rows = np.random.default_rng(0), []
-    for usage, phase in (("Training", "train"), ("PublicTest", "val"), ("PrivateTest", "test")):
-        for label in FER2013(phase=phase).labels.tolist():
+    for usage, split in (("Training", "train"), ("PublicTest", "val"), ("PrivateTest", "test")):
+        for label in FER2013(split=split).labels.tolist():
             row = dict.fromkeys(HEADER.split(",")[2:], 0)
             row[COLUMN_OF_LABEL[label]] = 6
             row[HEADER.split(",")[2 + rng.integers(10)]] += 3
@@ -57,8 +57,8 @@ def expected_of(votes: pd.DataFrame, usage: str) -> tuple[list[int], list[int], 
 
 
 def test_labels_distributions_and_faces_that_are_left_out(votes):
-    for usage, phase, left_out in (("Training", "train", 2), ("PublicTest", "val", 1), ("PrivateTest", "test", 1)):
-        plain, plus = FER2013(phase=phase), FER2013(phase=phase, dataset="ferplus")
+    for usage, split, left_out in (("Training", "train", 2), ("PublicTest", "val", 1), ("PrivateTest", "test", 1)):
+        plain, plus = FER2013(split=split), FER2013(split=split, dataset="ferplus")
         used, labels, shares = expected_of(votes, usage)
         assert len(plus) == len(used) == len(plain) - left_out and plus.labels.tolist() == labels
         np.testing.assert_allclose(plus.distributions, shares, rtol=1e-6)
@@ -95,7 +95,7 @@ def test_a_training_its_evaluation_and_its_predictions_have_eight_emotions(votes
     confusion = np.array(report["splits"]["test"]["plus"]["confusion"])
     assert confusion.shape == (8, 8)
     assert confusion.sum(1).tolist() == np.bincount(expected_of(votes, "PrivateTest")[1], minlength=8).tolist()
-    Image.fromarray(FER2013(phase="test").faces[0].numpy()).save("face.png")
+    Image.fromarray(FER2013(split="test").faces[0].numpy()).save("face.png")
     predict.main(["face.png", "--checkpoint", "checkpoints/ckpt_small_plus_best_validation.pth", "--face_detector",
                   "none", "--json", "out.json", "--device", "cpu"])  # fmt: skip
     assert [*json.loads(Path("out.json").read_text())["faces"][0]["probabilities"]][-1] == "Contempt"

@@ -1,4 +1,4 @@
-"""Image folders as a data set: which file is which emotion and phase, other sizes and colours, and errors."""
+"""Image folders as a data set: which file is which emotion and split, other sizes and colours, and errors."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from small_faces import smooth_faces
 
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.datasets.fer2013 import FER2013, PHASES
+from core_code.datasets.fer2013 import FER2013, SPLITS
 
 
 def save(folder: Path, name: str, face: np.ndarray) -> Path:
@@ -21,23 +21,23 @@ def save(folder: Path, name: str, face: np.ndarray) -> Path:
 
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, np.ndarray]:
-    """Two pictures of each emotion in each phase; face 14 * phase + 2 * label + k is <k>.png."""
+    """Two pictures of each emotion in each split; face 14 * split + 2 * label + k is <k>.png."""
     faces = smooth_faces(42)
-    for phase, folder in enumerate(("train", "validation", "test")):
+    for split, folder in enumerate(("train", "validation", "test")):
         for label, emotion in enumerate(EMOTIONS):
             for k in range(2):
-                save(tmp_path / folder / emotion.lower(), f"{k}.png", faces[14 * phase + 2 * label + k])
+                save(tmp_path / folder / emotion.lower(), f"{k}.png", faces[14 * split + 2 * label + k])
     return tmp_path, faces
 
 
-def test_folders_tell_phase_and_emotion(folders):
+def test_folders_tell_split_and_emotion(folders):
     root, faces = folders
     for _ in ("first load", "from the cache"):
-        for phase, name in enumerate(PHASES):
+        for split, name in enumerate(SPLITS):
             read = FER2013(root, name, "folder")
             order = sorted(range(7), key=lambda label: EMOTIONS[label].lower())
             assert read.labels.tolist() == [label for label in order for _ in range(2)]
-            expected = [faces[14 * phase + 2 * label + k] for label in order for k in range(2)]
+            expected = [faces[14 * split + 2 * label + k] for label in order for k in range(2)]
             np.testing.assert_array_equal(read.faces.numpy(), np.stack(expected))
             assert read.class_counts.tolist() == [2] * 7
 
@@ -53,24 +53,24 @@ def test_names_of_emotions_in_any_case_and_their_usual_aliases(tmp_path, name, l
 
 
 @pytest.mark.parametrize("layout", ["test alone", "train and test"])
-def test_without_a_validation_folder_file_names_tell_the_phase(tmp_path, layout):
+def test_without_a_validation_folder_file_names_tell_the_split(tmp_path, layout):
     faces = smooth_faces(3)
     first = "train" if layout == "train and test" else "test"
     save(tmp_path / first / "happy", "Training_1.png", faces[0])
     save(tmp_path / "test" / "sad", "PublicTest_2.png", faces[1])
     save(tmp_path / "test" / "fear", "PrivateTest_3.png", faces[2])
-    for phase, label, face in zip(PHASES, (3, 4, 2), faces, strict=True):
-        read = FER2013(tmp_path, phase, "folder")
+    for split, label, face in zip(SPLITS, (3, 4, 2), faces, strict=True):
+        read = FER2013(tmp_path, split, "folder")
         assert read.labels.tolist() == [label]
         assert (read.faces[0].numpy() == face).all()
 
 
-def test_with_a_validation_folder_folders_alone_tell_the_phase(tmp_path):
+def test_with_a_validation_folder_folders_alone_tell_the_split(tmp_path):
     faces = smooth_faces(3)
     for folder, face in zip(("train", "val", "test"), faces, strict=True):
         save(tmp_path / folder / "happy", "PublicTest_1.png", face)
-    for phase, face in zip(PHASES, faces, strict=True):
-        assert (FER2013(tmp_path, phase, "folder").faces.numpy() == face).all()
+    for split, face in zip(SPLITS, faces, strict=True):
+        assert (FER2013(tmp_path, split, "folder").faces.numpy() == face).all()
 
 
 def test_colour_and_other_sizes_become_grey_48_by_48(tmp_path):
@@ -130,7 +130,7 @@ def test_other_files_and_hidden_folders_are_passed_over(folders):
     assert len(FER2013(root, "train", "folder")) == 14
 
 
-def test_an_empty_phase_and_missing_folders_are_named(tmp_path):
+def test_an_empty_split_and_missing_folders_are_named(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
         FER2013(tmp_path / "nowhere", "train", "folder")
     with pytest.raises(InputError, match="no folder train"):
@@ -158,8 +158,8 @@ def test_sub_folders_and_the_usages_as_folders(tmp_path):
     save(tmp_path / "Training" / "happy" / "person 2" / "left", "a.png", faces[1])
     save(tmp_path / "PublicTest" / "sad", "a.png", faces[2])
     save(tmp_path / "PrivateTest" / "sad", "a.png", faces[3])
-    for phase, expected in (("train", faces[:2]), ("val", faces[2:3]), ("test", faces[3:])):
-        np.testing.assert_array_equal(FER2013(tmp_path, phase, "folder").faces.numpy(), expected)
+    for split, expected in (("train", faces[:2]), ("val", faces[2:3]), ("test", faces[3:])):
+        np.testing.assert_array_equal(FER2013(tmp_path, split, "folder").faces.numpy(), expected)
 
 
 def test_what_is_passed_over_is_said_and_so_is_an_emotion_without_a_face(tmp_path, capsys):

@@ -12,7 +12,7 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.datasets.__main__ import main
 from core_code.datasets.inspection import FER2013_COUNTS, completeness, find_copies
-from core_code.datasets.splits import by_phase
+from core_code.datasets.splits import by_split
 
 
 def printed(capsys, folder) -> str:
@@ -56,7 +56,7 @@ def test_what_is_whole_and_what_is_not():
 def test_copies_are_counted_as_by_hand():
     a, b, c, d = (face.ravel() for face in smooth_faces(4))
     # train: a, b, a; val: a (as another emotion); test: c, c, d, b
-    splits = by_phase([a, b, a, a, c, c, d, b], [0, 1, 0, 2, 3, 3, 4, 1], [0, 0, 0, 1, 2, 2, 2, 2])
+    splits = by_split([a, b, a, a, c, c, d, b], [0, 1, 0, 2, 3, 3, 4, 1], [0, 0, 0, 1, 2, 2, 2, 2])
     found = find_copies(splits)
     assert (found.copies, found.in_train, found.disagreeing) == (4, {"val": 1, "test": 1}, 1)
 

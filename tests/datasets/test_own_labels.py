@@ -25,11 +25,11 @@ def folders(tmp_path, monkeypatch, small, small_pictures) -> Path:
     """Three faces of each label in train, two in val and test; the working folder."""
     monkeypatch.chdir(tmp_path)
     faces = iter(smooth_faces(21))
-    for phase, count in (("train", 3), ("val", 2), ("test", 2)):
+    for split, count in (("train", 3), ("val", 2), ("test", 2)):
         for name in NAMES:
-            (tmp_path / "own" / phase / name).mkdir(parents=True)
+            (tmp_path / "own" / split / name).mkdir(parents=True)
             for k in range(count):
-                Image.fromarray(next(faces)).save(tmp_path / "own" / phase / name / f"{k}.png")
+                Image.fromarray(next(faces)).save(tmp_path / "own" / split / name / f"{k}.png")
     return tmp_path / "own"
 
 
@@ -40,7 +40,7 @@ def test_names_and_labels_are_those_of_the_folders(folders):
     assert FER2013(folders, "train", "own_labels").class_counts.tolist() == [3, 3, 3]
     with pytest.raises(InputError, match=r"Contempt: not the name of an emotion.*--dataset own_labels"):
         FER2013(folders, "val", "folder")
-    assert FER2013(phase="val", dataset="sample").emotions == EMOTIONS
+    assert FER2013(split="val", dataset="sample").emotions == EMOTIONS
 
 
 def test_a_training_its_evaluation_and_its_predictions_use_these_names(folders, capsys):

@@ -44,8 +44,8 @@ def test_a_hub_s_files_with_names_of_labels(tmp_path):
                 for k, face in enumerate(faces[2 * number : 2 * number + 2])]  # fmt: skip
         write_hub(tmp_path / "data" / f"{split}-00000-of-00001.parquet", pd.DataFrame(rows), names)
     for _ in ("first load", "from the cache"):
-        for number, phase in enumerate(("train", "val", "test")):
-            read = FER2013(tmp_path, phase)
+        for number, split in enumerate(("train", "val", "test")):
+            read = FER2013(tmp_path, split)
             np.testing.assert_array_equal(read.faces.numpy(), faces[2 * number : 2 * number + 2])
             assert read.labels.tolist() == [3, 0]
 
@@ -59,8 +59,8 @@ def test_pixels_and_usage_in_columns(tmp_path, form):
         {"emotion": [0, 3, 6], "pixels": [shape(f) for f in faces], "Usage": ["Training", "PublicTest", "PrivateTest"]}
     )
     table.to_parquet(tmp_path / "fer.parquet")
-    for phase, face, label in zip(("train", "val", "test"), faces, (0, 3, 6), strict=True):
-        read = FER2013(tmp_path, phase)
+    for split, face, label in zip(("train", "val", "test"), faces, (0, 3, 6), strict=True):
+        read = FER2013(tmp_path, split)
         np.testing.assert_array_equal(read.faces[0].numpy(), face)
         assert read.labels.tolist() == [label]
 
@@ -74,8 +74,8 @@ def test_two_splits_whose_images_are_named_after_the_usage(tmp_path):
     ]
     write_hub(tmp_path / "train.parquet", pd.DataFrame(rows[:1]))
     write_hub(tmp_path / "test.parquet", pd.DataFrame(rows[1:]))
-    for phase, face in zip(("train", "val", "test"), faces, strict=True):
-        np.testing.assert_array_equal(FER2013(tmp_path, phase).faces[0].numpy(), face)
+    for split, face in zip(("train", "val", "test"), faces, strict=True):
+        np.testing.assert_array_equal(FER2013(tmp_path, split).faces[0].numpy(), face)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_truncated_file_and_a_name_that_tells_no_split(tmp_path):
         FER2013(tmp_path, "train")
     path.unlink()
     (tmp_path / "faces.parquet").write_bytes(content)
-    with pytest.raises(InputError, match="of which phase are its faces"):
+    with pytest.raises(InputError, match="of which split are its faces"):
         FER2013(tmp_path, "train")
 
 

@@ -1,4 +1,4 @@
-"""The sample faces: always the same, apart in each phase, readable, and fitted on Training faces alone."""
+"""The sample faces: always the same, apart in each split, readable, and fitted on Training faces alone."""
 
 import sys
 from importlib.util import find_spec
@@ -14,41 +14,41 @@ from small_faces import Row, small_rows, smooth_faces, write_csv
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.face_finder import frontal_box
 from core_code.datasets import face_shapes, fit_sample_model, sample
-from core_code.datasets.fer2013 import FER2013, PHASES
+from core_code.datasets.fer2013 import FER2013, SPLITS
 
 
 @pytest.fixture(scope="module")
-def phases() -> dict[str, FER2013]:
-    return {phase: FER2013(Path("nowhere"), phase, "sample") for phase in PHASES}
+def splits() -> dict[str, FER2013]:
+    return {split: FER2013(Path("nowhere"), split, "sample") for split in SPLITS}
 
 
-def test_sizes_and_labels(phases):
-    assert [len(phases[phase]) for phase in PHASES] == [2100, 700, 700]
-    assert phases["train"].class_counts.min() >= 100
-    assert phases["train"].class_counts.argmax() == 3 and phases["train"].class_counts.argmin() == 1  # as in FER2013
-    assert phases["val"].class_counts.tolist() == phases["test"].class_counts.tolist() == [100] * 7
-    for faces in phases.values():
+def test_sizes_and_labels(splits):
+    assert [len(splits[split]) for split in SPLITS] == [2100, 700, 700]
+    assert splits["train"].class_counts.min() >= 100
+    assert splits["train"].class_counts.argmax() == 3 and splits["train"].class_counts.argmin() == 1  # as in FER2013
+    assert splits["val"].class_counts.tolist() == splits["test"].class_counts.tolist() == [100] * 7
+    for faces in splits.values():
         assert faces.faces.shape[1:] == (48, 48) and faces.faces.dtype == torch.uint8
 
 
-def test_the_same_faces_every_time(phases):
-    for phase in PHASES:
-        assert FER2013(Path("elsewhere"), phase, "sample").fingerprint() == phases[phase].fingerprint()
+def test_the_same_faces_every_time(splits):
+    for split in SPLITS:
+        assert FER2013(Path("elsewhere"), split, "sample").fingerprint() == splits[split].fingerprint()
     part = FER2013(Path("nowhere"), "train", "sample", max_faces=50)
-    assert part.fingerprint() == phases["train"].fingerprint(50)
+    assert part.fingerprint() == splits["train"].fingerprint(50)
 
 
-def test_no_face_stands_twice(phases):
-    faces = torch.cat([phases[phase].faces for phase in PHASES])
+def test_no_face_stands_twice(splits):
+    faces = torch.cat([splits[split].faces for split in SPLITS])
     assert len({face.numpy().tobytes() for face in faces}) == 3500
 
 
-def test_a_linear_classifier_predicts_fresh_samples(phases):
+def test_a_linear_classifier_predicts_fresh_samples(splits):
     """One-vs-rest ridge regression, written out: far above chance (14 %), so the expressions are there to be read."""
-    train, test = ((phases[p].faces.flatten(1).double() / 255 - 0.5) for p in ("train", "test"))
-    targets = torch.nn.functional.one_hot(phases["train"].labels, 7).double()
+    train, test = ((splits[p].faces.flatten(1).double() / 255 - 0.5) for p in ("train", "test"))
+    targets = torch.nn.functional.one_hot(splits["train"].labels, 7).double()
     weights = torch.linalg.solve(train.T @ train + 300 * torch.eye(train.shape[1]), train.T @ targets)
-    accuracy = ((test @ weights).argmax(1) == phases["test"].labels).double().mean()
+    accuracy = ((test @ weights).argmax(1) == splits["test"].labels).double().mean()
     assert accuracy > 0.6
 
 
@@ -260,12 +260,12 @@ def test_without_dlib_the_command_says_what_to_install(monkeypatch):
         face_shapes.find_landmarks(smooth_faces(1))
 
 
-def test_dlib_sees_the_landmarks_of_a_sample_face(phases):
+def test_dlib_sees_the_landmarks_of_a_sample_face(splits):
     """Eyes above the mouth, on their sides; the mirrored face's are the mirrored ones."""
     pytest.importorskip("dlib")
     if not find_spec("face_recognition_models"):
         pytest.skip("the landmarks need face_recognition_models")
-    face = next(face for face in phases["val"].faces.numpy() if frontal_box(face) and frontal_box(face[:, ::-1]))
+    face = next(face for face in splits["val"].faces.numpy() if frontal_box(face) and frontal_box(face[:, ::-1]))
     points, mirrored = face_shapes.find_landmarks(np.stack([face, face[:, ::-1]]))
     right_eye, left_eye, mouth = points[36:42].mean(), points[42:48].mean(), points[48:].mean()
     assert right_eye.real < mouth.real < left_eye.real and max(right_eye.imag, left_eye.imag) < mouth.imag

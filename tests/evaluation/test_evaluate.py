@@ -80,7 +80,7 @@ def save_net(net_name: str, experiment: str, kind: str = "best_validation", seed
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    net.train()(evaluation_view(FER2013(phase="val").faces, SIZES[experiment]))
+    net.train()(evaluation_view(FER2013(split="val").faces, SIZES[experiment]))
     rest = {key: None for key in ("optimizer", "scheduler", "loss", "seed", "history")}
     state = {**rest, "net": net.state_dict(), "epoch": 1, "settings": {"image_size": SIZES[experiment]}}
     CheckpointFiles(Path("checkpoints"), net_name, experiment).save(kind, state)
@@ -108,12 +108,12 @@ def check(figures: dict, logits: torch.Tensor, labels: torch.Tensor) -> None:
 
 def test_one_experiment_on_val_and_test(there, capsys):
     splits = there("--exp_names", "A")["splits"]
-    for phase in ("val", "test"):
-        data = FER2013(phase=phase)
+    for split in ("val", "test"):
+        data = FER2013(split=split)
         logits = logits_of("A", data.faces)
         assert len(logits.argmax(1).unique()) > 2
-        assert list(splits[phase]) == ["A"]
-        check(splits[phase]["A"], logits, data.labels)
+        assert list(splits[split]) == ["A"]
+        check(splits[split]["A"], logits, data.labels)
     drawn = (
         "confusion_matrix_small_A_val",
         "confusion_matrix_small_A_test",
@@ -129,7 +129,7 @@ def test_one_experiment_on_val_and_test(there, capsys):
 
 def test_two_experiments_vote(undrawn, there):
     splits = there("--exp_names", "A", "B")["splits"]
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     answers = [logits_of(name, data.faces) for name in SIZES]
     for name, logits in zip(SIZES, answers, strict=True):
         check(splits["test"][name], logits, data.labels)
@@ -144,7 +144,7 @@ def test_two_experiments_vote(undrawn, there):
 def test_every_model_is_compared_with_the_first_one_face_by_face(undrawn, there, capsys):
     found = there("--exp_names", "A", "B")
     assert found["compared_with"] == "A"
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     right = [(logits_of(name, data.faces).argmax(1) == data.labels).tolist() for name in SIZES]
     only_a = sum(a and not b for a, b in zip(*right, strict=True))
     only_b = sum(b and not a for a, b in zip(*right, strict=True))
@@ -169,7 +169,7 @@ def test_every_model_is_compared_with_the_first_one_face_by_face(undrawn, there,
 def test_augmentation_at_test_time_stands_beside_the_figures_without_it(undrawn, there, capsys, tta):
     plain = there("--exp_names", "A", "B")["splits"]
     splits = there("--exp_names", "A", "B", "--tta", tta)["splits"]
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     answers = {}
     for name, size in SIZES.items():
         net = EmotionNet("small").eval()
@@ -224,7 +224,7 @@ def test_the_silhouette_is_of_what_goes_into_the_last_layer(undrawn, there):
     net.load_state_dict(torch.load("checkpoints/ckpt_small_A_best_validation.pth")["net"])
     caught = []
     net.head.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].double().numpy()))
-    val = FER2013(phase="val")
+    val = FER2013(split="val")
     with torch.no_grad():
         net(evaluation_view(val.faces, SIZES["A"]))
     assert found == pytest.approx(silhouette_score(caught[0], val.labels), abs=1e-4)
@@ -276,7 +276,7 @@ def test_figures_come_as_csv_files_too(undrawn, there):
     assert pd.isna(models.loc["test", "A"].p_value)
     emotions = pd.read_csv("plots_output/evaluation_small_emotions.csv")
     rows = emotions[(emotions["split"] == "test") & (emotions["model"] == "A")]
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     wanted = precision_recall_fscore_support(data.labels, logits_of("A", data.faces).argmax(1), zero_division=0)
     assert list(rows.emotion) == list(EMOTIONS)
     for column, values in zip(("precision", "recall", "f1", "faces"), wanted, strict=True):
@@ -293,7 +293,7 @@ def test_copies_are_found_as_by_comparing_every_pair():
 
 def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn, there):
     splits = there("--exp_names", "A")["splits"]
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     assert splits["test"]["A"]["faces"] == 21 and splits["test_not_in_training"]["A"]["faces"] == 18
     check(splits["test_not_in_training"]["A"], logits_of("A", data.faces[3:]), data.labels[3:])
     assert set(there("--exp_names", "A", "--max_faces", "14")["splits"]) == {"val", "test"}, "without copies it is test"
@@ -302,7 +302,7 @@ def test_test_faces_that_stand_in_training_are_left_out_beside_the_whole(undrawn
 def test_other_checkpoints_of_a_run_and_another_size(undrawn, there):
     save_net("small", "A", "last_trained_epoch", seed=9)
     found = there("--exp_names", "A", "--checkpoint", "last_trained_epoch")
-    data = FER2013(phase="val")
+    data = FER2013(split="val")
     assert found["checkpoint"] == "last_trained_epoch"
     check(found["splits"]["val"]["A"], logits_of("A", data.faces, "last_trained_epoch"), data.labels)
     net = logits_of("B", data.faces)

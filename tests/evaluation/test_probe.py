@@ -42,7 +42,7 @@ def plain_net(seed: int) -> torch.nn.Module:
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    net.train()(evaluation_view(FER2013(phase="val", dataset="sample").faces, 32))
+    net.train()(evaluation_view(FER2013(split="val", dataset="sample").faces, 32))
     return net.eval()
 
 
@@ -61,8 +61,8 @@ def accuracies_of(net: torch.nn.Module) -> dict[str, float]:
     """From what goes into torchvision's last layer, caught by a hook, to scikit-learn's score, worked out here."""
     caught = []
     net.fc.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0].double().numpy()))
-    data = [FER2013(phase="train", dataset="sample", max_faces=FACES)]
-    data += [FER2013(phase=phase, dataset="sample") for phase in ("val", "test")]
+    data = [FER2013(split="train", dataset="sample", max_faces=FACES)]
+    data += [FER2013(split=split, dataset="sample") for split in ("val", "test")]
     with torch.no_grad():
         for faces in data:
             net.eval()(evaluation_view(faces.faces, 32))
@@ -116,7 +116,7 @@ def test_random_weights_that_byol_started_from_are_drawn_again(there):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # the 60 training faces are one batch: its statistics are all faces'
     with torch.no_grad():
-        plain.train()(evaluation_view(FER2013(phase="train", dataset="sample", max_faces=FACES).faces, 32))
+        plain.train()(evaluation_view(FER2013(split="train", dataset="sample", max_faces=FACES).faces, 32))
     assert found["before, norms measured"] == pytest.approx(accuracies_of(plain), abs=0.04)
 
 

@@ -63,7 +63,7 @@ def logits_of(net: nn.Module, size: int = 224) -> torch.Tensor:
 def test_evaluate_reads_them_under_the_published_file_name(data_there, small, name):
     net = save_published(Path("checkpoints/ckpt_small_Regular_best_validation.pth"), small_net(), name, "Regular")
     usual = ["--net_name", small, "--exp_names", "Regular", "--precision", "fp32", "--device", "cpu"]
-    data = FER2013(phase="test")
+    data = FER2013(split="test")
     sizes = (([], 224), (["--image_size", "32"], 32))
     for flags, size in sizes[name == "small" :]:  # the slow size once
         evaluate.main([*usual, *flags])

@@ -74,9 +74,9 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(there):
 
 @pytest.mark.slow
 def test_two_parts_of_the_faces_make_one_report(there):
-    results = there("--experiments", "baseline", "--sizes", "0.5", "1", "--epochs", "1")
+    results = there("--experiments", "baseline", "--shares", "0.5", "1", "--epochs", "1")
     check_page(results)
-    assert {(row["size"], row["model"]) for row in results["scores"]} == {(0.5, "baseline"), (1, "baseline")}
+    assert {(row["share"], row["model"]) for row in results["scores"]} == {(0.5, "baseline"), (1, "baseline")}
     assert Path("checkpoints/ckpt_resnet18_baseline_share0.5_seed1_best_validation.pth").exists()
     assert "resnet18, 50 % of the faces" in Path("plots_output/report.html").read_text()
 

@@ -14,12 +14,12 @@ from core_code.experiments import compare
 
 @pytest.fixture
 def labels() -> np.ndarray:
-    return np.concatenate([FER2013(dataset="sample", phase=split).labels.numpy() for split in ("val", "test")])
+    return np.concatenate([FER2013(dataset="sample", split=split).labels.numpy() for split in ("val", "test")])
 
 
 def write_study(folder: Path, labels: np.ndarray, right: dict[str, float], seeds=(1, 2, 3)) -> pd.DataFrame:
     """A file of predictions in which each net is right on about such a share of the faces at the last epoch."""
-    counts = [len(FER2013(dataset="sample", phase=split)) for split in ("val", "test")]
+    counts = [len(FER2013(dataset="sample", split=split)) for split in ("val", "test")]
     rows = pd.DataFrame({
         "split": np.repeat(["val", "test"], counts), "face": np.concatenate([np.arange(count) for count in counts]),
     })  # fmt: skip
@@ -48,7 +48,7 @@ def test_differences_are_those_of_the_last_epoch_paired_by_seed_and_face(tmp_pat
     table = pd.read_csv(tmp_path / "table.csv")
     table = table[table.on == "val and test, last epoch"].set_index("model")
     assert table.index.tolist() == ["resnet18_augmented", "resnet18_expanded"]  # the baselines are the same
-    assert table["size"].tolist() == [1, 0.1]
+    assert table["share"].tolist() == [1, 0.1]
     assert table.seeds.tolist() == [3, 3]
     for model, name in (("resnet18_augmented", "augmented"), ("resnet18_expanded", "expanded_share0.1")):
         hits = [

@@ -64,7 +64,7 @@ def test_images_of_other_faces_seeds_or_generators_are_not_complete():
 
 
 def test_images_of_a_part_are_those_of_the_generator_that_was_learned_from_it():
-    flags = ("--sizes", "0.5", "--learn_generators", "True")
+    flags = ("--shares", "0.5", "--learn_generators", "True")
     study, _, steps = plan(*flags)
     folder = generator_folder(study, 0.5)
     shutil.copytree(DEFAULT_GENERATOR, folder / "generator")
@@ -105,7 +105,7 @@ def test_trainings_of_another_study_are_refused():
 
 
 def test_a_training_by_other_flags_of_an_arm_or_preset_is_refused():
-    flags = ("--preset", "tenth", "--experiments", "augmented_then_real", "--sizes", "1")
+    flags = ("--preset", "tenth", "--experiments", "augmented_then_real", "--shares", "1")
     study, faces, steps = plan(*flags)
     step = steps["resnet18_augmented_then_real_seed1"]
     settings = {"image_size": 40, "lr": 1e-3, "batch_size": 64, "label_smoothing": 0.1, "smallest_crop": 0.5,

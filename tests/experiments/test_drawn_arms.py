@@ -8,9 +8,9 @@ from core_code.experiments import pictures
 from core_code.experiments.__main__ import parse_arguments, settings_of
 
 
-def score(model: str, size: float, top1: float, **changed: str) -> dict:
+def score(model: str, share: float, top1: float, **changed: str) -> dict:
     known = {"net": "resnet18", "split": "test", "tta": "none", "vote": ""} | changed
-    return known | {"model": model, "size": size, "mean": {"top1": top1}, "interval": [top1 - 0.02, top1 + 0.02]}
+    return known | {"model": model, "share": share, "mean": {"top1": top1}, "interval": [top1 - 0.02, top1 + 0.02]}
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_the_tenth_trains_on_a_tenth_of_the_faces_with_larger_crops():
         if step.kind == "training":
             assert (flags.optimizer, flags.batch_size, flags.lr, flags.epochs) == ("adam", 64, 1e-3, 24)
             assert (flags.label_smoothing, flags.smallest_crop, flags.image_size) == (0.1, 0.5, 40)
-    _, steps = plan("--preset", "tenth", "--sizes", "0.5")
+    _, steps = plan("--preset", "tenth", "--shares", "0.5")
     assert {flags_of(step).max_faces for step in steps.values()} == {14_354}
 
 
@@ -198,7 +198,7 @@ def test_times_come_from_a_trial_of_each_kind_of_work_with_validation(monkeypatc
 
 
 def test_a_trial_measures_each_kind_on_the_device(small):
-    study, steps = plan("--preset", "quick", "--device", "cpu", "--precision", "fp32", "--learn_generators", "--sizes",
+    study, steps = plan("--preset", "quick", "--device", "cpu", "--precision", "fp32", "--learn_generators", "--shares",
                         "0.5", "--experiments", "baseline", "augmented")  # fmt: skip
     for kind in ("training", "byol"):
         step = Step("x", (), (), kind, 100, "small", "baseline", 1, 32)
@@ -272,10 +272,10 @@ def test_parts_of_the_faces_have_runs_images_and_generators_of_their_own():
     ]  # fmt: skip
     tenth = round(FACES / 10)
     for step in steps.values():
-        assert (step.size, step.faces) == ((0.1, tenth) if "share" in step.name else (1, FACES))
+        assert (step.share, step.faces) == ((0.1, tenth) if "share" in step.name else (1, FACES))
         words = list(step.command)
-        assert ("--max_faces" in words) == (step.size == 0.1)
-        assert step.size == 1 or words[words.index("--max_faces") + 1] == str(tenth)
+        assert ("--max_faces" in words) == (step.share == 0.1)
+        assert step.share == 1 or words[words.index("--max_faces") + 1] == str(tenth)
     learned = steps["generator_share0.1"]
     flags = learn.parse_arguments(list(learned.command[2:]))
     assert (
@@ -295,7 +295,7 @@ def test_parts_of_the_faces_have_runs_images_and_generators_of_their_own():
 
 def test_all_faces_may_have_epochs_of_their_own():
     experiments = ("--experiments", "baseline", "byol", "baseline_soft")
-    _, steps = plan("--preset", "tenth", "--sizes", "0.1", "1", *experiments)
+    _, steps = plan("--preset", "tenth", "--shares", "0.1", "1", *experiments)
     epochs = {name: flags_of(step).epochs for name, step in steps.items() if step.kind == "training"}
     assert epochs == {
         "resnet18_baseline_share0.1_seed1": 24, "resnet18_baseline_seed1": 10,
@@ -306,7 +306,7 @@ def test_all_faces_may_have_epochs_of_their_own():
         assert soft_labels.parse_arguments(list(steps[name].command[2:])).epochs == expected
     assert steps["resnet18_baseline_seed1"].amount == 10 * FACES
     for given in ("--whole_epochs", "--epochs"):
-        _, steps = plan("--preset", "tenth", "--sizes", "1", given, "12", *experiments)
+        _, steps = plan("--preset", "tenth", "--shares", "1", given, "12", *experiments)
         assert steps["resnet18_baseline_seed1"].amount == 12 * FACES
 
 
@@ -319,7 +319,7 @@ def test_a_generator_of_a_part_paints_as_the_included_one_does(preset):
 
 
 def test_a_generator_is_complete_with_its_last_step():
-    flags = ("--preset", "quick", "--sizes", "0.5", "--learn_generators", "--experiments", "augmented")
+    flags = ("--preset", "quick", "--shares", "0.5", "--learn_generators", "--experiments", "augmented")
     study, _ = plan(*flags)
     log = generator_folder(study, 0.5) / "learning.jsonl"
     log.parent.mkdir(parents=True)
@@ -329,7 +329,7 @@ def test_a_generator_is_complete_with_its_last_step():
 
 
 def test_soft_labels_come_from_one_set_of_teachers_a_part_and_from_images_one_after_the_other():
-    _, steps = plan("--preset", "one_gpu", "--sizes", "0.1", "--seeds", "1", "--experiments", "expanded_soft",
+    _, steps = plan("--preset", "one_gpu", "--shares", "0.1", "--seeds", "1", "--experiments", "expanded_soft",
                     "baseline_soft", "augmented_face_soft", "elastic_soft")  # fmt: skip
     assert list(steps) == [
         "expansion_share0.1", "resnet18_soft_labels_share0.1", "resnet18_soft_labels_expansion_share0.1",

@@ -192,8 +192,8 @@ def test_a_report_on_other_faces_than_fer2013s_has_no_published_figures(study):
 def test_steps_that_train_no_net_of_the_study_have_no_history(study):
     settings, _ = study
     for kind in ("generator", "images", "labels"):
-        run = run_of(Step("a", ("b",), (), kind, 1, faces=10, size=0.1, complete=True), {}, settings)
-        assert run["state"] == "complete" and "history" not in run and run["size"] == 0.1
+        run = run_of(Step("a", ("b",), (), kind, 1, faces=10, share=0.1, complete=True), {}, settings)
+        assert run["state"] == "complete" and "history" not in run and run["share"] == 0.1
 
 
 def test_the_csv_files_hold_every_figure_of_every_model(study, tmp_path):
@@ -215,7 +215,7 @@ def test_the_csv_files_hold_every_figure_of_every_model(study, tmp_path):
 def test_the_accuracy_per_emotion_counts_faces_over_all_seeds():
     one = [[3, 1] + [0] * 5] + [[0] * 7 for _ in range(6)]
     other = [[0, 4] + [0] * 5] + [[0, 2] + [0] * 5] + [[0] * 7 for _ in range(5)]
-    row = {"net": "a", "size": 1, "model": "b", "vote": "", "tta": "none", "split": "val",
+    row = {"net": "a", "share": 1, "model": "b", "vote": "", "tta": "none", "split": "val",
            "seeds": {1: {"confusion": one}, 2: {"confusion": other}}}  # fmt: skip
     table = tables.per_emotion({"emotions": EMOTIONS, "scores": [row]})
     found = table.iloc[0][list(EMOTIONS)].tolist()

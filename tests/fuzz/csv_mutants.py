@@ -128,9 +128,9 @@ def read(mutant: Mutant) -> None:
 
 
 def listed(splits: Splits) -> list[tuple[int, int, list[int]]]:
-    """Phase, label and pixels of every row, in order."""
-    phases = [phase for phase, count in enumerate(splits.counts) for _ in range(count)]
-    rows = zip(phases, splits.labels.tolist(), splits.faces.reshape(-1, 2304).tolist(), strict=True)
+    """Split, label and pixels of every row, in order."""
+    splits = [split for split, count in enumerate(splits.counts) for _ in range(count)]
+    rows = zip(splits, splits.labels.tolist(), splits.faces.reshape(-1, 2304).tolist(), strict=True)
     return list(rows)
 
 

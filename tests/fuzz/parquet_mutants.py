@@ -56,7 +56,7 @@ def mutate(folder, kind: str, rng: Random) -> Mutant:
         columns[name] = [rng.choice(ODD_CELLS)] * ROWS
     elif kind == "odd labels":
         columns["label"] = [rng.choice(ODD_LABELS)] * ROWS
-    elif kind == "odd phases":
+    elif kind == "odd splits":
         columns["split"] = [rng.choice((*ODD_LABELS, "train", "Training", "x" * 100_000))] * ROWS
     elif kind == "odd columns":
         odd = rng.choice((name.upper(), "", "a\nb", "\x1b[2J", "x" * 100_000, "LABEL", "emotion", "img_bytes"))
@@ -107,6 +107,6 @@ def plain(cell: Any) -> np.ndarray | None:
     return np.array(values).reshape(48, 48) if np.size(values) == 2304 else None
 
 
-ODD = ("odd cells", "odd labels", "odd phases", "odd columns", "odd information", "odd schema", "no rows",
+ODD = ("odd cells", "odd labels", "odd splits", "odd columns", "odd information", "odd schema", "no rows",
        "two columns of a name")  # fmt: skip
 FAMILY = Family("parquet", (*ODD, *DAMAGES), mutate, read)

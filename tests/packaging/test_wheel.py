@@ -56,7 +56,7 @@ def test_the_installed_package_edits_a_face_and_its_commands_answer(installed, t
     code = (
         "import json, EmotionGAN, core_code; from EmotionGAN import Editor;"
         "from core_code.datasets.fer2013 import FER2013;"
-        "faces = FER2013(phase='val', dataset='sample').faces[:2];"
+        "faces = FER2013(split='val', dataset='sample').faces[:2];"
         "edited = Editor.load(device='cpu').edit_pictures(faces, 'Happy');"
         "print(json.dumps([EmotionGAN.__file__, core_code.__file__, list(edited.shape)]))"
     )

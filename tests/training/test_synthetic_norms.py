@@ -96,7 +96,7 @@ def test_a_run_goes_on_and_equals_an_unbroken_one_and_its_net_is_an_ordinary_one
     for name in norms:  # each has learned by itself
         for part in ("weight", "running_mean", "running_var"):
             assert not torch.equal(second[f"{name}.auxiliary.{part}"], last["net"][f"{name}.{part}"])
-    val = FER2013(phase="val")
+    val = FER2013(split="val")
     trained = load_trained(CheckpointFiles("checkpoints", "small", "E"), "last_trained_epoch").net.eval()
     with torch.no_grad():
         views = evaluation_view(val.faces, 32)

@@ -69,8 +69,8 @@ def generate_images(
     Raises InputError when the folder holds other images or is another run's, and when it cannot be written;
     KeyboardInterrupt or SystemExit(143), with a message of what is saved, when interrupted.
     """
-    if train.phase != "train":
-        raise ValueError(f"faces of {train.phase}: only training faces may be edited")
+    if train.split != "train":
+        raise ValueError(f"faces of {train.split}: only training faces may be edited")
     folder = Path(folder)
     with exclusive_lock(folder) if is_main_process() else nullcontext():
         barrier(FIRST_WITHIN)  # the others begin when the main process holds the lock

@@ -89,7 +89,7 @@ class Augmentations:
 class FER2013Exp(LabelledFaces):
     """The training faces followed by the images of the expansion with their new labels: nearly balanced."""
 
-    phase = "train"
+    split = "train"
 
     def __init__(
         self, train: FER2013, folder: Path = Path("data/expanded_fer_2013"), pack: ImagePack | None = None
