@@ -82,7 +82,7 @@ def command_of(args: argparse.Namespace, precision: str, compiled: bool, face_de
         expand_dataset=expand or None, num_augments=None if expand else args.num_augments,
         folder_batch_size=None if expand else args.folder_batch_size, batch_size=args.batch_size, seed=args.seed,
         precision=precision, face_detector=face_detector, format=None if args.format == "png" else args.format,
-        compile=compiled or None, accelerate=None if args.accelerate else False,
+        compile=compiled, accelerate=None if args.accelerate else False,
         centre=None if expand else args.centre, neighborhood=args.neighborhood, generator=args.generator,
         max_faces=args.max_faces,
     )  # fmt: skip

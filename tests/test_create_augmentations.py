@@ -53,7 +53,7 @@ def test_augmentations_with_the_default_places_and_pictures(there, tmp_path, cap
     counts = FER2013(split="train").class_counts.tolist()
     for emotion, count in zip(EMOTIONS, counts, strict=True):
         assert any(line.split()[1:4] == [emotion, "|", str(count)] for line in output.splitlines())
-    for name in ("label_distribution_fer2013", "augmentation_examples_fer2013"):
+    for name in ("label_distribution_fer2013_augmentations", "augmentation_examples_fer2013_augmentations"):
         with Image.open(f"plots_output/{name}.png") as image:
             assert image.width > 300
 
@@ -71,8 +71,8 @@ def test_expansion_with_the_default_places_and_pictures(there, tmp_path, capsys)
     for label, emotion in enumerate(EMOTIONS):
         added = sum(int(file.parent.name) == label for file in files)
         assert table[emotion] == [labels.count(label), labels.count(label) + added]
-    assert Path("plots_output/label_distribution_fer2013.png").is_file()
-    assert Path("plots_output/expansion_examples_fer2013.png").is_file()
+    assert Path("plots_output/label_distribution_expanded_fer_2013.png").is_file()
+    assert Path("plots_output/expansion_examples_expanded_fer_2013.png").is_file()
 
 
 def test_no_validation_or_test_face_reaches_the_generator(there, tmp_path):

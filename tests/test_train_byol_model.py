@@ -18,6 +18,7 @@ from training_runs import differences, make_augmentations
 import train_byol_model
 import train_model
 from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.files import read_json, write_json
 from core_code.core_utils.photometric import RANDOM_NUMBERS, photometric_augmentation
 from core_code.core_utils.seeding import rng_for
 from core_code.core_utils.transforms import train_view
@@ -208,6 +209,16 @@ def test_an_interrupted_run_goes_on_and_equals_an_unbroken_one(there, capsys, mo
     assert checkpoint()["epoch"] == 1
     with pytest.raises(InputError, match=r"made with images' generator_fingerprint .*, expected None"):
         there(*run, "--resume", "True", "--augmentations_folder", "none")
+    manifest = Path("data/fer2013_augmentations/manifest.json")
+    known = read_json(manifest)
+    write_json(manifest, known | {"half_width": 0.3})
+    with pytest.raises(InputError, match=r"made with images' half_width 0.2, expected 0.3"):
+        there(*run, "--resume", "True")
+    write_json(manifest, known)
+    earlier = checkpoint()
+    for name in ("centre", "half_width", "precision", "face_detector"):
+        del earlier["settings"][f"images' {name}"]
+    torch.save(earlier, f"checkpoints/ckpt_byol_small_E_{KINDS[1]}.pth")  # as an earlier version wrote it
     there(*run, "--resume", "True")
     for kind in KINDS:
         assert differences(checkpoint(kind), checkpoint(kind, "unbroken/checkpoints")) == []

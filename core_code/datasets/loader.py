@@ -99,9 +99,9 @@ class FaceBatches:
         return self.faces_per_epoch or (self.real_count if self.real_only else len(self.faces))
 
     def __len__(self) -> int:
-        """Batches in this epoch; the last may be smaller, and while training never has one face alone."""
+        """Batches in this epoch; the last may be smaller, but in training has no face alone, unless every batch has."""
         count = self.faces_in_epoch
-        alone = self.shuffle and count > 1 and count % self.batch_size == 1
+        alone = self.shuffle and min(count, self.batch_size) > 1 and count % self.batch_size == 1
         return -(-count // self.batch_size) - alone
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -112,7 +112,7 @@ class FaceBatches:
         """The same, with what is shown of the faces, and which rows of the whole batch they are."""
         generator = rng_for(self.seed, self.epoch, "batches")
         batches = list(self.order(generator).to(self.device).split(self.batch_size))
-        if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
+        if self.shuffle and min(len(batches), self.batch_size) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]  # batch norm cannot train on one face
         for indices in batches:
             shard = shard_of(len(indices))

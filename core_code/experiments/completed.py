@@ -1,14 +1,15 @@
 """Which steps of a study are complete, so that they are not run again: their files are there, and are this study's."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from core_code.core_utils.checkpoints import FINAL
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.files import read_json
-from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_format
+from core_code.core_utils.files import load_weights, read_json
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_faces, check_format
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.arms import ARMS
 from core_code.experiments.plan import (
@@ -21,14 +22,18 @@ from core_code.experiments.plan import (
     steps_learned,
 )
 from core_code.experiments.presets import StudySettings
-from core_code.training.settings import IMAGES_KEY, with_current_names
+from core_code.training.recipes import PUBLISHED, recipe_values
+from core_code.training.settings import HEAD, IMAGES_KEY, LATER, WHOLE_NET, with_current_names
 from EmotionGAN.editor import Editor
+from EmotionGAN.learn.config import LearnConfig
+from EmotionGAN.learn.run import CHECKPOINT
 
 
 def with_completed(steps: Sequence[Step], study: StudySettings, faces: FER2013) -> list[Step]:
-    """The steps, each with `complete` as its files say. Raises InputError where a training is another study's.
+    """The steps, each with `complete` as its files say. Raises InputError where a training, a learned generator or the
+    faces of images are another study's.
 
-    `faces` are all training faces of the study. Images of others, or by another generator, are not complete:
+    `faces` are all training faces of the study. Images of fewer of them, or by another generator, are not complete:
     create_augmentations.py adds to them, or tells why it cannot.
     """
     parts = {share: PartFiles(study, share, faces) for share in study.shares}
@@ -61,18 +66,35 @@ class PartFiles:
     def has(self, step: Step) -> bool:
         """Whether the step's files are all there."""
         if step.kind == "generator":
-            return steps_learned(generator_folder(self.study, self.share)) >= step.amount
+            return self.has_generator(step)
         if step.kind == "labels":
             return self.has_labels(step)
         return self.has_images(step) if step.kind == "images" else self.has_training(step)
 
+    def has_generator(self, step: Step) -> bool:
+        """Raises InputError where it was learned from other faces, with other settings or for more steps."""
+        folder = generator_folder(self.study, self.share)
+        learned, path = steps_learned(folder), folder / CHECKPOINT
+        if learned < step.amount:
+            return False
+        settings = settings_learned(path) if path.exists() else {}
+        words = flag_values(step.command[2:])
+        expected = {**asdict(LearnConfig()), **words, "steps": step.amount, "training_data": self.training_data}
+        for key, value in (settings | {"steps": learned}).items():
+            if key in expected and not same_value(expected[key], value):
+                what = f"learned with {key} {value}, this study has {expected[key]}"
+                what = "learned from other faces than this study's" if key == "training_data" else what
+                raise InputError(f"{path}: {what}; give another --images_root")
+        return True
+
     def has_images(self, step: Step) -> bool:
-        """Raises InputError for a damaged manifest."""
+        """Raises InputError for a damaged manifest, and for images of other faces."""
         path = image_folders(self.study, self.share)[step.experiment] / MANIFEST_NAME
         if not path.exists():
             return False
         found, study = read_json(path), self.study
         check_format(found, path)
+        check_faces(found, path, self.faces)
         expected = {"complete": True, "dataset": study.dataset, "seed": study.seed,
                     "num_augments": images_a_face(study, step.experiment),
                     "generator_fingerprint": self.generator_fingerprint}  # fmt: skip
@@ -93,18 +115,18 @@ class PartFiles:
         if not path.exists():
             return False
         state = files.load(FINAL, "settings")
-        settings = with_current_names(state["settings"], byol=False) | {"epochs": state["epoch"]}
-        for key, word in flag_values(step.command[1:]).items():
-            if key in settings and key != "soft_labels" and not same_value(word, settings[key]):
+        settings = with_current_names(state["settings"], files.byol) | {"epochs": state["epoch"]}
+        for key, value in expected_settings(step).items():
+            if key in settings and not same_value(value, settings[key]):
                 raise InputError(
-                    f"{path}: trained with {key} {settings[key]}, this study has {word}; give another "
+                    f"{path}: trained with {key} {settings[key]}, this study has {value}; give another "
                     f"--output_root, or the {key} of that run"
                 )
         if settings.get("training_data", self.training_data) != self.training_data:
             raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
         generator, images = settings.get(f"{IMAGES_KEY}generator_fingerprint"), ARMS[step.experiment].images
         each, seen = images_a_face(self.study, images), settings.get(f"{IMAGES_KEY}images")
-        if each and seen is not None and seen < each * step.faces:
+        if each and seen is not None and seen < each * self.faces_with_images(step, images):
             raise InputError(f"{path}: trained on {seen} images, this study has {each} of each face; give another "
                              "--output_root, or the --num_augments of that run")  # fmt: skip
         if images and generator and self.generator_fingerprint not in (None, generator):
@@ -114,7 +136,38 @@ class PartFiles:
             )
         return True
 
+    def faces_with_images(self, step: Step, images: str) -> int:
+        """How many of the step's faces have images: all but those that the face detector has not found."""
+        path = image_folders(self.study, self.share)[images] / MANIFEST_NAME
+        without = read_json(path).get("faces_without_images") if path.exists() else None
+        rows = without if isinstance(without, list) else []
+        return step.faces - sum(isinstance(row, int) and row < step.faces for row in rows)
 
-def same_value(word: str, value: object) -> bool:
-    """Whether a setting of a checkpoint is what a word of the command line gives."""
-    return float(word) == value if isinstance(value, float) else word == str(value)
+
+def settings_learned(path: Path) -> dict[str, object]:
+    """The settings in a checkpoint of EmotionGAN.learn. Raises InputError where it is damaged."""
+    saved = load_weights(path, "checkpoint of a learning run")
+    try:
+        return dict(json.loads(saved["settings"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its settings are damaged; remove it, or give another --images_root") from error
+
+
+def expected_settings(step: Step) -> dict[str, object]:
+    """What the checkpoint of a training's command holds: the flags as they are typed, and where they are left out the
+    values that they have then."""
+    words = dict(flag_values(step.command[1:]))
+    if step.kind == "byol":
+        return {**with_current_names({}, byol=True), **words}
+    words["trained"] = WHOLE_NET if words.pop("fine_tune") == "True" else HEAD
+    left_out = {"load_byol": False, "use_expanded_dataset": False, "faces_per_epoch": None}
+    recipe = recipe_values(words.get("recipe", PUBLISHED), step.net, step.image_size)
+    expected = {**LATER, **left_out, **recipe, **words}
+    return {key: value for key, value in expected.items() if key != "soft_labels"}
+
+
+def same_value(expected: object, value: object) -> bool:
+    """Whether a setting of a checkpoint is the expected one, or what this word of a command line gives."""
+    if isinstance(value, float) and isinstance(expected, str):
+        return float(expected) == value
+    return str(expected) == str(value)

@@ -13,7 +13,7 @@ from core_code.core_utils.plots.arms import Difference, plot_accuracy_by_share, 
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
 from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
-from core_code.experiments.arms import ARMS
+from core_code.experiments.arms import ARMS, AUGMENTATIONS, EXPANSION
 from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
 from core_code.experiments.models import VOTES, models_of
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
@@ -24,8 +24,6 @@ from core_code.training.inference import load_trained
 
 TRAINING_FACES = 28_709  # of FER2013
 MAPPED = {"baseline": "val", "augmented": "augmentations"}  # of which faces a net's features are mapped
-SHEETS = {"distribution": "label_distribution", "augmentations": "augmentation_examples",
-          "expansion": "expansion_examples"}  # fmt: skip
 Entry = dict[str, str]
 
 
@@ -34,13 +32,11 @@ def draw_pictures(
 ) -> list[Entry]:  # fmt: skip
     """Draw all pictures into plots_output; returns what there is to show, in order.
 
-    Those of single nets are of the largest part of the faces, with the first seed. Each has `file` (a name in
-    plots_output), `kind`, `net` and `experiment` (the run, vote or split in its name). Those of the images are
-    create_augmentations.py's. `results`: see results.collect.
+    Those of single nets and of generated images are of the largest part of the faces, with the first seed. Each has
+    `file` (a name in plots_output), `kind`, `net` and `experiment` (the run, vote or split in its name). Those of the
+    images are create_augmentations.py's. `results`: see results.collect.
     """
-    sheets = {kind: study.plots / f"{name}_{study.dataset}.png" for kind, name in SHEETS.items()}
-    entries = draw_arms(results, study)
-    entries += [entry(path, kind) for kind, path in sheets.items() if path.exists()]
+    entries = draw_arms(results, study) + sheets_of_images(study)
     for net in study.nets:
         keys = [key for key in keys_of(study) if key[0] == net and key in predictions]
         if not keys:
@@ -65,6 +61,19 @@ def draw_pictures(
             if step.experiment in MAPPED:
                 entries += draw_map(step, study)
     return entries
+
+
+def sheets_of_images(study: StudySettings) -> list[Entry]:
+    """What create_augmentations.py has drawn of the augmentations and of the expansion of the largest part."""
+    folders = image_folders(study, max(study.shares))
+    augmentations, expansion = folders[AUGMENTATIONS].name, folders[EXPANSION].name
+    distributions = [study.plots / f"label_distribution_{name}.png" for name in (expansion, augmentations)]
+    sheets = [
+        *[("distribution", path) for path in distributions if path.exists()][:1],
+        (AUGMENTATIONS, study.plots / f"augmentation_examples_{augmentations}.png"),
+        (EXPANSION, study.plots / f"expansion_examples_{expansion}.png"),
+    ]
+    return [entry(path, kind) for kind, path in sheets if path.exists()]
 
 
 def all_vote(experiments: Sequence[str]) -> bool:

@@ -17,8 +17,8 @@ from core_code.datasets.loader import class_shares
 from core_code.evaluation.predictions import Predictions
 from core_code.evaluation.settings import EvaluationSettings
 from core_code.experiments.arms import ARMS
-from core_code.experiments.kept import predict_kept
 from core_code.experiments.plan import Step, checkpoint_files, run_name, seeds_of
+from core_code.experiments.prediction_cache import predict_cached
 from core_code.experiments.presets import StudySettings
 from core_code.training.classifier import ClassifierTask
 
@@ -61,13 +61,13 @@ def predict_all(
             continue
         settings = evaluation_settings(study, key[0], next(iter(done.values())).faces)
         files = {name: checkpoint_files(step, study.output_root) for name, step in done.items()}
-        selected[key] = found = predict_kept(settings, files, BEST)
+        selected[key] = found = predict_cached(settings, files, BEST)
         changed = {}
         for name, each in files.items():
             history = each.load(FINAL, "history")["history"]
             if best_epoch(history, ClassifierTask.best_by, ClassifierTask.higher_is_better) < len(history):
                 changed[name] = each
-        later = predict_kept(replace(settings, tta=NO_TTA), changed, FINAL) if changed else {}
+        later = predict_cached(replace(settings, tta=NO_TTA), changed, FINAL) if changed else {}
         last[key] = {
             split: each._replace(logits=each.logits | (later[split].logits if later else {}), tta={})
             for split, each in found.items()

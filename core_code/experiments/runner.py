@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from core_code.core_utils.cores import cores
 from core_code.core_utils.devices import hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import append_line, drop_cut_line, make_folder
@@ -141,7 +142,7 @@ def start(step: Step, at_once: int, output_root: Path) -> Running:
     environment, log = {**os.environ, PARENT: str(os.getpid())}, None
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), environment.get("PYTHONPATH"))))
     if at_once > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // at_once)))
         log = make_folder(output_root / "logs") / f"experiments_{step.name}.txt"
     elif sys.stderr.isatty():
         environment[LIVE_BARS] = "1"

@@ -183,8 +183,11 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         return []
     state = files.load(LAST, "optimizer", "history", "settings")
     made_with = with_current_names(state["settings"], files.byol)
-    without_images = {key: None for key in made_with if key.startswith(IMAGES_KEY)} | settings
-    for key, value in without_images.items():
+    images = [key for key in made_with if key.startswith(IMAGES_KEY)]  # fewer of an earlier version's
+    expected = dict.fromkeys(images) | settings
+    for key, value in expected.items():
+        if images and key.startswith(IMAGES_KEY) and key not in images:
+            continue
         if made_with.get(key) != value:
             if key == "training_data":  # two checksums would tell nobody anything
                 raise InputError(f"{path}: made with other training faces: resume with the same --dataset, --data_root "

@@ -13,7 +13,7 @@ from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import OWN_SHARES
 from core_code.core_utils.tensorboard import Board
 from core_code.core_utils.transforms import SMALLEST_CROP
-from core_code.datasets.augmentations.manifest import MANIFEST_NAME
+from core_code.datasets.augmentations.manifest import MANIFEST_NAME, OLDER
 from core_code.datasets.fer2013 import FER2013
 from core_code.models.architectures import IMAGENET_STEM
 from core_code.training.recipes import PARTS, PUBLISHED, RECIPES, RecipeParts
@@ -24,6 +24,7 @@ FINE_TUNE_CHANGED = (
     "False the head alone)"
 )
 IMAGES_KEY = "images' "  # begins the names of what identifies the images trained on
+OF_IMAGES = ("generator_fingerprint", "seed", "images", "centre", "half_width", "precision", "face_detector")
 RESUMED_WITH = ("batch_size", "lr", "weight_decay", "optimizer", "scheduler", "image_size", "seed", "weights",
                 "fine_tune", "dataset", "smallest_crop")  # fmt: skip
 OF_CLASSIFIERS = ("load_byol", "use_expanded_dataset", "emotion_transform_prob", "faces_per_epoch", "class_shares",
@@ -113,8 +114,8 @@ def data_provenance(faces: FER2013, images: Path | None) -> dict[str, Any]:
     """What identifies these training faces, and the folder of images generated from them."""
     origin: dict[str, Any] = {"training_data": faces.fingerprint()}
     if images:
-        manifest = read_json(images / MANIFEST_NAME)
-        origin |= {IMAGES_KEY + key: manifest.get(key) for key in ("generator_fingerprint", "seed", "images")}
+        manifest = OLDER | read_json(images / MANIFEST_NAME)
+        origin |= {IMAGES_KEY + key: manifest.get(key) for key in OF_IMAGES}
     return origin
 
 

@@ -141,7 +141,7 @@ def test_examples_are_those_of_create_augmentations(tmp_path, monkeypatch, fer20
     shared = ["--generator", "tiny", "--seed", "4", "--precision", "fp32", "--device", "cpu", "--dataset", "fer2013"]
     create_augmentations.main([*shared, "--expand_dataset", str(expand), "--dest_folder", "made"])
     name = "expansion" if expand else "augmentation"
-    made = Image.open(f"plots_output/{name}_examples_fer2013.png")
+    made = Image.open(f"plots_output/{name}_examples_made.png")
     figures.main([*shared, "--output_root", "out"])
     drawn = Image.open(f"out/plots_output/{name}_examples_tiny_fer2013.png")
     assert made.size == drawn.size

@@ -40,6 +40,8 @@ def test_training_never_gets_one_face_alone():
     batches = FaceBatches(numbered(9), 4, CPU, shuffle=True)
     assert [len(labels) for _, labels, _ in batches] == [4, 5] and len(batches) == 2
     assert [len(labels) for _, labels, _ in FaceBatches(numbered(9), 4, CPU)] == [4, 4, 1]
+    alone = FaceBatches(numbered(3), 1, CPU, shuffle=True)
+    assert [len(labels) for _, labels, _ in alone] == [1, 1, 1] and len(alone) == 3, "unless every batch is one"
 
 
 def test_shuffled_by_seed_and_epoch_alone():

@@ -1,5 +1,6 @@
 """What a study finds complete: files of its own faces, generator and settings alone."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -78,6 +79,64 @@ def test_images_of_a_part_are_those_of_the_generator_that_was_learned_from_it():
     assert completed(*flags) == [trained.name], "what a generator that is gone has led to stays"
 
 
+def test_a_generator_is_complete_that_was_learned_from_these_faces_with_these_settings():
+    flags = ("--preset", "tenth", "--experiments", "augmented", "--shares", "0.5", "--learn_generators", "True")
+    study, _, steps = plan(*flags)
+    step, folder = steps["generator_share0.5"], generator_folder(study, 0.5)
+    half = FER2013(study.data_root, "train", study.dataset, 2).fingerprint()
+    settings = {
+        "seed": 1,
+        "training_data": half,
+        "batch_size": 16,
+        "width": 24,
+        "paint_gain": 2.2,
+        "lambda_cycle": 10.0,
+    }
+
+    def learn(steps: int = step.amount, **changed: object) -> None:
+        save_weights(folder / "learning.pth", {"settings": json.dumps(settings | changed)})
+        (folder / "learning.jsonl").write_text(json.dumps({"step": steps}) + "\n")
+
+    assert not step.complete
+    learn()
+    assert completed(*flags) == [step.name]
+    learn(step.amount - 1)
+    assert completed(*flags) == []
+    for changed, said in (
+        ({"training_data": "of others"}, "learned from other faces than this study's"),
+        ({"seed": 2}, "learned with seed 2, this study has 1"),
+        ({"paint_gain": 1.8}, "learned with paint_gain 1.8, this study has 2.2"),
+        ({"lambda_cycle": 5.0}, "learned with lambda_cycle 5.0, this study has 10.0"),
+        ({"steps": step.amount + 5}, f"learned with steps {step.amount + 5}, this study has {step.amount}"),
+    ):
+        learn(**changed)
+        with pytest.raises(InputError, match=rf"learning\.pth: {said}; give another --images_root"):
+            plan(*flags)
+    save_weights(folder / "learning.pth", {"settings": "{"})
+    with pytest.raises(InputError, match="its settings are damaged"):
+        plan(*flags)
+
+
+def test_images_of_other_faces_are_refused():
+    step = plan()[2]["augmentations"]
+    create_augmentations.main([*step.command[1:], "--dataset", "sample"])
+    with pytest.raises(InputError, match=r"manifest\.json: the images are of other faces"):
+        plan()
+
+
+def test_a_net_may_lack_images_of_faces_that_are_not_found():
+    study, faces, steps = plan()
+    create_augmentations.main(list(steps["augmentations"].command[1:]))
+    path = Path("data/fer2013_augmentations/manifest.json")
+    write_json(path, read_json(path) | {"images": 3, "faces_without_images": [2]})
+    settings = {"emotion_transform_prob": 0.8, "images' images": 3, "training_data": faces.fingerprint()}
+    save(steps["resnet18_augmented_seed1"], study, **settings)
+    assert completed() == ["augmentations", "resnet18_augmented_seed1"]
+    save(steps["resnet18_augmented_seed1"], study, **settings | {"images' images": 2})
+    with pytest.raises(InputError, match="trained on 2 images"):
+        plan()
+
+
 def test_trainings_of_another_study_are_refused():
     study, faces, steps = plan()
     save(steps["resnet18_baseline_seed1"], study, training_data=faces.fingerprint())
@@ -88,6 +147,10 @@ def test_trainings_of_another_study_are_refused():
     assert completed() == ["resnet18_baseline_seed1", "resnet18_augmented_seed1"]
     for changed, said in (
         ({"emotion_transform_prob": 0.7}, "emotion_transform_prob 0.7, this study has 0.8"),
+        ({"trained": "the head alone"}, "trained with trained the head alone, this study has the whole net"),
+        ({"mixup": 0.4}, "trained with mixup 0.4, this study has 0.0"),
+        ({"real_only_last": 0.2}, "trained with real_only_last 0.2, this study has 0.0"),
+        ({"faces_per_epoch": 2}, "trained with faces_per_epoch 2, this study has None"),
         ({"images' images": 3}, "trained on 3 images, this study has 1 of each face; .*--num_augments"),
     ):
         save(augmented, study, training_data=faces.fingerprint(), **settings | changed)
@@ -117,6 +180,18 @@ def test_a_training_by_other_flags_of_an_arm_or_preset_is_refused():
         (key,) = changed
         with pytest.raises(InputError, match=f"trained with {key} {changed[key]}, this study has"):
             plan(*flags)
+
+
+def test_a_pretraining_of_the_heads_alone_is_refused():
+    flags = ("--experiments", "byol")
+    study, faces, steps = plan(*flags)
+    step = steps["resnet18_byol_seed1_pretraining"]
+    settings = {"fine_tune": True, "image_size": step.image_size, "training_data": faces.fingerprint()}
+    save(step, study, step.epochs, **settings)
+    assert completed(*flags) == [step.name]
+    save(step, study, step.epochs, **settings | {"fine_tune": False})
+    with pytest.raises(InputError, match="trained with fine_tune False, this study has True"):
+        plan(*flags)
 
 
 def test_soft_labels_of_images_that_have_changed_are_made_again():

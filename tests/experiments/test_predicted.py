@@ -13,7 +13,7 @@ from core_code.core_utils.files import save_weights
 from core_code.core_utils.metrics.scores import score
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.predictions import load_nets, predict_net, predict_splits
-from core_code.experiments import kept
+from core_code.experiments import prediction_cache
 from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.completed import with_completed
 from core_code.experiments.plan import checkpoint_files, make_plan
@@ -98,7 +98,7 @@ def test_a_second_report_takes_what_the_first_has_predicted_and_evaluates_no_net
     study = replace(study, tta="flip")
     steps, train = trained_steps(study)
     first = predict_all(steps, train, study)
-    monkeypatch.setattr(kept, "predict_net", lambda *_: pytest.fail("a net was evaluated again"))
+    monkeypatch.setattr(prediction_cache, "predict_net", lambda *_: pytest.fail("a net was evaluated again"))
     second = predict_all(steps, train, study)
     assert all(map(same, first, second))
     assert set(next(iter(second[0].values()))["test"].tta) == {*BEST_EPOCHS}
@@ -108,8 +108,8 @@ def test_a_second_report_takes_what_the_first_has_predicted_and_evaluates_no_net
 def test_what_was_kept_is_not_taken_where_it_is_damaged_or_of_something_else(study, change, monkeypatch):
     steps, train = trained_steps(study)
     first = predict_all(steps, train, study)
-    (path,) = (study.output_root / kept.FOLDER).glob("*baseline*best*.npz")
-    (other,) = (study.output_root / kept.FOLDER).glob("*augmented*best*.npz")
+    (path,) = (study.output_root / prediction_cache.FOLDER).glob("*baseline*best*.npz")
+    (other,) = (study.output_root / prediction_cache.FOLDER).glob("*augmented*best*.npz")
     changed = {"baseline"}
     if change == "cut":
         path.write_bytes(path.read_bytes()[:1000])
@@ -127,7 +127,7 @@ def test_what_was_kept_is_not_taken_where_it_is_damaged_or_of_something_else(stu
         evaluated.append(name)
         return predict_net(settings, splits, name, net)
 
-    monkeypatch.setattr(kept, "predict_net", evaluate)
+    monkeypatch.setattr(prediction_cache, "predict_net", evaluate)
     second = predict_all(steps, train, study)
     assert {*evaluated} == changed
     assert same(first[0], second[0]) == (change in ("cut", "a copy", "of fewer faces"))

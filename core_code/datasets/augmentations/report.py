@@ -24,7 +24,8 @@ MOST_ROWS = 10
 def report(
     settings: Settings, train: FER2013, result: Result, folder: Path, expansion_folder: Path, plots: Path
 ) -> None:
-    """Print what was generated and where it is; plot the label distribution and examples into `plots`.
+    """Print what was generated and where it is; plot the label distribution and examples into `plots`, in pictures that
+    have the folder's name in theirs.
 
     After a run for augmentations the distribution shows the expansion too, where `expansion_folder` holds one of
     the same faces.
@@ -38,7 +39,8 @@ def report(
     after = None if added is None else np.add(before, added).tolist()
     print(f"the labels of {faces} training faces{'' if added is None else ', before and after the expansion'}:")
     print(as_markdown(distribution_table(EMOTIONS, before, after), decimals=1))
-    path = plots / f"label_distribution_{train.dataset}.png"
+    name = folder.resolve().name
+    path = plots / f"label_distribution_{name}.png"
     pictures = [plot_distribution(path, train.dataset, EMOTIONS, before, after)]
     if len(result.plan):
         names = image_names(settings, result.plan)
@@ -46,7 +48,7 @@ def report(
         def images_of(rows: np.ndarray) -> np.ndarray:
             return np.concatenate([*decoded_chunks(folder, [names[row] for row in rows], "the same command")])
 
-        path = plots / f"{settings.mode.removesuffix('s')}_examples_{train.dataset}.png"
+        path = plots / f"{settings.mode.removesuffix('s')}_examples_{name}.png"
         pictures.append(draw_examples(path, settings, train, result.plan, images_of))
     print("pictures: " + ", ".join(map(str, pictures)))
 

@@ -23,7 +23,7 @@ FOLDER = "predictions"  # of output_root
 FORMAT = 1  # another one where nets are evaluated in another way, so that nothing older is taken
 
 
-def predict_kept(
+def predict_cached(
     settings: EvaluationSettings, files: Mapping[str, CheckpointFiles], kind: str
 ) -> dict[str, Predictions]:  # fmt: skip
     """What the nets of these checkpoints of a kind predict, by experiment, as predict_splits does.
@@ -37,17 +37,17 @@ def predict_kept(
     logits: dict[str, NetLogits] = {}
     for name, each in tqdm(files.items(), desc="evaluation", unit=" nets", leave=False, delay=2):
         path = settings.output_root / FOLDER / f"{each.path(kind).stem}_{settings.tta}.npz"
-        origin = origin_of(settings, faces, each.path(kind))
-        found = read_kept(path, origin, settings, splits)
+        key = cache_key(settings, faces, each.path(kind))
+        found = read_cached(path, key, settings, splits)
         if found is None:
             found = predict_net(settings, splits, name, load_trained(each, kind, settings.device))
             arrays = {f"{split}_{tta}": values.numpy() for (split, tta), values in found.items()}
-            write_npz(path, {"origin": origin, **arrays})
+            write_npz(path, {"origin": key, **arrays})
         logits[name] = found
     return of_splits(settings, splits, logits)
 
 
-def origin_of(settings: EvaluationSettings, faces: Sequence[str], checkpoint: Path) -> np.ndarray:
+def cache_key(settings: EvaluationSettings, faces: Sequence[str], checkpoint: Path) -> np.ndarray:
     """All that the predictions depend on, as a digest, uint8 [32]; `faces`: fingerprints of the splits.
 
     Raises InputError.
@@ -62,10 +62,10 @@ def origin_of(settings: EvaluationSettings, faces: Sequence[str], checkpoint: Pa
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def read_kept(
-    path: Path, origin: np.ndarray, settings: EvaluationSettings, splits: Mapping[str, FER2013]
+def read_cached(
+    path: Path, key: np.ndarray, settings: EvaluationSettings, splits: Mapping[str, FER2013]
 ) -> NetLogits | None:  # fmt: skip
-    """The predictions in a file; None where it is not there, not readable, or of another origin."""
+    """The predictions in a file; None where it is not there, not readable, or of another key."""
     with suppress(InputError):
         arrays = read_npz(path, "file of predictions")
         found = {
@@ -76,6 +76,6 @@ def read_kept(
         sound = all(
             values.shape == sizes[split] and values.dtype == np.float32 for (split, _), values in found.items()
         )  # fmt: skip
-        if sound and np.array_equal(arrays.get("origin", ()), origin):
-            return {key: check_finite(torch.from_numpy(values), str(path)) for key, values in found.items()}
+        if sound and np.array_equal(arrays.get("origin", ()), key):
+            return {each: check_finite(torch.from_numpy(values), str(path)) for each, values in found.items()}
     return None
