@@ -7,7 +7,7 @@ from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES, STEMS
-from core_code.training.recipes import PUBLISHED, RECIPES, SCRATCH, recipe_values
+from core_code.training.recipes import RECIPES, default_recipe, recipe_values
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -50,8 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_training_flags(parser, own_labels=True)
     args = parser.parse_args(arguments)
     check_faces(parser, args)
-    if args.recipe is None:
-        args.recipe = SCRATCH if args.weights == "none" and not (args.load_byol or args.study) else PUBLISHED
+    args.recipe = args.recipe or default_recipe(args.weights, other_start=bool(args.load_byol or args.study))
     values = recipe_values(args.recipe, args.net_name, args.image_size)
     if args.study:
         from core_code.search.results import read_best_values

@@ -11,7 +11,7 @@ from core_code.core_utils import flags
 from core_code.core_utils.distributed.job import distributed_session
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES, STEMS
-from core_code.training.recipes import PUBLISHED, RECIPES, SCRATCH, recipe_values
+from core_code.training.recipes import RECIPES, default_recipe, recipe_values
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,7 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     flags.add_recipe_flags(parser, RECIPES, STEMS)
     flags.add_training_flags(parser)
     args = parser.parse_args(arguments)
-    args.recipe = args.recipe or (SCRATCH if args.weights == "none" else PUBLISHED)
+    args.recipe = args.recipe or default_recipe(args.weights)
     flags.fill_in_recipe(parser, args, recipe_values(args.recipe, args.net_name, args.image_size))
     args.dest = args.dest or args.output_root / "soft_labels" / f"{args.net_name}_{args.exp_name}.npz"
     if args.dest.suffix != ".npz":

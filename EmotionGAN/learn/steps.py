@@ -165,8 +165,9 @@ class EditedBatch:
 
     images, edited: float [B,C,S,S]; codes: float [B,2], of the edits; own_codes: float [B,2], predicted from the
     images; distances: float [B,7], of the codes; shares: float [B,7], the emotions that the edits are to show; near:
-    bool [B], whether this is one emotion; second: [few,C,S,S], the edits of the batch's first quarter at other codes of
-    their emotions; kept: [few,C,S,S], those of its last quarter, `keeping`, at their own codes; views: see EditPlan.
+    bool [B], whether this is one emotion; second: [few,C,S,S], the edits of the batch's first quarter at `other_codes`
+    [few,2] of their emotions; kept: [few,C,S,S], those of its last quarter, `keeping`, at their own codes; views: see
+    EditPlan.
     """
 
     def __init__(self, trainer: Trainer, images: Tensor, labels: Tensor, plan: EditPlan) -> None:

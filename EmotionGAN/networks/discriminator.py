@@ -27,7 +27,7 @@ class Discriminator(nn.Module):
     al., "StarGAN v2", CVPR 2020). Classes learned from real faces alone can be fooled by texture that no face has; this
     head is trained on generated faces too.
 
-    image_size must be divisible by 2**layers; the patches are (image_size / 2**layers) squared.
+    image_size must be at least 2**layers; the patches are (image_size // 2**layers) squared.
     """
 
     def __init__(self, image_size: int, channels: int = 3, width: int = 64, layers: int = 6) -> None:

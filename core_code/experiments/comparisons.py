@@ -26,7 +26,7 @@ COMPARED = ("top1", "mean_per_class", *BY_THEMSELVES)
 def compare_all(
     selected: AllPredictions, last: AllPredictions, training_faces: Tensor, study: StudySettings
 ) -> list[dict[str, Any]]:
-    """Every comparison of a study, as plain values; Holm's correction is over the arms of a family and figure.
+    """Every comparison of a study, as plain values; Holm's correction is over the rows of a family and figure.
 
     Families: every arm against the baseline, arms against their controls, votes against those of as many baselines.
     training_faces: uint8 [N,48,48], all that a generator may have learned from; where val or test has some of them,

@@ -36,7 +36,7 @@ class Model(NamedTuple):
 
 
 def models_of(experiments: Sequence[str]) -> list[Model]:
-    """Each experiment, and votes: of any three of the published ones and BYOL (of two, where there are but two), of the
+    """Each experiment, and votes: of any three of CLASSIC (of two, where there are but two), of the
     baseline and each other one, and of as many baselines of other seeds, where they are among the experiments."""
     alone = [name for name in experiments if name not in OTHER_SEEDS]
     voting = [name for name in alone if name in CLASSIC]

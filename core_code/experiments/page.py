@@ -120,7 +120,7 @@ def sections(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
     """The comparisons on all faces that nothing was chosen on, by net and share, then by family, as cells to show.
 
-    Where some of these faces are in training, top-1 without them stands beside top-1.
+    Where some of these faces are in training, top-1 without them stands behind top-1 and its p, which is of all.
     """
     table = tables.comparisons(results)
     found: dict[str, dict[str, pd.DataFrame]] = {}
@@ -133,7 +133,7 @@ def differences(results: dict[str, Any]) -> dict[str, dict[str, pd.DataFrame]]:
         cells = tables.comparison_cells(rows)
         if len(novel):
             top1 = FIGURES["top1"]
-            place = list(cells.columns).index(top1) + 1
+            place = list(cells.columns).index(top1) + 2
             cells.insert(place, f"{top1}, not in training", tables.difference_cells(novel)[top1].to_numpy())
         found.setdefault(tables.part_title(net, share), {})[family] = cells
     return found

@@ -47,7 +47,8 @@ class Preset:
 class StudySettings(Preset):
     """One study: a preset as changed by flags, the faces, the hardware, the folders.
 
-    `tta` is reported beside the figures of one view; `seed` is that of the generated images. With `learn_generators`
+    `tta` is reported beside the figures of one view; `seed` is that of all that the nets of every seed share: learned
+    generators, generated images, teachers and the folds of their faces. With `learn_generators`
     the images of a part of the faces come from a generator that is learned from that part, else from `generator`.
     """
 

@@ -41,14 +41,14 @@ def collect(
     `selected` and `last`: the predictions at the best epoch and at the last; `failed`: errors by step; `faces`: the
     size of the study's training set; `training_faces`: see compare_all.
     """
-    settings = dataclasses.asdict(study)
+    settings, records = dataclasses.asdict(study), read_ledger(study.output_root)
     splits = next(iter(selected.values()), {})
     return {
         "format": FORMAT, "dataset": study.dataset, "preset": study.preset,
         "protocol": {**{name: settings[name] for name in PROTOCOL}, "training_faces": faces},
         "generator": generator_of(study), "emotions": list(EMOTIONS), "experiments": described(study.experiments),
         "splits": {name: len(found.labels) for name, found in splits.items()},
-        "runs": [run_of(step, failed, study) for step in steps],
+        "runs": [run_of(step, records.get(step.name, []), failed, study) for step in steps],
         "scores": list(all_scores(selected, study)), "comparisons": compare_all(selected, last, training_faces, study),
         "published": {net: PUBLISHED[net] for net in study.nets if net in PUBLISHED and study.dataset == "fer2013"},
         "best_published": BEST_PUBLISHED if study.dataset == "fer2013" else {},
@@ -69,9 +69,8 @@ def generator_of(study: StudySettings) -> str:
             "nets that are trained on a part of them learn something of the others through it.")  # fmt: skip
 
 
-def run_of(step: Step, failed: dict[str, str], study: StudySettings) -> dict[str, Any]:
-    """A step: command, state, and of a training its time, rate, best epoch and history."""
-    records = read_ledger(study.output_root).get(step.name, [])
+def run_of(step: Step, records: list[dict], failed: dict[str, str], study: StudySettings) -> dict[str, Any]:
+    """A step: command, state, and of a training its time, rate, best epoch and history. `records`: its ledger's."""
     run: dict[str, Any] = {
         "name": step.name, "kind": step.kind, "net": step.net, "experiment": step.experiment, "seed": step.seed,
         "share": step.share, "command": step.shown, "error": failed.get(step.name, ""),

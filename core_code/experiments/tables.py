@@ -136,7 +136,7 @@ def signed(points: float, digits: int = 2) -> str:
 
 def comparisons(results: dict[str, Any]) -> pd.DataFrame:
     """A row for each comparison: what with what, where, and in percentage points each figure's difference, its interval
-    over seeds and faces, p, and p corrected for the number of arms; McNemar's p of each seed."""
+    over seeds and faces, p, and p corrected for the rows of its family; McNemar's p of each seed."""
     rows = []
     for row in results["comparisons"]:
         line = {name: row[name] for name in ("net", "share", "on", "family", "model", "against")} | in_points(row)

@@ -26,7 +26,8 @@ def compare_studies(study: Path, other: Path, data_root: Path, dataset: str) -> 
     together and, where training has some of these faces, without these.
 
     In percentage points: the mean of each of comparisons.COMPARED, its interval, p, and p corrected for the rows of the
-    same faces. Raises InputError for files that are missing, of other faces, or of no net in common.
+    same faces. Raises InputError for files that are missing, of another number of faces, or
+    of no net in common; that both are of these faces is not checked.
     """
     splits = [FER2013(data_root, split, dataset) for split in ("val", "test")]
     labels, faces = (torch.cat([getattr(data, name) for data in splits]) for name in ("labels", "faces"))

@@ -57,6 +57,12 @@ RECIPES = {
 PARTS = tuple(name for name in vars(TrainingRecipe()) if name != "hyper_parameters")  # beside those of HyperParameters
 
 
+def default_recipe(weights: str, other_start: bool = False) -> str:
+    """The recipe unless a flag names one: SCRATCH with random weights ("none"), but PUBLISHED with an `other_start`
+    (BYOL's weights, or hyper-parameters of a study, which has searched beside the published recipe)."""
+    return SCRATCH if weights == "none" and not other_start else PUBLISHED
+
+
 def recipe_values(name: str, net_name: str, image_size: int) -> dict[str, Any]:
     """The values of a recipe's parts for a net of the table and views of this side, by their flags' names."""
     recipe, architecture = RECIPES[name], ARCHITECTURES[net_name]

@@ -192,7 +192,7 @@ def test_a_report_on_other_faces_than_fer2013s_has_no_published_figures(study):
 def test_steps_that_train_no_net_of_the_study_have_no_history(study):
     settings, _ = study
     for kind in ("generator", "images", "labels"):
-        run = run_of(Step("a", ("b",), (), kind, 1, faces=10, share=0.1, complete=True), {}, settings)
+        run = run_of(Step("a", ("b",), (), kind, 1, faces=10, share=0.1, complete=True), [], {}, settings)
         assert run["state"] == "complete" and "history" not in run and run["share"] == 0.1
 
 
