@@ -8,11 +8,12 @@ import shlex
 from pathlib import Path
 
 from core_code.core_utils import flags
+from core_code.core_utils.choices import AUGMENTATIONS_FOLDER, EXPANDED_FOLDER
 from core_code.core_utils.distributed.job import distributed_session, is_main_process, local_main_first
 from core_code.core_utils.errors import run_command
 
 PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}
-DEFAULT_FOLDERS = {False: Path("data/fer2013_augmentations"), True: Path("data/expanded_fer_2013")}
+DEFAULT_FOLDERS = {False: AUGMENTATIONS_FOLDER, True: EXPANDED_FOLDER}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

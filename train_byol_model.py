@@ -2,7 +2,8 @@
 
 import argparse
 
-from core_code.core_utils import flags
+from core_code.core_utils import choices, flags
+from core_code.core_utils.choices import SMALLEST_CROP
 from core_code.core_utils.distributed.job import distributed_session
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES
@@ -25,7 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "faces of the colour jitter of BYOL's paper: without it light alone may tell which views are of one face",
         "--other_light",
     )  # fmt: skip
-    flags.add_smallest_crop_flag(parser, 0.08, "0.08, the published one")
+    flags.add_smallest_crop_flag(parser, SMALLEST_CROP, f"{SMALLEST_CROP}, the published one")
     flags.add_optimisation_flags(parser, batch_size="32")
     parser.add_argument(
         "--prediction_lr", type=flags.positive,
@@ -34,7 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     flags.add_augmentations_flag(
         parser, "what create_augmentations.py made; a face without any gets two random views of itself, and so do all "
-        f"with {flags.NO_AUGMENTATIONS}",
+        f"with {choices.NO_AUGMENTATIONS}",
     )  # fmt: skip
     flags.add_training_flags(parser)
     args = parser.parse_args(arguments)

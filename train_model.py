@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from core_code.core_utils import flags
+from core_code.core_utils import choices, flags
+from core_code.core_utils.choices import EXPANDED_FOLDER
 from core_code.core_utils.distributed.job import distributed_session
 from core_code.core_utils.errors import run_command
 from core_code.models.architectures import ARCHITECTURES, STEMS
@@ -45,7 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--scheduler where they are not given; nothing but plain data is read from the file",
     )  # fmt: skip
     flags.add_augmentations_flag(parser, "what create_augmentations.py made")
-    parser.add_argument("--expanded_folder", type=Path, default=Path("data/expanded_fer_2013"),
+    parser.add_argument("--expanded_folder", type=Path, default=EXPANDED_FOLDER,
                         help="where create_augmentations.py --expand_dataset True wrote the expansion")  # fmt: skip
     flags.add_training_flags(parser, own_labels=True)
     args = parser.parse_args(arguments)
@@ -63,12 +64,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def add_study_flags(parser: argparse.ArgumentParser) -> None:
     """What the arms of a study differ by, beside the images."""
     parser.add_argument(
-        "--labels", choices=flags.LABELS, default=flags.HARD_LABELS,
+        "--labels", choices=choices.LABELS, default=choices.HARD_LABELS,
         help="hard: the data's own; ferplus: the votes of FERPlus on eight emotions, fer2013new.csv beside the CSV, as "
         "distributions to train on, and their majority for accuracy",
     )  # fmt: skip
     parser.add_argument(
-        "--class_shares", choices=flags.CLASS_SHARES, default=flags.OWN_SHARES,
+        "--class_shares", choices=choices.CLASS_SHARES, default=choices.OWN_SHARES,
         help="how often each emotion is sampled: own, every face once an epoch; expanded, as often as in the expanded "
         "set, or equal: as many real faces an epoch, with repetitions",
     )  # fmt: skip
@@ -88,18 +89,18 @@ def check_faces(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     """Refuse flags that contradict each other about the training faces."""
     if args.emotion_transform_prob is None and not args.use_expanded_dataset:
         parser.error("--emotion_transform_prob is required, 0 to 1 (unless --use_expanded_dataset is given)")
-    if args.use_expanded_dataset and args.class_shares != flags.OWN_SHARES:
+    if args.use_expanded_dataset and args.class_shares != choices.OWN_SHARES:
         parser.error(f"--class_shares {args.class_shares} is for real faces, not with --use_expanded_dataset")
-    if args.labels == flags.FERPLUS:
+    if args.labels == choices.FERPLUS:
         if args.dataset != "fer2013":
             parser.error("--labels ferplus is about the CSV of FER2013: --dataset fer2013")
         if args.use_expanded_dataset or args.emotion_transform_prob or args.soft_labels:
             parser.error("--labels ferplus has an eighth emotion, contempt, which generators and soft labels do not "
                          "know: give --emotion_transform_prob 0, and no --soft_labels")  # fmt: skip
-        args.dataset = flags.FERPLUS
+        args.dataset = choices.FERPLUS
     if args.synthetic_norms and not args.fine_tune:
         parser.error("--synthetic_norms needs --fine_tune True: the norms of a frozen backbone do not learn")
-    if args.dataset == flags.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
+    if args.dataset == choices.OWN_LABELS and (args.use_expanded_dataset or args.emotion_transform_prob):
         parser.error("--dataset own_labels: the generator knows the seven emotions of FER2013 alone, so that there are "
                      "no synthetic faces; give --emotion_transform_prob 0")  # fmt: skip
 

@@ -20,6 +20,7 @@ import torch
 
 from benchmarks.measuring import peak_megabytes, print_json, run_script, seconds
 from core_code.core_utils import flags
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.errors import run_command
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.fer2013_csv import find_csv
@@ -86,7 +87,7 @@ def compare(data_root: Path) -> dict[str, object]:
 def main() -> None:
     """Run every load in a fresh process and print what they took."""
     parser = flags.Parser(description=__doc__)
-    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"))
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
     parser.add_argument("--load", choices=tuple(IMPLEMENTATIONS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     print_json(measure(args.load, args.data_root) if args.load else compare(args.data_root))

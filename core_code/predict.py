@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from core_code.core_utils import flags
+from core_code.core_utils import choices, flags
 from core_code.core_utils.errors import InputError, run_command
 
 
@@ -25,7 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--image_size", type=flags.view_side,
         help="side of the views in pixels (default: what each net was trained on; "
         "224 for published checkpoints)")
-    add("--vote", choices=flags.VOTES, default=flags.MEAN_VOTE,
+    add("--vote", choices=choices.VOTES, default=choices.MEAN_VOTE,
         help="the mean of the nets' softmaxes, or the net with the highest top logit")
     flags.add_face_detector_flag(parser)
     flags.add_tta_flag(parser)

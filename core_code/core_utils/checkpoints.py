@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core_code.core_utils.choices import LARGEST_VIEW
 from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.errors import InputError, shown
 from core_code.core_utils.files import load_weights, save_weights
-from core_code.core_utils.flags import LARGEST_VIEW
 from core_code.core_utils.locks import exclusive_lock
 
 if TYPE_CHECKING:

@@ -8,14 +8,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-OWN_LABELS = "own_labels"
-DATASETS = ("fer2013", "sample", "folder", OWN_LABELS)
-LABELS = HARD_LABELS, FERPLUS = "hard", "ferplus"
-NO_AUGMENTATIONS = "none"  # in place of their folder
-TTA_KINDS = NO_TTA, FLIP, TEN_CROP = "none", "flip", "ten_crop"  # test-time augmentation
-VOTES = MEAN_VOTE, SUREST_VOTE = "mean", "surest"
-CLASS_SHARES = OWN_SHARES, EXPANDED_SHARES, EQUAL_SHARES = "own", "expanded", "equal"  # of emotions in an epoch
-LARGEST_VIEW = 4096  # pixels a side
+from core_code.core_utils.choices import (
+    AUGMENTATIONS_FOLDER,
+    DATA_ROOT,
+    DATASETS,
+    LARGEST_VIEW,
+    NO_TTA,
+    OWN_LABELS,
+    TTA_KINDS,
+)
+
 THE_RECIPES = "the recipe's"  # the default of a flag that is left to the recipe
 TRUE, FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
@@ -209,7 +211,7 @@ def fill_in_recipe(parser: argparse.ArgumentParser, args: argparse.Namespace, va
 
 def add_augmentations_flag(parser: argparse.ArgumentParser, help: str) -> None:
     """Where create_augmentations.py has written: --augmentations_folder."""
-    parser.add_argument("--augmentations_folder", type=Path, default=Path("data/fer2013_augmentations"), help=help)
+    parser.add_argument("--augmentations_folder", type=Path, default=AUGMENTATIONS_FOLDER, help=help)
 
 
 def add_data_flags(
@@ -224,7 +226,7 @@ def add_data_flags(
         help=f"fer2013 (a CSV), folder (images in train/<emotion>/ ...){own}, or sample (built in)",
     )  # fmt: skip
     parser.add_argument(
-        "--data_root", type=Path, default=Path("data/fer2013"),
+        "--data_root", type=Path, default=DATA_ROOT,
         help="folder of icml_face_data.csv or fer2013.csv, or of the image folders",
     )  # fmt: skip
     if max_faces:

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core_code.core_utils.choices import SMALLEST_CROP
 from core_code.core_utils.distributed.data_parallel import Shard
 from core_code.core_utils.errors import InputError
 
-SMALLEST_CROP = 0.08  # of the face's area; the largest is all of it
 CROP_RATIO = (3 / 4, 4 / 3)
 BOX_TRIES = 10
 ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (10 / 33, 10 / 3)  # of the view; its width by its height

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core_code.core_utils import flags
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.errors import run_command
 
 
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
         "type next.",
         "python -m core_code.datasets --data_root data/fer2013",
     )
-    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="the folder to look at")
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="the folder to look at")
     args = parser.parse_args(arguments)
 
     from core_code.datasets.inspection import load_any, report

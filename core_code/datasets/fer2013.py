@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core_code.core_utils.choices import DATA_ROOT, DATASETS, FERPLUS, OWN_LABELS
 from core_code.core_utils.emotions import EMOTIONS, FERPLUS_EMOTIONS
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import DATASETS, FERPLUS, OWN_LABELS
 from core_code.datasets.fer2013_csv import FILE_NAMES, USAGES, find_csv, read_csv
 from core_code.datasets.ferplus import with_ferplus_labels
 from core_code.datasets.image_folder import load_folder, own_labels, split_folders
@@ -19,7 +19,6 @@ from core_code.datasets.sample import sample_split
 from core_code.datasets.splits import SPLITS, Splits, cached_splits
 
 ENDS = 1 << 16  # bytes at either end of a CSV whose checksum tells it from another one
-DEFAULT_ROOT = Path("data/fer2013")
 
 
 class FER2013(LabelledFaces):
@@ -35,7 +34,7 @@ class FER2013(LabelledFaces):
     """
 
     def __init__(
-        self, data_root: Path = DEFAULT_ROOT, split: str = "train", dataset: str = "fer2013",
+        self, data_root: Path = DATA_ROOT, split: str = "train", dataset: str = "fer2013",
         max_faces: int | None = None,
     ) -> None:  # fmt: skip
         """Load one split.

@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.files import atomic_write
@@ -36,7 +37,7 @@ def main() -> None:
     parser = make_parser(
         (__doc__ or " ").splitlines()[0], "python -m core_code.datasets.fit_sample_model --data_root data/fer2013"
     )
-    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="folder of FER2013's CSV")
     parser.add_argument("--components", type=count, default=COMPONENTS)
     parser.add_argument("--dest", type=Path, default=MODEL, help="(default: the file the sample faces come from)")
     arguments = parser.parse_args()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.tables import as_markdown
@@ -119,6 +120,6 @@ def next_command(data_root: Path, form: str, faces: Sequence[int]) -> str:
     if empty := [split for split, count in zip(SPLITS, faces, strict=True) if count == 0]:
         return f"add faces for {' and '.join(empty)}; a training needs train and val, an evaluation test as well"
     folder = " --dataset folder" if form == "folder" else ""
-    root = "" if data_root == Path("data/fer2013") else f" --data_root {data_root}"
+    root = "" if data_root == DATA_ROOT else f" --data_root {data_root}"
     return ("python train_model.py --net_name resnet18 --exp_name Regular --emotion_transform_prob 0 --fine_tune True"
             + folder + root)  # fmt: skip

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from core_code.core_utils.choices import EXPANDED_SHARES, OWN_SHARES
 from core_code.core_utils.distributed.data_parallel import Shard, shard_of
 from core_code.core_utils.distributed.job import world_size
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import EXPANDED_SHARES, OWN_SHARES
 from core_code.core_utils.seeding import rng_for
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.labelled_faces import LabelledFaces

@@ -9,17 +9,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.devices import pick_device
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import run_command
 from core_code.core_utils.flags import count, make_parser
-from core_code.core_utils.photos.face_finder import detect
+from core_code.core_utils.photos.face_finder import DETECTOR_SIDE, detect
 from core_code.core_utils.plots.face_sheets import face_sheet
 from core_code.core_utils.tables import as_markdown
 from core_code.datasets.fer2013 import FER2013
 from core_code.training.inference import Trained, load_trained_file, predict_batch
 
-DETECTOR_SIDE = 128
 PIECE = 64
 TRAINING = "real faces (Training)"
 NEAREST_SHOWN = 4  # faces an emotion on the sheet, those that are nearest to a Training face
@@ -33,7 +33,7 @@ def main() -> None:
         "python -m core_code.evaluation.check_sample_faces --judge checkpoint.pth",
     )
     parser.add_argument("--judge", type=Path, required=True, help="checkpoint of train_model.py, trained on real faces")
-    parser.add_argument("--data_root", type=Path, default=Path("data/fer2013"), help="folder of FER2013's CSV")
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="folder of FER2013's CSV")
     parser.add_argument("--faces", type=count, default=700, help="of each kind, the first ones")
     parser.add_argument("--sheet", type=Path, metavar="PNG",
                         help="write the sample faces that are nearest to Training faces, each beside it")  # fmt: skip

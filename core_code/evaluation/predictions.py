@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import NO_TTA
 from core_code.datasets.fer2013 import FER2013
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches

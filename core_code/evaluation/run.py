@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from core_code.core_utils.choices import FERPLUS
 from core_code.core_utils.emotions import FERPLUS_EMOTIONS
-from core_code.core_utils.flags import FERPLUS
 from core_code.evaluation.predictions import load_nets, predict_splits
 from core_code.evaluation.report import as_text, draw_pictures, make_report, with_votes, write_figures
 from core_code.evaluation.settings import EvaluationSettings

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from core_code.core_utils.checkpoints import BEST
+from core_code.core_utils.choices import AUGMENTATIONS_FOLDER, DATA_ROOT, NO_TTA
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.flags import NO_TTA
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class EvaluationSettings:
 
     exp_names: the first is what all others are compared with. checkpoint: one of checkpoints.KINDS. max_faces: how many
     of the training faces count, None for all. image_size: side of the views in pixels, None for what each net was
-    trained on. tta: one of flags.TTA_KINDS. most_wrong: how many faces a sheet of errors shows. tsne_on: val, train or
-    augmentations (of the training faces, in augmentations_folder). emotions: what the labels mean.
+    trained on. tta: one of choices.TTA_KINDS. most_wrong: how many faces a sheet of errors shows. tsne_on: val, train
+    or augmentations (of the training faces, in augmentations_folder). emotions: what the labels mean.
     """
 
     net_name: str
@@ -25,7 +25,7 @@ class EvaluationSettings:
     dtype: torch.dtype
     exp_names: tuple[str, ...] = ()
     checkpoint: str = BEST
-    data_root: Path = Path("data/fer2013")
+    data_root: Path = DATA_ROOT
     dataset: str = "fer2013"
     max_faces: int | None = None
     output_root: Path = Path(".")
@@ -34,7 +34,7 @@ class EvaluationSettings:
     tta: str = NO_TTA
     most_wrong: int = 24
     tsne_on: str = "val"
-    augmentations_folder: Path = Path("data/fer2013_augmentations")
+    augmentations_folder: Path = AUGMENTATIONS_FOLDER
     seed: int = 1
     emotions: tuple[str, ...] = EMOTIONS
 

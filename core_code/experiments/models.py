@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from core_code.core_utils.metrics.votes import mean_vote, surest_vote
+from core_code.core_utils.metrics import votes
 from core_code.experiments.arms import ARMS, CLASSIC
 from core_code.experiments.predicted import ADJUSTED, OTHER_SEEDS
 
 VOTERS = 3
-VOTES = {"surest": surest_vote, "mean": mean_vote}
 
 
 class Model(NamedTuple):
@@ -32,7 +31,7 @@ class Model(NamedTuple):
     def logits(self, of: dict[str, Tensor]) -> Tensor:
         """The model's logits, float [N,7], from those of the experiments."""
         several = [of[member] for member in self.members]
-        return VOTES[self.vote](several) if self.vote else several[0]
+        return votes.BY_NAME[self.vote](several) if self.vote else several[0]
 
 
 def models_of(experiments: Sequence[str]) -> list[Model]:
@@ -41,11 +40,11 @@ def models_of(experiments: Sequence[str]) -> list[Model]:
     alone = [name for name in experiments if name not in OTHER_SEEDS]
     voting = [name for name in alone if name in CLASSIC]
     voters = min(VOTERS, len(voting))
-    votes = [Model(members, vote) for vote in VOTES for members in combinations(voting, voters) if voters > 1]
+    voted = [Model(members, vote) for vote in votes.BY_NAME for members in combinations(voting, voters) if voters > 1]
     if "baseline" in alone:
-        votes += [Model(("baseline", name), "mean") for name in alone if name != "baseline"]
-    votes += [vote.control for vote in votes if set(vote.control.members) <= set(experiments)]
-    return [Model((name,)) for name in alone] + list(dict.fromkeys(votes))
+        voted += [Model(("baseline", name), "mean") for name in alone if name != "baseline"]
+    voted += [vote.control for vote in voted if set(vote.control.members) <= set(experiments)]
+    return [Model((name,)) for name in alone] + list(dict.fromkeys(voted))
 
 
 def described(experiments: Sequence[str]) -> dict[str, str]:

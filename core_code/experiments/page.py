@@ -16,8 +16,8 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.files import atomic_write
-from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.palette import EMOTION_COLOURS
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.evaluation.report import FIGURES

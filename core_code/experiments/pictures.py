@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from core_code.core_utils.checkpoints import BEST, FINAL
+from core_code.core_utils.choices import NO_TTA, VOTES
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.plots.arms import Difference, plot_accuracy_by_share, plot_differences
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses
 from core_code.evaluation import report
 from core_code.evaluation.tsne import draw_maps, faces_to_map
 from core_code.experiments.arms import ARMS, AUGMENTATIONS, EXPANSION
 from core_code.experiments.comparisons import BASELINE, LAST_EPOCH
-from core_code.experiments.models import VOTES, models_of
+from core_code.experiments.models import models_of
 from core_code.experiments.plan import Step, checkpoint_files, image_folders, part_name, run_name
 from core_code.experiments.predicted import AllPredictions, evaluation_settings, keys_of, trainings
 from core_code.experiments.presets import StudySettings
@@ -78,7 +78,7 @@ def sheets_of_images(study: StudySettings) -> list[Entry]:
 
 def all_vote(experiments: Sequence[str]) -> bool:
     """Whether the votes of all these experiments are among the models of the tables, as where there are three."""
-    return set(VOTES) <= {model.vote for model in models_of(experiments) if set(model.members) == set(experiments)}
+    return {*VOTES} <= {model.vote for model in models_of(experiments) if set(model.members) == set(experiments)}
 
 
 def draw_arms(results: dict[str, Any], study: StudySettings) -> list[Entry]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import BEST, FINAL, best_epoch
+from core_code.core_utils.choices import EXPANDED_SHARES, NO_TTA
 from core_code.core_utils.devices import pick_hardware
-from core_code.core_utils.flags import EXPANDED_SHARES, NO_TTA
 from core_code.core_utils.metrics.scores import adjust_logits
 from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import class_shares

@@ -11,8 +11,8 @@ import torch
 from tqdm import tqdm
 
 from core_code.core_utils.checkpoints import CheckpointFiles
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.npz import read_npz, write_npz
 from core_code.datasets.fer2013 import FER2013
 from core_code.evaluation.predictions import NetLogits, Predictions, load_splits, of_splits, predict_net

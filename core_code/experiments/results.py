@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import FINAL, best_epoch
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.flags import NO_TTA
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.metrics.significance import crossed_mean, mcnemar
 from core_code.evaluation.predictions import Predictions

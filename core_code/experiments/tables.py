@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core_code.core_utils.flags import NO_TTA
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.tables import as_markdown
 from core_code.evaluation.report import FIGURES
 from core_code.experiments.comparisons import COMPARED

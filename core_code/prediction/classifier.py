@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core_code.core_utils.choices import LARGEST_VIEW, MEAN_VOTE, NO_TTA, TTA_KINDS
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import LARGEST_VIEW, MEAN_VOTE, NO_TTA, TTA_KINDS
 from core_code.core_utils.photos.face_finder import load_dlib
 from core_code.core_utils.photos.given import Given, Picture, as_photographs
 from core_code.core_utils.photos.photographs import face_crops
@@ -38,7 +38,7 @@ class Classifier:
     ) -> "Classifier":  # fmt: skip
         """Load checkpoints of train_model.py (None: the net that is included, models/shipped).
 
-        device and precision: as the flags of the commands. tta: one of flags.TTA_KINDS. image_size: side of the views
+        device and precision: as the flags of the commands. tta: one of choices.TTA_KINDS. image_size: side of the views
         in pixels, None for what each net was trained on. Raises InputError.
         """
         if tta not in TTA_KINDS:

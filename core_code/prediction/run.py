@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from core_code.core_utils.choices import NO_TTA
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import check_writable, write_json
-from core_code.core_utils.flags import NO_TTA, SUREST_VOTE
-from core_code.core_utils.metrics.votes import mean_vote, surest_vote
+from core_code.core_utils.metrics import votes
 from core_code.core_utils.tables import as_markdown, write_csv
 from core_code.models.smallest_views import check_views
 from core_code.prediction.drawing import draw_predictions
@@ -28,9 +28,9 @@ BATCH_SIZE = 64
 class PredictionSettings:
     """Which nets predict which pictures' faces, and where that is written.
 
-    pictures: files and folders. vote: one of flags.VOTES, where several checkpoints are given. face_detector: dlib, or
-    none for pictures that are one face each. tta: one of flags.TTA_KINDS. image_size: side of the views in pixels, None
-    for what each net was trained on. json, csv (files) and draw (a folder): None for not written.
+    pictures: files and folders. vote: one of choices.VOTES, where several checkpoints are given. face_detector: dlib,
+    or none for pictures that are one face each. tta: one of choices.TTA_KINDS. image_size: side of the views in pixels,
+    None for what each net was trained on. json, csv (files) and draw (a folder): None for not written.
 
     Of clips alone, see prediction.clips: curves, a file, None for not written. webcam: a camera's number. detect_every
     and predict_every: in how many frames faces are looked for, and predicted, once. smooth: time constant of an
@@ -136,5 +136,4 @@ def predict_faces(nets: Sequence[Trained], faces: Tensor, settings: PredictionSe
         bar = tqdm(faces.split(BATCH_SIZE), f"predicting, net {number}", unit=" batches", delay=2, leave=False)
         batches = (predict_batch(net, batch.to(settings.device), size, settings.dtype, settings.tta) for batch in bar)
         logits.append(check_finite(torch.cat([batch.cpu() for batch in batches]), str(settings.checkpoint[number - 1])))
-    voted = surest_vote(logits) if settings.vote == SUREST_VOTE else mean_vote(logits)
-    return voted.double().softmax(1)
+    return votes.BY_NAME[settings.vote](logits).double().softmax(1)

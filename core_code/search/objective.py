@@ -14,9 +14,9 @@ from optuna.trial import Trial
 from torch import Tensor
 
 from core_code.core_utils.checkpoints import best_epoch
+from core_code.core_utils.choices import NO_AUGMENTATIONS
 from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
-from core_code.core_utils.flags import NO_AUGMENTATIONS
 from core_code.core_utils.logs import TrainingLog
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from core_code.core_utils.acceleration import accelerate
 from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, load_net, read_checkpoint
+from core_code.core_utils.choices import FLIP, NO_TTA, TEN_CROP, TTA_KINDS
 from core_code.core_utils.devices import autocast
 from core_code.core_utils.distributed.data_parallel import gather_rows
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, shown
-from core_code.core_utils.flags import FLIP, NO_TTA, TEN_CROP, TTA_KINDS
 from core_code.core_utils.transforms import RESIZE_TO_CROP, as_floats, central_weights, evaluation_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
@@ -32,7 +32,7 @@ def predict(
     """Logits float32 [N,E] and labels int64 [N] on the CPU, of evaluation views, in the data set's order.
 
     Each of several processes predicts its shard of every batch, and all get the whole. Leaves the net in evaluation
-    mode. `what` is the progress bar's title, `tta` one of flags.TTA_KINDS.
+    mode. `what` is the progress bar's title, `tta` one of choices.TTA_KINDS.
     """
     net.eval()
     logits, rows, count = [], [], len(batches.labels)

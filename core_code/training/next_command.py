@@ -4,12 +4,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from core_code.core_utils.choices import AUGMENTATIONS_FOLDER, DATA_ROOT
 from core_code.core_utils.flags import as_words
 
 # What it repeats where it differs from the training scripts' defaults.
 REPEATED = {
-    "dataset": "fer2013", "data_root": "data/fer2013", "weights": "imagenet", "image_size": 224,
-    "augmentations_folder": "data/fer2013_augmentations", "output_root": ".",
+    "dataset": "fer2013", "data_root": DATA_ROOT, "weights": "imagenet", "image_size": 224,
+    "augmentations_folder": AUGMENTATIONS_FOLDER, "output_root": ".",
 }  # fmt: skip
 
 

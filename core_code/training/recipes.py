@@ -6,6 +6,7 @@ Nothing heavy is imported, so that argument parsers can read names and defaults.
 from dataclasses import dataclass
 from typing import Any
 
+from core_code.core_utils.choices import SMALLEST_CROP
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, SMALL_STEM, HyperParameters
 
 PUBLISHED, SCRATCH = "published", "scratch"
@@ -30,7 +31,7 @@ class RecipeParts:
     decay_norms: bool = True
     label_smoothing: float = 0.0
     mixup: float = 0.0
-    smallest_crop: float = 0.08
+    smallest_crop: float = SMALLEST_CROP
     rotation: float = 0.0
     erasing: float = 0.0
     elastic: float = 0.0

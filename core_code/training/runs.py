@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from core_code.core_utils.checkpoints import BEST, LAST, CheckpointFiles, best_epoch, load_net
+from core_code.core_utils.choices import NO_AUGMENTATIONS
 from core_code.core_utils.distributed.job import is_main_process, local_main_first
 from core_code.core_utils.emotions import EMOTIONS
-from core_code.core_utils.flags import NO_AUGMENTATIONS
 from core_code.core_utils.logs import TrainingLog
 from core_code.core_utils.metrics.scores import score
 from core_code.core_utils.plots.training import plot_accuracies, plot_byol_losses, plot_confusion_matrix

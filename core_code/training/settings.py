@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
+from core_code.core_utils.choices import OWN_SHARES, SMALLEST_CROP
 from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.files import read_json
-from core_code.core_utils.flags import OWN_SHARES
 from core_code.core_utils.tensorboard import Board
-from core_code.core_utils.transforms import SMALLEST_CROP
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, OLDER
 from core_code.datasets.fer2013 import FER2013
 from core_code.models.architectures import IMAGENET_STEM

@@ -5,7 +5,7 @@ import torch
 from small_faces import smooth_faces
 from torchvision.transforms import functional
 
-from core_code.core_utils.flags import TTA_KINDS
+from core_code.core_utils.choices import TTA_KINDS
 from core_code.core_utils.transforms import evaluation_view
 from core_code.training.inference import views_of
 

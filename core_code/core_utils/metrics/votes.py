@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from core_code.core_utils.choices import MEAN_VOTE, SUREST_VOTE
+
 
 def surest_vote(logits: list[Tensor]) -> Tensor:
     """For each face the logits of the model that has the highest top logit, of equals the first. [N,C] -> [N,C]."""
@@ -14,3 +16,6 @@ def surest_vote(logits: list[Tensor]) -> Tensor:
 def mean_vote(logits: list[Tensor]) -> Tensor:
     """The logarithm of the mean of the models' softmaxes. [N,C] each -> [N,C]."""
     return torch.stack([one.double().softmax(1) for one in logits]).mean(0).log()
+
+
+BY_NAME = {SUREST_VOTE: surest_vote, MEAN_VOTE: mean_vote}

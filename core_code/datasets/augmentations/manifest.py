@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from core_code.core_utils.choices import DATA_ROOT
 from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json
 from core_code.core_utils.flags import as_words
 from core_code.datasets.augmentations.plan import AUGMENTATIONS, EMOTION, EXPANSION, PNG, SHARDS, Plan, Settings
-from core_code.datasets.fer2013 import DEFAULT_ROOT, FER2013
+from core_code.datasets.fer2013 import FER2013
 from EmotionGAN.editor import Editor
 
 MANIFEST_NAME = "manifest.json"
@@ -109,7 +110,7 @@ def read_manifest(folder: Path, mode: str, faces: FER2013) -> dict[str, Any]:
 
 def command_for(mode: str, faces: FER2013, folder: Path | None = None) -> str:
     """The command that generates images of these faces; without a folder, into the default one."""
-    data_root = None if faces.dataset == "sample" or faces.data_root == DEFAULT_ROOT else faces.data_root
+    data_root = None if faces.dataset == "sample" or faces.data_root == DATA_ROOT else faces.data_root
     dataset = None if faces.dataset == "fer2013" else faces.dataset
     words = as_words(expand_dataset=mode == EXPANSION or None, dataset=dataset, data_root=data_root, dest_folder=folder)
     return shlex.join(["python", "create_augmentations.py", *words])

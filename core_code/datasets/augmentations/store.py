@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core_code.core_utils.choices import EXPANDED_FOLDER
 from core_code.core_utils.distributed.data_parallel import Shard
 from core_code.core_utils.distributed.job import is_main_process
 from core_code.core_utils.emotions import EMOTIONS
@@ -91,9 +92,7 @@ class FER2013Exp(LabelledFaces):
 
     split = "train"
 
-    def __init__(
-        self, train: FER2013, folder: Path = Path("data/expanded_fer_2013"), pack: ImagePack | None = None
-    ) -> None:
+    def __init__(self, train: FER2013, folder: Path = EXPANDED_FOLDER, pack: ImagePack | None = None) -> None:
         """Read the images that create_augmentations.py --expand_dataset True generated from the training faces, or
         take those of `pack`.
 
