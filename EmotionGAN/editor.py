@@ -18,7 +18,6 @@ from core_code.core_utils.photos.given import Picture, as_photographs
 from core_code.core_utils.photos.photographs import cut, face_crops
 from core_code.core_utils.weights import state_dict_mismatch, unwrapped, with_counters
 from EmotionGAN.conditional_space import ConditionalSpace
-from EmotionGAN.edit.photographs import add_changes, generator_view, luminance
 from EmotionGAN.face_crops import cut_out, put_back
 from EmotionGAN.images import from_range, resize, to_range
 from EmotionGAN.networks.config import GeneratorConfig
@@ -26,6 +25,7 @@ from EmotionGAN.networks.discriminator import Discriminator
 from EmotionGAN.networks.face_encoder import ENCODE_BATCH, FILES, encode_images, encoder_files, load_face_encoder
 from EmotionGAN.networks.generator import Generator, accelerate_generator, build_generator
 from EmotionGAN.networks.warp import Paint
+from EmotionGAN.photographs import add_changes, generator_view, luminance
 
 DEFAULT_GENERATOR = Path(__file__).parent / "learned_generators" / "fer2013_gaussian_48"
 WEIGHTS_FILE, CONFIG_FILE = "generator.pth", "config.json"

@@ -382,7 +382,11 @@ def test_byol_weights_are_where_training_starts(there, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--load_byol"], "python train_byol_model.py --net_name small --exp_name E"),
+        (
+            ["--load_byol", "--output_root", "out"],
+            "train_byol_model.py --net_name small --exp_name E --fine_tune True "
+            "--weights none --image_size 32 --output_root out",
+        ),
         (["--emotion_transform_prob", "0.5"], "create_augmentations.py"),
         (["--use_expanded_dataset"], "create_augmentations.py --expand_dataset True"),
         (["--weights", "nowhere.pth"], "nowhere.pth: no such weights file"),

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from core_code.core_utils.files import atomic_write
 from core_code.core_utils.photos.face_finder import Box
 from core_code.core_utils.photos.photographs import Photograph, as_image, colour_channels, cut
-from EmotionGAN.edit.photographs import add_changes, generator_view, shrunk
 from EmotionGAN.editor import Editor
+from EmotionGAN.photographs import add_changes, generator_view, shrunk
 from EmotionGAN.walk import walk, write_gif
 
 COLUMNS = 4

@@ -12,8 +12,8 @@ from core_code.core_utils.devices import pick_hardware
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.photos.photographs import check_format, face_crops, read_photograph, write_photograph
 from EmotionGAN.edit.album import luminance_changes, write_sheet, write_walk
-from EmotionGAN.edit.photographs import add_changes
 from EmotionGAN.editor import Editor
+from EmotionGAN.photographs import add_changes
 
 
 @dataclass(frozen=True)

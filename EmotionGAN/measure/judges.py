@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from core_code.core_utils.errors import InputError
 from EmotionGAN.measure.face_sets import Edits, FaceSet
 from EmotionGAN.measure.summary import Metric, mean_summary, summarise
 
@@ -31,7 +32,7 @@ def judge_of(
     head: nn.Module, predict: Callable[[Tensor], Tensor], name: str, device: torch.device = CPU
 ) -> Judge:  # fmt: skip
     """A net as a classifier: `predict` returns its logits [B,7] of faces on the device; the features are what its
-    `head` is given."""
+    `head` is given. Raises InputError, when it judges, for outputs that are not finite."""
     features: list[Tensor] = []
     head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
 
@@ -42,7 +43,10 @@ def judge_of(
             features.clear()
             logits.append(predict(batch.to(device)).float().cpu())
             seen.append(torch.cat(features).float().cpu())
-        return torch.cat(logits), torch.cat(seen)
+        both = torch.cat(logits), torch.cat(seen)
+        if not all(values.isfinite().all() for values in both):
+            raise InputError(f"judge {name}: its outputs are not all finite numbers: it has diverged")
+        return both
 
     return Judge(predict_both, name)
 

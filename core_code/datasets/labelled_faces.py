@@ -30,6 +30,12 @@ class LabelledFaces(Dataset):
         digest.update(self.faces[:count].numpy().data)
         return digest.hexdigest()
 
+    def subset(self, rows: torch.Tensor) -> "LabelledFaces":
+        """The faces in these rows, int64 [M] in ascending order, or bool [N]."""
+        rows = torch.arange(len(self))[rows]
+        generated = int((rows >= len(self) - self.generated).sum())
+        return LabelledFaces(self.faces[rows], self.labels[rows], self.emotions, generated)
+
     def __len__(self) -> int:
         return len(self.faces)
 

@@ -32,15 +32,14 @@ def faces_to_map(settings: EvaluationSettings) -> LabelledFaces:
     on = settings.tsne_on
     split, max_faces = ("val", None) if on == "val" else ("train", settings.max_faces)
     data = FER2013(settings.data_root, split, settings.dataset, max_faces)
-    faces, labels = data.faces, data.labels
+    faces: LabelledFaces = data
     if on == "augmentations":
         store = Augmentations.open(settings.augmentations_folder, data)
-        faces, labels = store.images, labels.repeat_interleave(store.first.diff())
+        faces = LabelledFaces(store.images, data.labels.repeat_interleave(store.first.diff()), data.emotions)
     if len(faces) < FEWEST_FACES:
         raise InputError(f"--tsne_on {on}: {len(faces)} faces, expected {FEWEST_FACES} or more")
     order = torch.randperm(len(faces), generator=torch.Generator().manual_seed(settings.seed))
-    chosen = order[:MOST_FACES].sort().values
-    return LabelledFaces(faces[chosen], labels[chosen])
+    return faces.subset(order[:MOST_FACES].sort().values)
 
 
 def map_features(features: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, Silhouettes]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core_code.core_utils import flags
-from core_code.core_utils.errors import run_command
+from core_code.core_utils.errors import InputError, run_command
 
 FILE = "results_predictions.csv"
 
@@ -29,9 +29,12 @@ def main(arguments: list[str] | None = None) -> None:
     from core_code.experiments.tables import difference_cells
     from core_code.experiments.two_studies import compare_studies
 
+    inputs = args.study / FILE, args.other / FILE
     if args.csv:
         check_writable(args.csv)
-    table = compare_studies(args.study / FILE, args.other / FILE, args.data_root, args.dataset)
+        if args.csv.exists() and any(path.exists() and args.csv.samefile(path) for path in inputs):
+            raise InputError(f"{args.csv}: would be written over, but it is an input")
+    table = compare_studies(*inputs, args.data_root, args.dataset)
     named = table[["model", "share", "on", "seeds"]]
     print("Percentage points, STUDY less OTHER, with intervals of 95 % over seeds and faces; * p (Holm) below 0.05\n")
     print(as_markdown(pd.concat([named, difference_cells(table)], axis=1).replace("\n", " ", regex=True)))

@@ -1,14 +1,15 @@
 """Which steps of a study are complete, so that they are not run again: their files are there, and are this study's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from core_code.core_utils.checkpoints import FINAL
+from core_code.core_utils.checkpoints import BEST, FINAL
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import load_weights, read_json
+from core_code.core_utils.npz import read_npz
 from core_code.datasets.augmentations.manifest import MANIFEST_NAME, check_faces, check_format
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.arms import ARMS
@@ -24,6 +25,7 @@ from core_code.experiments.plan import (
 from core_code.experiments.presets import StudySettings
 from core_code.training.recipes import PUBLISHED, recipe_values
 from core_code.training.settings import HEAD, IMAGES_KEY, LATER, WHOLE_NET, with_current_names
+from core_code.training.soft_labels import SoftLabels
 from EmotionGAN.editor import Editor
 from EmotionGAN.learn.config import LearnConfig
 from EmotionGAN.learn.run import CHECKPOINT
@@ -77,7 +79,8 @@ class PartFiles:
         learned, path = steps_learned(folder), folder / CHECKPOINT
         if learned < step.amount:
             return False
-        settings = settings_learned(path) if path.exists() else {}
+        saved = load_weights(path, "checkpoint of a learning run") if path.exists() else {}
+        settings = json_settings(saved.get("settings", "{}"), path)
         words = flag_values(step.command[2:])
         expected = {**asdict(LearnConfig()), **words, "steps": step.amount, "training_data": self.training_data}
         for key, value in (settings | {"steps": learned}).items():
@@ -101,27 +104,37 @@ class PartFiles:
         return found["faces"] >= step.faces and all(found.get(key) == value for key, value in expected.items())
 
     def has_labels(self, step: Step) -> bool:
-        """Whether the soft labels are there, those of images no older than these."""
+        """Whether the soft labels are there, those of images no older than these. Raises InputError where they are of
+        other faces, or by teachers with other settings than this study's."""
         path = Path(flag_values(step.command[2:])["dest"])
+        try:
+            arrays = read_npz(path, "file of soft labels")
+        except InputError:
+            return False  # missing or damaged: the teachers label again
+        if str(arrays.get("training_data")) != self.training_data:
+            raise InputError(f"{path}: labels of other faces than this study's; give another --output_root")
+        check_settings(path, "labelled", json_settings(arrays.get("settings", "{}"), path), expected_settings(step))
         if not step.experiment:
-            return path.is_file()
+            return True
         manifest = image_folders(self.study, self.share)[step.experiment] / MANIFEST_NAME
-        return path.is_file() and self.has_images(step) and manifest.stat().st_mtime <= path.stat().st_mtime
+        return self.has_images(step) and manifest.stat().st_mtime <= path.stat().st_mtime
 
     def has_training(self, step: Step) -> bool:
-        """Raises InputError where it is another study's, or was trained with other settings than this one's."""
+        """Whether the net is trained, and its best epoch is one of the same run. Raises InputError where it is another
+        study's, or was trained with other settings than this one's."""
         files = checkpoint_files(step, self.study.output_root)
-        path = files.path(FINAL)
-        if not path.exists():
+        path, best = files.path(FINAL), files.path(BEST)
+        try:
+            state = files.load(FINAL, "settings")
+        except InputError:
+            return False  # missing or damaged: the training, resumed, writes it again or tells what is wrong
+        if not best.exists() or best.stat().st_mtime_ns > path.stat().st_mtime_ns:  # of a run that was begun later
             return False
-        state = files.load(FINAL, "settings")
         settings = with_current_names(state["settings"], files.byol) | {"epochs": state["epoch"]}
-        for key, value in expected_settings(step).items():
-            if key in settings and not same_value(value, settings[key]):
-                raise InputError(
-                    f"{path}: trained with {key} {settings[key]}, this study has {value}; give another "
-                    f"--output_root, or the {key} of that run"
-                )
+        check_settings(path, "trained", settings, expected_settings(step))
+        labels = expected_labels(step)
+        if labels and settings.get("soft_labels") not in (None, labels):
+            return False  # resumed, the training tells that the labels are others
         if settings.get("training_data", self.training_data) != self.training_data:
             raise InputError(f"{path}: trained on other faces than this study's; give another --output_root")
         generator, images = settings.get(f"{IMAGES_KEY}generator_fingerprint"), ARMS[step.experiment].images
@@ -144,26 +157,42 @@ class PartFiles:
         return step.faces - sum(isinstance(row, int) and row < step.faces for row in rows)
 
 
-def settings_learned(path: Path) -> dict[str, object]:
-    """The settings in a checkpoint of EmotionGAN.learn. Raises InputError where it is damaged."""
-    saved = load_weights(path, "checkpoint of a learning run")
+def check_settings(path: Path, done: str, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    """Raise InputError where a file was made with another value of a setting than is expected."""
+    for key, value in expected.items():
+        if key in found and not same_value(value, found[key]):
+            raise InputError(f"{path}: {done} with {key} {found[key]}, this study has {value}; give another "
+                             f"--output_root, or the {key} of that run")  # fmt: skip
+
+
+def json_settings(text: object, path: Path) -> dict[str, object]:
+    """The settings that a file of labels, or a checkpoint of EmotionGAN.learn, holds as JSON. Raises InputError."""
     try:
-        return dict(json.loads(saved["settings"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its settings are damaged; remove it, or give another --images_root") from error
+        return dict(json.loads(str(text)))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: its settings are damaged; remove it, or give another folder") from error
 
 
 def expected_settings(step: Step) -> dict[str, object]:
-    """What the checkpoint of a training's command holds: the flags as they are typed, and where they are left out the
-    values that they have then."""
-    words = dict(flag_values(step.command[1:]))
+    """The settings that the checkpoint of a training's command holds, or a file of labels: the flags as they are typed,
+    and where they are left out the values that they have then."""
+    words = dict(flag_values(step.command[2:] if step.kind == "labels" else step.command[1:]))
     if step.kind == "byol":
         return {**with_current_names({}, byol=True), **words}
-    words["trained"] = WHOLE_NET if words.pop("fine_tune") == "True" else HEAD
+    words["trained"] = WHOLE_NET if words.pop("fine_tune", "True") == "True" else HEAD
     left_out = {"load_byol": False, "use_expanded_dataset": False, "faces_per_epoch": None}
     recipe = recipe_values(words.get("recipe", PUBLISHED), step.net, step.image_size)
     expected = {**LATER, **left_out, **recipe, **words}
     return {key: value for key, value in expected.items() if key != "soft_labels"}
+
+
+def expected_labels(step: Step) -> str | None:
+    """The fingerprint of the soft labels that a training takes; None where it takes none, or they are not there."""
+    path = Path(flag_values(step.command[1:]).get("soft_labels", ""))
+    try:
+        return SoftLabels(path, read_npz(path, "file of soft labels")).fingerprint
+    except InputError:
+        return None
 
 
 def same_value(expected: object, value: object) -> bool:

@@ -81,6 +81,9 @@ def make_plan(study: StudySettings, class_counts: Sequence[int]) -> list[Step]:
     `class_counts` are the training faces of each emotion. Raises InputError.
     """
     plan: dict[str, Step] = {}
+    for share in study.shares:
+        if round(share * sum(class_counts)) < 1:
+            raise InputError(f"--shares {share:g}: not one of {sum(class_counts)} training faces")
     for experiment in study.experiments:
         for net in study.nets:
             for share in study.shares:
@@ -98,7 +101,7 @@ def images_a_face(study: StudySettings, images: str) -> int | None:
 def expanded(class_counts: Sequence[int]) -> int:
     """About how many images an expansion has: each face gets emotion k with probability 1 - k's share."""
     faces = sum(class_counts)
-    return round(sum((faces - count) * (1 - count / faces) for count in class_counts))
+    return round(sum((faces - count) * (1 - count / max(faces, 1)) for count in class_counts))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.logs import TrainingLog
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.datasets.fer2013 import FER2013
-from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.search.results import rounded
@@ -60,14 +59,10 @@ class SearchSettings:
     deadline: float
 
 
-class Subset(LabelledFaces):
-    """`count` faces of others, or all where there are fewer, at even distances: of sorted faces each class keeps its
-    share. rows: int64 [N], which ones they are."""
-
-    def __init__(self, faces: LabelledFaces, count: int) -> None:
-        count = min(count, len(faces))
-        self.rows = torch.arange(count) * len(faces) // count
-        self.faces, self.labels = faces.faces[self.rows], faces.labels[self.rows]
+def rows_at_even_distances(faces: int, count: int) -> Tensor:
+    """`count` of so many rows, or all where there are fewer, int64 [M]: of sorted faces each class keeps its share."""
+    count = min(count, faces)
+    return torch.arange(count) * faces // count
 
 
 def augmentations_of(augmentations: Augmentations, rows: Tensor) -> Augmentations:
@@ -91,12 +86,13 @@ def prepare(settings: SearchSettings) -> tuple[MakeTask, dict[str, Any]]:
     InputError.
     """
     originals = FER2013(settings.data_root, "train", settings.dataset)
-    train = Subset(originals, settings.train_faces)
-    val = Subset(FER2013(settings.data_root, "val", settings.dataset), settings.val_faces)
+    rows = rows_at_even_distances(len(originals), settings.train_faces)
+    train, all_val = originals.subset(rows), FER2013(settings.data_root, "val", settings.dataset)
+    val = all_val.subset(rows_at_even_distances(len(all_val), settings.val_faces))
     device, dtype = pick_hardware(settings.device, settings.precision)
     use = settings.byol and str(settings.augmentations_folder) != NO_AUGMENTATIONS
     folder = settings.augmentations_folder if use else None
-    augmentations = augmentations_of(Augmentations.open(folder, originals), train.rows) if folder else None
+    augmentations = augmentations_of(Augmentations.open(folder, originals), rows) if folder else None
     make_net(settings)
 
     def make_task(values: Values) -> Task:

@@ -21,7 +21,7 @@ from core_code.core_utils.transforms import random_mix, train_view
 from core_code.datasets.loader import FaceBatches
 from core_code.models.emotion_net import EmotionNet
 from core_code.models.smallest_views import check_views
-from core_code.training.inference import predict
+from core_code.training.inference import check_finite, predict
 from core_code.training.loop import Record
 from core_code.training.settings import TrainingSettings
 from core_code.training.synthetic_norms import add_synthetic_norms
@@ -121,7 +121,8 @@ class ClassifierTask:
     def measure(self) -> Record:
         """Training accuracy, out of the epoch's own steps, and validation accuracy, both in [0,1]."""
         net = self.ema.net if self.ema else self.net
-        scores = score(*predict(net, self.val, self.training.image_size, self.training.dtype, "validation"))
+        logits, labels = predict(net, self.val, self.training.image_size, self.training.dtype, "validation")
+        scores = score(check_finite(logits, "validation"), labels)
         train_accuracy = all_reduce_sum(self.correct).item() / self.train.faces_in_epoch
         return {"train_accuracy": train_accuracy, "validation_accuracy": scores.top1}
 

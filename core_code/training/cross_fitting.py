@@ -5,6 +5,7 @@ were trained on the others. Copies of a face stand in one fold. The idea is that
 al., "Double/debiased machine learning", 2018), the labels are those of distillation (G. Hinton et al., 2015).
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +30,12 @@ from core_code.datasets.labelled_faces import LabelledFaces
 from core_code.datasets.loader import FaceBatches
 from core_code.training.classifier_data import ClassifierData
 from core_code.training.inference import check_finite, load_trained, predict
+from core_code.training.recipes import PARTS
 from core_code.training.runs import run_classifier
-from core_code.training.settings import ClassifierRun
+from core_code.training.settings import HEAD, WHOLE_NET, ClassifierRun, resume_settings
 from core_code.training.soft_labels import images_fingerprint
 
+OF_LABELS = ("folds", "ensemble", "temperature", "confidence")  # of CrossFitting, what the labels depend on
 VALIDATED = 1000  # of the faces that a teacher has not seen, to follow its training by
 
 Labeller = Callable[[Tensor], Tensor]  # uint8 [M,48,48] -> probabilities float32 [M,E]
@@ -108,7 +111,10 @@ def make_soft_labels(run: ClassifierRun, how: CrossFitting, flags: Mapping[str, 
         return train_teacher(own, flags, data, rows, np.flatnonzero(fold_of == fold)[:VALIDATED], how.temperature)
 
     found = cross_fit(data.faces, packs, fold_of, how.ensemble, len(data.emotions), teach)
-    arrays = {"training_data": np.array(data.fingerprint()), "folds": fold_of, "faces": found["faces"]}
+    settings = resume_settings(vars(run), *PARTS) | {name: getattr(how, name) for name in OF_LABELS}
+    settings |= {"epochs": run.epochs, "trained": WHOLE_NET if settings.pop("fine_tune") else HEAD}
+    arrays = {"training_data": np.array(data.fingerprint()), "folds": fold_of, "faces": found["faces"],
+              "settings": np.array(json.dumps(settings))}  # fmt: skip
     intended = {"faces": data.labels.numpy()}
     for kind, pack in packs.items():
         intended[kind] = pack.ks if kind == EXPANSION else data.labels.numpy()[pack.faces]
@@ -125,8 +131,7 @@ def train_teacher(
     run: ClassifierRun, flags: Mapping[str, Any], data: FER2013, rows: Tensor, validated: np.ndarray, temperature: float
 ) -> Labeller:
     """Train a net on some of the faces alone; its last epoch's weights label, which no validation has chosen."""
-    train = LabelledFaces(data.faces[rows], data.labels[rows], data.emotions)
-    val = LabelledFaces(data.faces[validated], data.labels[validated], data.emotions)
+    train, val = data.subset(rows), data.subset(torch.from_numpy(validated))
     batches = FaceBatches(train, run.batch_size, run.device, shuffle=True, seed=run.seed)
     provenance = {"training_data": train.fingerprint(), "soft_labels": None}
     val_batches = FaceBatches(val, run.batch_size, run.device)
@@ -138,7 +143,7 @@ def train_teacher(
         some = LabelledFaces(images, torch.zeros(len(images), dtype=torch.int64))
         batches = FaceBatches(some, run.batch_size, run.device)
         logits, _ = predict(net, batches, size, run.dtype, f"labels of {run.exp_name}")
-        return (check_finite(logits, run.exp_name) / temperature).softmax(1)
+        return check_finite((logits / temperature).softmax(1), run.exp_name)
 
     return label
 

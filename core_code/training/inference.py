@@ -1,6 +1,6 @@
 """Predictions of trained nets: logits of a whole data set, and nets out of their checkpoints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from core_code.core_utils.transforms import RESIZE_TO_CROP, as_floats, central_w
 from core_code.datasets.loader import FaceBatches
 from core_code.models.architectures import ARCHITECTURES, IMAGENET_STEM, STEMS
 from core_code.models.emotion_net import PREFIX, EmotionNet, build
+from core_code.training.next_command import next_command
 
 SHIPPED_CLASSIFIER = Path(__file__).parents[1] / "models" / "shipped" / "classifier.pth"
 PUBLISHED_IMAGE_SIZE = 224  # pixels; published checkpoints do not hold it
@@ -147,18 +148,24 @@ def recognise_architecture(state: dict[str, Any]) -> str | None:
 
 
 def load_byol(
-    folder: Path, name: str, experiment: str, kind: str = BEST, used: tuple[str, ...] = ()
+    folder: Path,
+    name: str,
+    experiment: str,
+    kind: str = BEST,
+    used: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """A BYOL checkpoint, of which `used` will be used beside the net, and its path.
 
     Where there is no best one, as after the published program, the last epoch's is taken. Raises InputError; for a
-    missing one it names the command that makes it.
+    missing one it names the command that makes it, with the flags that `settings` (of a run) have other values of.
     """
     files = CheckpointFiles(folder, name, experiment, byol=True)
     if kind == BEST and not files.path(BEST).exists() and files.path(LAST).exists():
         kind = LAST
     path = files.path(kind)
     if not path.exists():
-        command = f"python train_byol_model.py --net_name {name} --exp_name {experiment} --fine_tune True"
+        given = {"net_name": name, "exp_name": experiment, "fine_tune": True}
+        command = next_command("train_byol_model.py", settings or {}, **given)
         raise InputError(f"{path}: no such BYOL checkpoint; make it with: {command}")
     return files.load(kind, *used), path

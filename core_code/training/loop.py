@@ -23,7 +23,7 @@ from core_code.core_utils.seeding import seed_for
 from core_code.core_utils.signals import catch_signals, exit_with_message
 from core_code.core_utils.weights import load_optimizer
 from core_code.training.settings import FINE_TUNE_CHANGED, IMAGES_KEY, with_current_names
-from core_code.training.synthetic_norms import split_state
+from core_code.training.synthetic_norms import saved_net, whole_net
 
 CHECK_EVERY = 10
 STATUS_EVERY = 100
@@ -136,14 +136,11 @@ def finite(total: Tensor, count: int, epoch: int, files: CheckpointFiles | None,
 def checkpoint(task: Task, settings: dict[str, Any], history: list[Record]) -> dict[str, Any]:
     """What a checkpoint holds, beside the names that CheckpointFiles adds.
 
-    `net` is the weights' moving average where there is one, and `unaveraged_net` what training goes on from; synthetic
-    norms' second sets stand beside it as `auxiliary_norms`, so that `net` is an ordinary one's.
+    `net` is the weights' moving average where there is one, and `unaveraged_net` what training goes on from.
     """
     averaged = {"unaveraged_net": task.net.state_dict(), "ema_steps": task.ema.steps} if task.ema else {}
-    net, auxiliary = split_state((task.ema or task).net.state_dict())
     return {
-        "net": net,
-        **({"auxiliary_norms": auxiliary} if auxiliary else {}),
+        **saved_net((task.ema or task).net),
         **averaged,
         "epoch": len(history),
         "optimizer": task.optimizer.state_dict(),
@@ -197,7 +194,7 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
                 f"{path}: made with {key} {made_with.get(key)}, expected {value}: resume with the same "
                 f"settings, or start anew without --resume{changed}"
             )
-    state["net"] |= auxiliary_of(state)
+    state["net"] = whole_net(state)
     if task.ema:
         load_net(task.ema.net, state, path)
         steps, net = state.get("ema_steps"), state.get("unaveraged_net")
@@ -214,12 +211,6 @@ def load_progress(task: Task, files: CheckpointFiles, settings: dict[str, Any]) 
         task.scheduler.load_state_dict({"last_epoch": epochs, "_step_count": epochs + 1, "_last_lr": rates})
     log_message(f"resumed: {path} has {state['epoch']} epochs")
     return list(state["history"])
-
-
-def auxiliary_of(state: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint holds beside the ordinary net."""
-    auxiliary = state.get("auxiliary_norms")
-    return auxiliary if isinstance(auxiliary, dict) else {}
 
 
 def describe(record: Record, epochs: int) -> str:

@@ -25,7 +25,7 @@ from core_code.training.byol import BYOLTask, make_byol_task, warn_of_collapse
 from core_code.training.classifier import ClassifierTask
 from core_code.training.classifier_data import ClassifierData, classifier_data
 from core_code.training.inference import load_byol, predict
-from core_code.training.loop import Record, auxiliary_of, log_message, open_log, run_epochs
+from core_code.training.loop import Record, log_message, open_log, run_epochs
 from core_code.training.next_command import next_command
 from core_code.training.recipes import PARTS
 from core_code.training.settings import (
@@ -37,6 +37,7 @@ from core_code.training.settings import (
     data_provenance,
     resume_settings,
 )
+from core_code.training.synthetic_norms import whole_net
 
 
 def run_classifier(run: ClassifierRun, flags: Mapping[str, Any], data: ClassifierData | None = None) -> None:
@@ -80,7 +81,7 @@ def starting_net(run: ClassifierRun, files: CheckpointFiles, emotions: Sequence[
     if run.resume and files.path(LAST).exists():
         return net
     if run.load_byol:
-        state, path = load_byol(files.folder, run.net_name, run.exp_name)
+        state, path = load_byol(files.folder, run.net_name, run.exp_name, settings=vars(run))
         net.load_backbone_state(state, str(path))
     else:
         net.load_backbone(run.weights)
@@ -93,7 +94,7 @@ def report_classifier(
 ) -> None:  # fmt: skip
     """Plots, the history as CSV, and the best epoch's figures on val."""
     best = files.load(BEST)
-    load_net(task.net, {"net": best["net"] | auxiliary_of(best)}, files.path(BEST))
+    load_net(task.net, {"net": whole_net(best)}, files.path(BEST))
     scores = score(*predict(task.net, task.val, run.image_size, run.dtype, "report"))
     if not is_main_process():
         return

@@ -99,6 +99,8 @@ def whats_wrong(arrays: dict[str, np.ndarray], faces: int, emotions: int) -> str
             return f"{name} is {array.dtype} of {array.ndim} axes"
         if kind == "f" and (array.shape[-1] != emotions or not probabilities_fit(array)):
             return f"{name} holds something else than probabilities of {emotions} emotions"
+        if name == "faces" and np.isnan(array).any():
+            return f"{name} lacks those of {int(np.isnan(array).any(-1).sum())} faces"
         images = beside in (AUGMENTATIONS, EXPANSION) and kind != "U"
         if images and (like is None or array.shape[: like.ndim - 1] != like.shape[:-1]):
             return f"{name} is of another size than {beside}"

@@ -77,10 +77,19 @@ def add_synthetic_norms(net: nn.Module) -> SyntheticRows:
     return which
 
 
-def split_state(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A net's state dict as that of the ordinary net, and what is auxiliary."""
+def saved_net(net: nn.Module) -> dict[str, Any]:
+    """A net's part of a checkpoint: `net` is an ordinary net's state dict, beside it the second sets, where there are
+    any, as `auxiliary_norms`."""
+    state = net.state_dict()
     auxiliary = {name: value for name, value in state.items() if AUXILIARY in name}
-    return {name: value for name, value in state.items() if name not in auxiliary}, auxiliary
+    ordinary = {name: value for name, value in state.items() if name not in auxiliary}
+    return {"net": ordinary, "auxiliary_norms": auxiliary} if auxiliary else {"net": ordinary}
+
+
+def whole_net(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The state dict that saved_net has split."""
+    auxiliary = checkpoint.get("auxiliary_norms")
+    return checkpoint["net"] | (auxiliary if isinstance(auxiliary, dict) else {})
 
 
 def sum_of_all(values: Tensor) -> Tensor:

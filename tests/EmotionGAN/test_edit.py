@@ -13,13 +13,13 @@ from core_code.core_utils.emotions import EMOTIONS
 from core_code.core_utils.errors import InputError, run_command
 from core_code.core_utils.photos.face_finder import Box, crop_box
 from core_code.core_utils.photos.photographs import Photograph, cut, read_photograph
-from EmotionGAN.edit import photographs
+from EmotionGAN import photographs
 from EmotionGAN.edit.__main__ import main
 from EmotionGAN.edit.album import luminance_changes
-from EmotionGAN.edit.photographs import add_changes, generator_view
 from EmotionGAN.editor import Editor, save_generator
 from EmotionGAN.networks.config import GeneratorConfig
 from EmotionGAN.networks.generator import build_generator
+from EmotionGAN.photographs import add_changes, generator_view
 from EmotionGAN.walk import LEG_FRAMES, shortest_round, walk
 
 GREY = np.array([0.299, 0.587, 0.114])

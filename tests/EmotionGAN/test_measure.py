@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist, cosine
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from core_code.core_utils.emotions import EMOTIONS
+from core_code.core_utils.errors import InputError
 from EmotionGAN.measure import quality, sheets
 from EmotionGAN.measure.diversity import diversity_figures, mean_cosine_distance, pixel_differences, same_emotion
 from EmotionGAN.measure.dlib_faces import Detection
@@ -278,3 +279,6 @@ def test_a_judge_is_asked_in_batches_and_gives_what_its_head_is_given():
     assert torch.allclose(logits, head(features))
     assert one.probabilities(batch).sum(1).detach().numpy() == pytest.approx(1, abs=1e-5)
     assert predicts_levels(batch)[0].shape == (600, 7)
+    diverged = judge_of(head, lambda batch: head(batch.float().mean(2)) / 0, "D")
+    with pytest.raises(InputError, match="judge D: its outputs are not all finite numbers"):
+        diverged.predict(batch)

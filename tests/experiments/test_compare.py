@@ -79,6 +79,16 @@ def test_a_net_that_one_study_lacks_or_has_not_finished_is_left_out(tmp_path, la
     assert "augmented" not in printed
 
 
+def test_a_table_never_replaces_what_is_compared(tmp_path, labels):
+    for name, share in (("one", 0.5), ("two", 0.6)):
+        write_study(tmp_path / name, labels, {"baseline": share}, seeds=(1,))
+    path = tmp_path / "two" / "results_predictions.csv"
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="would be written over, but it is an input"):
+        compare.main([str(tmp_path / "one"), str(tmp_path / "two"), "--dataset", "sample", "--csv", str(path)])
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -5,17 +5,20 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import create_augmentations
-from core_code.core_utils.checkpoints import FINAL
+from core_code.core_utils.checkpoints import BEST, BYOL_FIGURES, FIGURES, FINAL
 from core_code.core_utils.errors import InputError
 from core_code.core_utils.files import read_json, save_weights, write_json
+from core_code.core_utils.npz import write_npz
 from core_code.datasets.fer2013 import FER2013
 from core_code.experiments.__main__ import parse_arguments, settings_of
 from core_code.experiments.completed import with_completed
 from core_code.experiments.plan import Step, checkpoint_files, generator_folder, make_plan
 from core_code.experiments.presets import StudySettings
+from core_code.training.soft_labels import SoftLabels
 from EmotionGAN.editor import DEFAULT_GENERATOR
 
 FLAGS = ("--preset", "quick", "--experiments", "baseline", "augmented", "--device", "cpu", "--max_faces", "4")
@@ -38,13 +41,16 @@ def completed(*flags: str) -> list[str]:
 
 
 def save(step: Step, study: StudySettings, epochs: int = 3, **more: object) -> None:
-    """A training's last checkpoint, without weights."""
+    """A training's last and best checkpoints, without weights."""
     files = checkpoint_files(step, study.output_root)
     settings = {"image_size": 32, "seed": 1, "weights": "none", "dataset": "fer2013"}
-    save_weights(files.path(FINAL), {
-        "net": {}, "epoch": epochs, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1, "name": "resnet18",
-        "history": [{"epoch": 1}] * epochs, "experiment": files.experiment, "settings": settings | more,
-    })  # fmt: skip
+    figures = BYOL_FIGURES if files.byol else FIGURES
+    history = [{"epoch": epoch, **dict.fromkeys(figures, 1.0)} for epoch in range(1, epochs + 1)]
+    for kind, epoch in ((BEST, 1), (FINAL, epochs)):
+        save_weights(files.path(kind), {
+            "net": {}, "epoch": epoch, "optimizer": {}, "loss": 1.0, "scheduler": None, "seed": 1, "name": "resnet18",
+            "history": history[:epoch], "experiment": files.experiment, "settings": settings | more,
+        })  # fmt: skip
 
 
 def test_images_of_other_faces_seeds_or_generators_are_not_complete():
@@ -199,12 +205,55 @@ def test_soft_labels_of_images_that_have_changed_are_made_again():
     steps = plan(*flags)[2]
     create_augmentations.main(list(steps["augmentations"].command[1:]))
     names = ["resnet18_soft_labels", "resnet18_soft_labels_augmentations"]
+    labels = {"training_data": np.array(FER2013(max_faces=4).fingerprint()), "settings": np.array('{"epochs": 3}')}
     for name in names:
         path = Path(steps[name].command[steps[name].command.index("--dest") + 1])
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
+        write_npz(path, labels)
     assert completed(*flags) == ["augmentations", *names]
     assert completed(*flags, "--num_augments", "2") == names[:1]
     manifest = Path("data/fer2013_augmentations/manifest.json")
     os.utime(manifest, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10**9))
     assert completed(*flags) == ["augmentations", names[0]]
+    path.write_bytes(path.read_bytes()[:100])
+    assert completed(*flags, "--seeds", "2") == ["augmentations", names[0]], "damaged ones are made again"
+    path = path.with_name("resnet18_teachers.npz")
+    for changed, said in (
+        ({"settings": np.array('{"epochs": 2}')}, "labelled with epochs 2, this study has 3"),
+        ({"settings": np.array('{"confidence": 0.5}')}, "labelled with confidence 0.5, this study has 0.1"),
+        ({"settings": np.array("{")}, "its settings are damaged"),
+        ({"training_data": np.array("of others")}, "labels of other faces than this study's"),
+    ):
+        write_npz(path, labels | changed)
+        with pytest.raises(InputError, match=said):
+            plan(*flags)
+
+
+def test_a_best_epoch_of_a_later_run_and_damaged_or_missing_checkpoints_are_not_complete():
+    study, faces, steps = plan()
+    step = steps["resnet18_baseline_seed1"]
+    files = checkpoint_files(step, study.output_root)
+    save(step, study, training_data=faces.fingerprint())
+    assert completed() == [step.name]
+    os.utime(files.path(BEST), ns=(0, files.path(FINAL).stat().st_mtime_ns + 10**9))  # a later run's
+    assert completed() == []
+    save(step, study, training_data=faces.fingerprint())
+    files.path(FINAL).write_bytes(files.path(FINAL).read_bytes()[:200])
+    assert completed() == []
+    for kind in (FINAL, BEST):
+        save(step, study, training_data=faces.fingerprint())
+        files.path(kind).unlink()
+        assert completed() == []
+
+
+def test_a_net_on_other_soft_labels_is_not_complete():
+    flags = ("--experiments", "baseline_soft")
+    study, faces, steps = plan(*flags)
+    step = steps["resnet18_baseline_soft_seed1"]
+    path = Path(step.command[step.command.index("--soft_labels") + 1])
+    labels = {"training_data": np.array(faces.fingerprint()), "faces": np.full((4, 7), 1 / 7, np.float32)}
+    write_npz(path, labels)
+    known = SoftLabels(path, labels).fingerprint
+    save(step, study, training_data=faces.fingerprint(), soft_labels=known)
+    assert completed(*flags) == ["resnet18_soft_labels", step.name]
+    save(step, study, training_data=faces.fingerprint(), soft_labels="of others")
+    assert completed(*flags) == ["resnet18_soft_labels"]

@@ -163,6 +163,12 @@ def test_a_pretraining_that_leaves_no_faces_for_the_training_is_refused():
         plan("--preset", "quick", "--byol_epochs", "2")
 
 
+def test_a_share_without_a_face_is_refused():
+    with pytest.raises(InputError, match=r"--shares 1e-05: not one of \d+ training faces"):
+        plan("--preset", "quick", "--shares", "0.00001")
+    assert expanded([0, 0, 0]) == 0
+
+
 def test_the_size_of_an_expansion_is_that_of_its_plan():
     """Counted face by face, as SPEC words it: emotion k is left out with k's share of the training set."""
     labels = np.repeat(np.arange(7), COUNTS)

@@ -18,7 +18,7 @@ from core_code.core_utils.errors import InputError
 from core_code.core_utils.signals import Terminated
 from core_code.datasets.augmentations.store import Augmentations
 from core_code.search.files import StudyFiles, read_study
-from core_code.search.objective import Subset, augmentations_of, make_objective
+from core_code.search.objective import augmentations_of, make_objective, rows_at_even_distances
 from core_code.search.results import describe_counts, is_counted
 from core_code.search.space import batch_sizes, suggest
 from core_code.search.storage import open_study
@@ -243,17 +243,10 @@ def test_a_dead_process_whose_number_lives_again_blocks_nothing(study, files):
 
 
 def test_a_part_of_the_faces_keeps_the_shares_of_sorted_ones():
-    class Sorted:
-        labels = torch.arange(7).repeat_interleave(30)
-        faces = torch.arange(210, dtype=torch.uint8)[:, None, None].expand(210, 48, 48)
-
-        def __len__(self):
-            return 210
-
-    subset = Subset(Sorted(), 70)
-    assert torch.bincount(subset.labels).tolist() == [10] * 7
-    assert torch.equal(subset.faces[:, 0, 0].long(), subset.rows) and len(subset.rows.unique()) == 70
-    assert len(Subset(Sorted(), 1000)) == 210
+    labels = torch.arange(7).repeat_interleave(30)
+    rows = rows_at_even_distances(210, 70)
+    assert torch.bincount(labels[rows]).tolist() == [10] * 7 and len(rows.unique()) == 70
+    assert torch.equal(rows_at_even_distances(210, 1000), torch.arange(210))
 
 
 def test_a_part_of_the_faces_keeps_its_own_augmentations():

@@ -1,6 +1,7 @@
 """Cross-fitting: no teacher labels a face that it was trained on, nor an edit of one; and the command that does it."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,8 @@ def test_the_command_trains_each_teacher_on_the_other_folds_and_writes_what_they
     assert (stored["expansion_keep"] == kept).all() and 0 < kept.sum() < len(kept)
     of_label = np.take_along_axis(stored["augmentations"], data.labels.numpy()[:, None, None], 2)[..., 0]
     assert (stored["augmentations_keep"] == (of_label >= 0.14)).all()
+    settings = json.loads(str(stored["settings"]))
+    assert (settings["confidence"], settings["image_size"], settings["trained"]) == (0.14, 32, "the whole net")
     read_soft_labels(Path("soft.npz"), data)
     table = pd.read_csv("soft.csv").set_index(["images", "emotion"])
     assert table.loc[("expansion", "all"), "kept (%)"] == pytest.approx(100 * kept.mean())

@@ -186,6 +186,7 @@ def test_a_run_on_soft_labels_goes_on_and_equals_an_unbroken_one(there, capsys):
         ({"augmentations_images": np.array("abc")}, "labels are of other images \\(augmentations\\)"),
         ({"augmentations_images": None}, "augmentations_images is missing"),
         ({"faces": None}, "faces is missing"),
+        ({"faces": np.full((40, 7), np.nan, np.float32)}, "faces lacks those of 40 faces"),
         ({"faces": np.ones((40, 7), np.float32)}, "faces holds something else than probabilities of 7 emotions"),
         ({"faces": np.ones((40, 1), np.float32)}, "faces holds something else than probabilities of 7 emotions"),
         ({"faces": np.ones((40, 7), np.int64)}, "faces is int64 of 2 axes"),
