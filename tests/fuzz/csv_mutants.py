@@ -129,8 +129,8 @@ def read(mutant: Mutant) -> None:
 
 def listed(splits: Splits) -> list[tuple[int, int, list[int]]]:
     """Split, label and pixels of every row, in order."""
-    splits = [split for split, count in enumerate(splits.counts) for _ in range(count)]
-    rows = zip(splits, splits.labels.tolist(), splits.faces.reshape(-1, 2304).tolist(), strict=True)
+    numbers = [split for split, count in enumerate(splits.counts) for _ in range(count)]
+    rows = zip(numbers, splits.labels.tolist(), splits.faces.reshape(-1, 2304).tolist(), strict=True)
     return list(rows)
 
 

@@ -139,7 +139,9 @@ def read_manifest_and_images(mutant: Mutant) -> None:
     pack = load_images(mutant.path, "augmentations", training_faces())
     assert len(pack.images) <= 7 and pack.images.shape[1:] == (48, 48)
     origin = data_provenance(training_faces(), mutant.path)
-    assert all(isinstance(value, (str, int)) and len(str(value)) < 10_000 for value in origin.values())
+    assert all(
+        isinstance(value, (str, int, float, type(None))) and len(str(value)) < 10_000 for value in origin.values()
+    )
 
 
 def mutate_half_made(folder: Path, kind: str, rng: Random) -> Mutant:

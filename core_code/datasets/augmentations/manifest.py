@@ -125,6 +125,8 @@ def check_format(manifest: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path}: format {found}, expected {FORMAT}; remove the folder, generate it again")
     wrong = [key for key, kind in expected.items() if not isinstance(manifest.get(key), kind)]
     wrong += [key for key in (*GROWING, "images") if type(manifest.get(key, 0)) is not int]
+    may_lack = {"centre": str, "half_width": int | float, "precision": str, "face_detector": str}
+    wrong += [key for key, kind in may_lack.items() if key in manifest and not isinstance(manifest[key], kind)]
     if "face_fingerprints" not in wrong and not all(map(COUNT.fullmatch, manifest["face_fingerprints"])):
         wrong.append("face_fingerprints")
     if wrong:
