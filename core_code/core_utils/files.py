@@ -10,7 +10,7 @@ import secrets
 import stat
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -26,14 +26,17 @@ LARGEST_TEXT = 1 << 28  # bytes
 LONGEST_CUT = 1 << 20  # bytes of a line that was cut off
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """For commands to call before their long work: make the folder of a file to write. Raises InputError where that
-    fails, where the folder may not be written to, and where another folder stands in the file's place."""
+    fails, where the folder may not be written to, where another folder stands in the file's place, and where the file
+    is one of the `inputs`."""
     make_folder(path.parent)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a file to write")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: cannot be written ({os.strerror(errno.EACCES)})")
+    if path.exists() and any(other.exists() and path.samefile(other) for other in inputs):
+        raise InputError(f"{path}: would be written over, but it is an input")
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], Any], durable: bool = True) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core_code.core_utils import flags
-from core_code.core_utils.errors import InputError, run_command
+from core_code.core_utils.errors import run_command
 
 FILE = "results_predictions.csv"
 
@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     inputs = args.study / FILE, args.other / FILE
     if args.csv:
-        check_writable(args.csv)
-        if args.csv.exists() and any(path.exists() and args.csv.samefile(path) for path in inputs):
-            raise InputError(f"{args.csv}: would be written over, but it is an input")
+        check_writable(args.csv, inputs)
     table = compare_studies(*inputs, args.data_root, args.dataset)
     named = table[["model", "share", "on", "seeds"]]
     print("Percentage points, STUDY less OTHER, with intervals of 95 % over seeds and faces; * p (Holm) below 0.05\n")

@@ -81,13 +81,10 @@ class PartFiles:
             return False
         saved = load_weights(path, "checkpoint of a learning run") if path.exists() else {}
         settings = json_settings(saved.get("settings", "{}"), path)
-        words = flag_values(step.command[2:])
-        expected = {**asdict(LearnConfig()), **words, "steps": step.amount, "training_data": self.training_data}
-        for key, value in (settings | {"steps": learned}).items():
-            if key in expected and not same_value(expected[key], value):
-                what = f"learned with {key} {value}, this study has {expected[key]}"
-                what = "learned from other faces than this study's" if key == "training_data" else what
-                raise InputError(f"{path}: {what}; give another --images_root")
+        if settings.get("training_data", self.training_data) != self.training_data:
+            raise InputError(f"{path}: learned from other faces than this study's; give another --images_root")
+        expected = {**asdict(LearnConfig()), **flag_values(step.command[2:]), "steps": step.amount}
+        check_settings(path, "learned", settings | {"steps": learned}, expected, "--images_root")
         return True
 
     def has_images(self, step: Step) -> bool:
@@ -157,12 +154,15 @@ class PartFiles:
         return step.faces - sum(isinstance(row, int) and row < step.faces for row in rows)
 
 
-def check_settings(path: Path, done: str, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
-    """Raise InputError where a file was made with another value of a setting than is expected."""
+def check_settings(
+    path: Path, done: str, found: Mapping[str, object], expected: Mapping[str, object], root: str = "--output_root"
+) -> None:  # fmt: skip
+    """Raise InputError where a file was made with another value of a setting than is expected. `root`: the flag of the
+    folder that it lies in."""
     for key, value in expected.items():
         if key in found and not same_value(value, found[key]):
             raise InputError(f"{path}: {done} with {key} {found[key]}, this study has {value}; give another "
-                             f"--output_root, or the {key} of that run")  # fmt: skip
+                             f"{root}, or the {key} of that run")  # fmt: skip
 
 
 def json_settings(text: object, path: Path) -> dict[str, object]:

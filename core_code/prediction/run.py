@@ -80,15 +80,12 @@ def run(settings: PredictionSettings) -> list[Prediction]:
 def check_outputs(settings: PredictionSettings, pictures: Sequence[Path]) -> None:
     """Raise InputError for a file to write that is a folder, an input or another output, and for a draw that is a
     file."""
-    inputs = [path for path in (*pictures, *settings.checkpoint) if path.exists()]
     written: dict[Path, str] = {}
     for name in ("json", "csv", "curves"):
         path = getattr(settings, name)
         if not path:
             continue
-        check_writable(path)
-        if path.exists() and any(path.samefile(other) for other in inputs):
-            raise InputError(f"{path}: would be written over, but it is an input")
+        check_writable(path, (*pictures, *settings.checkpoint))
         if other := written.get(Path(os.path.realpath(path))):
             raise InputError(f"{path}: --{other} and --{name} are one file, expected two")
         written[Path(os.path.realpath(path))] = name
